@@ -1,0 +1,1 @@
+"""What every model family rests on: volumes, devices, model bundles, progress, files. No Slicer, no Qt."""

@@ -1,0 +1,42 @@
+"""Progress and cancel, in one object that long work carries along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .errors import Cancelled
+
+
+class Progress:
+    """Tells how far the work is and stops it when the user has cancelled.
+
+    Parameters
+    ----------
+    report
+        Called with (fraction between 0 and 1, message). None: nobody listens.
+    cancelled
+        Asked at every step; true ends the work with `Cancelled`.
+    """
+
+    def __init__(
+        self,
+        report: Callable[[float, str], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> None:
+        self._report = report
+        self._cancelled = cancelled
+
+    def __call__(self, fraction: float, message: str = "") -> None:
+        """Report a fraction (clipped to 0..1) and a message; raises `Cancelled` when the user has cancelled."""
+        self.check()
+        if self._report is not None:
+            self._report(min(max(float(fraction), 0.0), 1.0), message)
+
+    def check(self) -> None:
+        """Raise `Cancelled` when the user has cancelled; cheap enough for inner loops."""
+        if self._cancelled is not None and self._cancelled():
+            raise Cancelled("cancelled")
+
+    def part(self, start: float, stop: float) -> Progress:
+        """A view for a sub-task: its 0..1 is start..stop of this one."""
+        return Progress(lambda fraction, message: self(start + (stop - start) * fraction, message), self._cancelled)
