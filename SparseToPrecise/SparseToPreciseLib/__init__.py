@@ -1,0 +1,7 @@
+"""Sparse input, precise result: the library behind the SparseToPrecise extension of 3D Slicer.
+
+Importing the package loads nothing else: PyTorch, MONAI, VTK and Slicer are imported where they are used.
+"""
+
+# The only place where the version stands: inside Slicer there is no installed package to ask, and pyproject.toml reads it here.
+__version__ = "0.1.0.dev0"
