@@ -1,0 +1,121 @@
+"""The label map: a target inside an anatomical neighbourhood."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import shapes
+from .families import Anatomy
+from .fields import UNITS_PER_CUBE, coordinates, enlarged, smooth_field
+
+_FIRST_TARGET_LABEL = 40
+
+
+@dataclass
+class LabelMap:
+    """Regions of one case.
+
+    Attributes
+    ----------
+    labels : (K, J, I) uint8
+        0 .. 39 are neighbours, from 40 on the parts of the target.
+    target : (K, J, I) bool
+    bone : set of int
+        Labels that are thin cortical shells (bright in CT, dark in MR).
+    """
+
+    labels: np.ndarray
+    target: np.ndarray
+    bone: set[int]
+
+
+def _place(rng: np.random.Generator, anatomy: Anatomy) -> np.ndarray:
+    """Point of the construction, near its surface, that goes to the cube's centre (edits happen at boundaries)."""
+    if rng.random() < 0.12:
+        return rng.normal(0, 4, 3).astype(np.float32)
+    points = rng.normal(0, 22, (3, 3000)).astype(np.float32)
+    near = np.abs(anatomy.target(points))
+    for lumen in anatomy.beside:
+        near = np.where(lumen(points) > 0, near, 99)
+    candidates = points[:, near < max(1.5, np.partition(near, 20)[20])]
+    chosen = candidates[:, rng.integers(candidates.shape[1])]
+    return chosen + rng.normal(0, 3, 3).astype(np.float32)
+
+
+def _as_distance(values: np.ndarray, step: float) -> np.ndarray:
+    """Divide an implicit function by its gradient's length: a first-order distance in units."""
+    slopes = np.gradient(values, step)
+    return values / np.clip(np.sqrt(sum(s * s for s in slopes)), 0.3, 3.0)
+
+
+def _distractor(rng: np.random.Generator) -> shapes.Shape:
+    """A random neighbour: a tube (vessel, rib, gut) or a warped ellipsoid (node, cyst, organ)."""
+    centre = rng.uniform(-34, 34, 3)
+    if rng.random() < 0.55:
+        path = shapes.smooth_path(rng, rng.uniform(30, 90), rng.uniform(0.2, 2.0), 5) + centre
+        return shapes.tube(path, np.full(5, np.exp(rng.uniform(np.log(1.5), np.log(9)))))
+    radii = np.exp(rng.uniform(np.log(4), np.log(20), 3))
+    return shapes.moved(shapes.superellipsoid(radii), shapes.random_rotation(rng), centre)
+
+
+def build_label_map(rng: np.random.Generator, anatomy: Anatomy, shape: tuple[int, int, int]) -> LabelMap:
+    """Draw the anatomy and its neighbours on a cube of `shape` voxels."""
+    coarse_shape = tuple(max(8, -(-size // max(1, round(size / 32)))) for size in shape)
+    step = UNITS_PER_CUBE / coarse_shape[0]
+    points = coordinates(coarse_shape)
+    warp = smooth_field(rng, coarse_shape, rng.uniform(14, 32), 3) * rng.uniform(0.3, 3.2)
+    warped = points + warp + _place(rng, anatomy).reshape(3, 1, 1, 1)
+
+    # background: a few tissues by the largest of smooth fields, or the construction's own territory
+    count = int(rng.integers(3, 8))
+    heights = smooth_field(rng, shape, rng.uniform(14, 36), count) + rng.normal(0, 0.4, (count, 1, 1, 1))
+    labels = heights.argmax(0).astype(np.uint8)
+    if anatomy.territory is not None:
+        own = anatomy.territory(warped)
+        own = np.stack([own == region for region in range(int(own.max()) + 1)]).astype(np.float32)
+        regions = enlarged(own, shape).argmax(0).astype(np.uint8)
+        if len(own) > 2:
+            labels, count = regions, len(own)
+        else:  # a wall around a lumen
+            labels[regions == 0] = count
+            count += 1
+    bone: set[int] = set()
+    if rng.random() < 0.3:  # the body's surface: outside air, then a layer of fat
+        normal = shapes.random_rotation(rng)[0]
+        depth = np.tensordot(normal, points, 1) + warp[0] * 0.7 - rng.uniform(4, 30)
+        depth = enlarged(depth, shape)
+        labels[depth > -rng.uniform(2, 12)] = count
+        labels[depth > 0] = count + 1
+        count += 2
+    for _ in range(rng.integers(1, 7)):
+        values = enlarged(_distractor(rng)(points + 0.6 * warp), shape)
+        labels[values < 0] = count
+        if rng.random() < 0.4:
+            bone.add(count)
+            count += 1
+            labels[values < -rng.uniform(1.2, 3.5)] = count
+        count += 1
+
+    distance = _as_distance(anatomy.target(warped), step)
+    lumens = [enlarged(lumen(warped), shape) for lumen in anatomy.beside]
+    distance = enlarged(distance, shape)
+    rough = rng.uniform(0, 0.9)
+    distance = distance + rough * smooth_field(rng, shape, rng.uniform(4, 9))
+    if rng.random() < 0.5:  # fat, capsule or fluid hugging part of the surface
+        thickness = np.exp(rng.uniform(np.log(1.0), np.log(9)))
+        patchy = smooth_field(rng, shape, rng.uniform(14, 30)) * rng.uniform(0, 1.5) + rng.uniform(0, 1.5)
+        labels[(distance < thickness * np.clip(patchy, 0, 1.5)) & (distance > 0)] = count
+        count += 1
+    for values in lumens:
+        labels[(values < 0) & (distance < 1)] = count
+    count += bool(lumens)
+    target = distance < 0
+    for values in lumens:
+        target &= values > 0
+    labels[target] = _FIRST_TARGET_LABEL
+    for number, part in enumerate(anatomy.inside, start=1):
+        values = enlarged(part(warped), shape)
+        labels[target & (values < 0)] = _FIRST_TARGET_LABEL + number
+    return LabelMap(labels, target, bone)
