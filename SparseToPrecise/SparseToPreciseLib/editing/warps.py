@@ -1,0 +1,61 @@
+"""Editors that need no training: the boundary is carried to the stroke, and this very image says how far.
+
+Both return a signed quantity in voxels (positive inside) on the working grid. They are the baselines that a model
+has to beat, and what the tool falls back on where there is none.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from .guidance import attention
+from .working_grid import WorkingCase, sampled
+
+BINS = 48
+
+
+def signed_distance_warp(case: WorkingCase) -> np.ndarray:
+    """Shift the signed distance so that its zero passes through the stroke; blind to the image.
+
+    phi = phi0 - exp(-d^2 / 2 (sigma/2)^2) * phi0(nearest stroke point).
+    """
+    at_stroke = sampled(case.signed_distance, case.stroke)
+    return case.signed_distance - attention(case.distance, case.sigma / 2) * at_stroke[case.nearest].astype(np.float32)
+
+
+def evidence(case: WorkingCase, warped: np.ndarray) -> tuple[np.ndarray, float]:
+    """How much each voxel looks like the object rather than like its surroundings, in this image.
+
+    The logarithm of the ratio of two smoothed intensity histograms: of voxels that are inside by the old
+    segmentation and by the warp, and of those outside by both and within 1.5 influence radii.
+
+    Returns
+    -------
+    ratio, trust
+        (K, J, I) float32 log ratio, smoothed over one voxel, and a weight between 0 and 1: how well the two
+        histograms separate (1 - Bhattacharyya coefficient) times how many voxels they rest on.
+    """
+    near = case.distance < 1.5 * case.radius
+    inside = near & (case.signed_distance > 1) & (warped > 0)
+    outside = near & (case.signed_distance < 0) & (warped < 0)
+    count = min(np.count_nonzero(inside), np.count_nonzero(outside))
+    if count == 0:
+        return np.zeros_like(case.image), 0.0
+    bins = np.clip((case.image * BINS).astype(np.int16), 0, BINS - 1)
+    histograms = []
+    for region in (inside, outside):
+        histogram = np.bincount(bins[region], minlength=BINS).astype(np.float64)
+        histogram = ndimage.gaussian_filter1d(histogram / histogram.sum(), 2.0, mode="nearest") + 1e-3
+        histograms.append(histogram / histogram.sum())
+    overlap = float(np.sqrt(histograms[0] * histograms[1]).sum())
+    ratio = np.log(histograms[0] / histograms[1]).astype(np.float32)[bins]
+    ratio = ndimage.gaussian_filter(ratio, 1.0, mode="nearest", truncate=2.0)
+    return ratio, (1.0 - overlap) * min(1.0, count / 400.0)
+
+
+def image_aware_warp(case: WorkingCase) -> np.ndarray:
+    """The signed-distance warp, corrected by what the image says about each voxel: phi + lambda A L (see `evidence`)."""
+    warped = signed_distance_warp(case)
+    ratio, trust = evidence(case, warped)
+    return warped + np.float32(trust) * attention(case.distance, case.sigma) * ratio

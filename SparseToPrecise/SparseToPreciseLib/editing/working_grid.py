@@ -1,0 +1,172 @@
+"""The cube in which an edit happens: sigma is always the same number of voxels there.
+
+A 5 mm repair of a vessel and a 30 mm repair of a ventricle are so the same problem, and the cost of an edit does
+not depend on the size of the image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from ..core.errors import InputError
+from ..core.volume import Grid, Volume
+from .guidance import RADIUS_PER_SIGMA, densify, nearest_on_stroke
+
+SIGMA_VOXELS = 10.0
+"""Sigma of the attention on the working grid, in voxels (the paper: 20 on 128^3)."""
+
+MARGIN_SIGMAS = 3.0
+"""The working grid reaches at least this many sigmas beyond the stroke."""
+
+
+@dataclass(frozen=True)
+class WorkingCase:
+    """What an editor sees: arrays (K, J, I) on one isotropic grid, lengths in voxels.
+
+    Attributes
+    ----------
+    image
+        float32, 1st percentile at 0 and 99th at 1.
+    signed_distance
+        float32, of the old segmentation; positive inside, zero on its boundary, voxels.
+    distance
+        float32, to the nearest stroke point, voxels.
+    nearest
+        Index of that point in `stroke`.
+    stroke
+        (N, 3) voxel coordinates K, J, I, at most one voxel apart.
+    sigma
+        Sigma of the attention, voxels.
+    thickness
+        Slice thickness of the source image in working voxels along its coarsest axis (1 or less: isotropic).
+    """
+
+    image: np.ndarray
+    signed_distance: np.ndarray
+    distance: np.ndarray
+    nearest: np.ndarray
+    stroke: np.ndarray
+    sigma: float = SIGMA_VOXELS
+    thickness: float = 1.0
+
+    @property
+    def radius(self) -> float:
+        """Influence radius, voxels."""
+        return self.sigma * RADIUS_PER_SIGMA
+
+
+def working_grid(stroke_ras: np.ndarray, influence_radius_mm: float, multiple: int = 16) -> Grid:
+    """The isotropic grid along RAS around a stroke on which sigma is `SIGMA_VOXELS` voxels."""
+    sigma_mm = influence_radius_mm / RADIUS_PER_SIGMA
+    return Grid.around(stroke_ras, MARGIN_SIGMAS * sigma_mm, sigma_mm / SIGMA_VOXELS, multiple)
+
+
+def signed_distance(mask: np.ndarray, spacing_kji: np.ndarray) -> np.ndarray:
+    """Signed Euclidean distance to the boundary of a mask, positive inside.
+
+    Parameters
+    ----------
+    mask
+        (K, J, I) bool.
+    spacing_kji
+        Voxel size along K, J, I; the result has its unit.
+
+    Returns
+    -------
+    ndarray
+        (K, J, I) float32; zero half-way between an inner and an outer voxel. A mask without boundary gives
+        plus or minus the length of the array's diagonal.
+    """
+    far = float(np.linalg.norm(np.array(mask.shape) * spacing_kji))
+    if not mask.any() or mask.all():
+        return np.full(mask.shape, far if mask.any() else -far, dtype=np.float32)
+    # Maurer's map measures to the centres of the object's border voxels; the mean with the complement's map is
+    # antisymmetric and so puts the zero on the border between the voxels.
+    inner = _maurer(mask, spacing_kji)
+    outer = _maurer(~mask, spacing_kji)
+    return (inner - outer) * np.float32(0.5)
+
+
+def _maurer(mask: np.ndarray, spacing_kji: np.ndarray) -> np.ndarray:
+    image = sitk.GetImageFromArray(np.ascontiguousarray(mask, dtype=np.uint8))
+    image.SetSpacing([float(size) for size in spacing_kji[::-1]])
+    return sitk.GetArrayFromImage(
+        sitk.SignedMaurerDistanceMap(image, insideIsPositive=True, squaredDistance=False, useImageSpacing=True)
+    )
+
+
+def around(volume: Volume, grid: Grid) -> Volume:
+    """The part of a volume that a grid covers, block-averaged where it is much finer than the grid (no aliasing).
+
+    Raises
+    ------
+    InputError
+        The grid lies outside the volume.
+    """
+    bounds = grid.to_ras([[0, 0, 0], np.array(grid.shape[::-1]) - 1]).T
+    part = volume.cropped_to_box(np.sort(bounds, axis=1), margin_mm=2 * float(grid.spacing.max()))
+    factors = np.maximum(np.floor(grid.spacing.min() / part.grid.spacing_kji + 1e-6).astype(int), 1)
+    factors = np.minimum(factors, part.shape)
+    if (factors == 1).all():
+        return part
+    size = np.array(part.shape) // factors * factors
+    array = part.array[tuple(slice(0, s) for s in size)].astype(np.float32, copy=False)
+    blocks = array.reshape(np.stack([size // factors, factors], axis=1).ravel()).mean(axis=(1, 3, 5), dtype=np.float32)
+    matrix = part.ijk_to_ras.copy()
+    matrix[:3, 3] = part.grid.to_ras((factors[::-1] - 1) / 2)  # the centre of the first block
+    matrix[:3, :3] = part.ijk_to_ras[:3, :3] * factors[::-1]
+    return Volume(blocks, matrix, part.name)
+
+
+def normalised(image: np.ndarray) -> np.ndarray:
+    """Intensities scaled so that the 1st percentile is 0 and the 99th is 1, clipped to -0.5 .. 1.5; float32."""
+    sample = image if image.size <= 200_000 else image[::2, ::2, ::2]
+    low, high = np.percentile(sample, (1, 99))
+    scaled = (image - np.float32(low)) / np.float32(max(high - low, 1e-6))
+    return np.clip(scaled, -0.5, 1.5, out=scaled)
+
+
+def working_case(
+    image: Volume, segmentation_distance: Volume, stroke_ras: np.ndarray, grid: Grid, sigma: float = SIGMA_VOXELS
+) -> WorkingCase:
+    """Bring an image, the old segmentation's signed distance (mm) and a stroke (RAS, mm) onto the working grid.
+
+    Raises
+    ------
+    InputError
+        The image has a NaN or an infinite value there, or lies elsewhere.
+    """
+    voxel = float(grid.spacing[0])
+    part = around(image, grid)
+    if not np.isfinite(part.array).all():
+        raise InputError(
+            f"{image.name or 'The image'} has NaN or infinite values near the stroke; "
+            "replace them (for example with a threshold) before editing there."
+        )
+    stroke = densify(grid.to_ijk(stroke_ras)[:, ::-1], 1.0)
+    distance, nearest = distances_on(grid.shape, stroke)
+    return WorkingCase(
+        image=normalised(part.resampled_to(grid).array),
+        signed_distance=segmentation_distance.resampled_to(grid).array / np.float32(voxel),
+        distance=distance,
+        nearest=nearest,
+        stroke=stroke,
+        sigma=sigma,
+        thickness=float(part.spacing.max()) / voxel,
+    )
+
+
+def distances_on(shape: tuple[int, int, int], stroke: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distance (voxels) and nearest stroke point for every voxel of an array; see `nearest_on_stroke`."""
+    points = np.indices(shape, dtype=np.float32).reshape(3, -1).T
+    distance, nearest = nearest_on_stroke(points, stroke)
+    return distance.reshape(shape), nearest.reshape(shape)
+
+
+def sampled(array: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Linear interpolation of an array at (N, 3) voxel coordinates K, J, I; the edge is repeated outside."""
+    return ndimage.map_coordinates(array, points.T, order=1, mode="nearest")
