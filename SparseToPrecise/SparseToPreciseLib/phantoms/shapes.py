@@ -30,10 +30,7 @@ def superellipsoid(radii: Sequence[float], exponent: float = 2.0, taper: float =
         q = points / scale.reshape(3, *([1] * (points.ndim - 1)))
         if taper:
             q = np.concatenate([q[:2] / (1 - taper * np.clip(q[2:], -1, 1)), q[2:]])
-        if exponent == 2.0:
-            radius = np.sqrt((q * q).sum(0))
-        else:
-            radius = (np.abs(q) ** exponent).sum(0) ** (1 / exponent)
+        radius = np.sqrt((q * q).sum(0)) if exponent == 2.0 else (np.abs(q) ** exponent).sum(0) ** (1 / exponent)
         # dividing by the gradient's length makes the value a first-order distance also for flat shapes
         norm = np.sqrt((points * points).sum(0)) + 1e-3
         stretch = radius / norm
