@@ -3,5 +3,6 @@
 Importing the package loads nothing else: PyTorch, MONAI, VTK and Slicer are imported where they are used.
 """
 
-# The only place where the version stands: inside Slicer there is no installed package to ask, and pyproject.toml reads it here.
+# The only place where the version stands: inside Slicer there is no installed package to ask for it,
+# and pyproject.toml reads it here.
 __version__ = "0.1.0.dev0"

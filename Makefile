@@ -1,0 +1,51 @@
+# Needs python3.11, pip, git, make and gcc; everything else comes into .venv.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed-from-constraints
+
+.DEFAULT_GOAL := help
+.PHONY: help environment demo test lint bench-editing train-editing clean
+
+help:
+	@echo "make environment    create .venv (the other commands do it when needed)"
+	@echo "make demo           edit an example case; results in demo-output/"
+	@echo "make test           all tests that need no desktop application"
+	@echo "make lint           style (ruff)"
+	@echo "make bench-editing  write docs/benchmarks/editing.md anew"
+	@echo "make train-editing  train the editing model by the committed recipe"
+	@echo "make clean          remove the environment and what the commands left"
+
+# constraints.txt is what keeps the environment the tested one: without it pip would take another torch.
+$(READY): pyproject.toml constraints.txt
+	@echo "== Installing into $(VENV)/ from pyproject.toml and constraints.txt."
+	@echo "== PyTorch, VTK and slicer-core are large: $(INSTALL_TIME) the first time, not repeated until these files change."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[train,test]'
+	@touch $@
+	@echo "== The environment is ready."
+
+environment: $(READY)
+
+demo: $(READY)
+	@echo "== Editing an example case; the results go to demo-output/."
+	@$(BIN)/sparse-to-precise demo --output demo-output
+
+test: $(READY)
+	@echo "== Running the tests of the levels core and mrml; those of the desktop application are skipped here."
+	@$(BIN)/python -m pytest
+
+lint: $(READY)
+	@$(BIN)/ruff check .
+
+bench-editing: $(READY)
+	@echo "== Running the editing benchmark; the tables go to docs/benchmarks/editing.md."
+	@$(BIN)/python benchmarks/editing/run.py
+
+train-editing: $(READY)
+	@echo "== Training the editing model; the bundle goes to training-output/editing."
+	@$(BIN)/sparse-to-precise train editing --phantoms $(PHANTOMS) --output training-output/editing
+
+clean:
+	rm -rf $(VENV) demo-output training-output build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find SparseToPrecise Testing benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,137 @@
+"""Reads the repository as text: CMake lists, the files that should be in them, and who imports whom."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+LIBRARY = "SparseToPreciseLib"
+
+FAMILIES = ("editing", "synthesis", "landmarks", "boxes")
+MODULE = "module"  # <Module>/<Module>.py, and packages beside it such as a Segment Editor effect
+PACKAGE = "package"  # files directly in the library's folder
+
+#: What each layer may import of the library, besides itself and the bare package.
+ALLOWED: dict[str, set[str]] = {
+    PACKAGE: set(),
+    "core": set(),
+    "phantoms": {"core"},
+    **{family: {"core"} for family in FAMILIES},
+    "mrml": {"core", *FAMILIES},
+    "desktop": {"core", *FAMILIES, "mrml"},
+    "cli": {"core", *FAMILIES, "phantoms", "mrml"},
+    MODULE: {"core", *FAMILIES, "phantoms", "mrml", "desktop"},
+}
+SLICER = re.compile(r"^(slicer|slicer_core|vtk\w*|sitkUtils)$")
+QT = re.compile(r"^(qt|ctk|PythonQt|qSlicer\w*PythonQt|PySide\d?|PyQt\d?)$")
+MAY_SLICER = {"mrml", "desktop", MODULE}
+MAY_QT = {"desktop", MODULE}
+#: The only files of a family that may generate phantoms: what trains on them.
+TRAINS = re.compile(r"^(training|dataset)\w*\.py$")
+
+
+def module_folders(root: Path = ROOT) -> list[Path]:
+    """Folders at the top that hold a Slicer module: <Name>/<Name>.py."""
+    return sorted(path.parent for path in root.glob("*/*.py") if path.stem == path.parent.name)
+
+
+def files_below(folder: Path) -> Iterator[str]:
+    """Paths relative to `folder` of every file that belongs to the source, with forward slashes."""
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        hidden = any(part.startswith(".") or part == "__pycache__" for part in parts)
+        if path.is_file() and not hidden and path.name != "CMakeLists.txt" and path.suffix != ".pyc":
+            yield "/".join(parts)
+
+
+def cmake_list(text: str, variable: str) -> list[str]:
+    """The values of `set(variable ...)`, with ${MODULE_NAME} filled in; comments are dropped."""
+    text = re.sub(r"(?m)#.*$", "", text)
+    match = re.search(rf"(?s)\bset\s*\(\s*{variable}\b([^)]*)\)", text)
+    if match is None:
+        raise AssertionError(f"there is no set({variable} ...)")
+    values = match.group(1).split()
+    if "${MODULE_NAME}" in match.group(1):
+        (name,) = cmake_list(text, "MODULE_NAME")
+        values = [value.replace("${MODULE_NAME}", name) for value in values]
+    return values
+
+
+def cmake_string(text: str, variable: str) -> str:
+    """The value of `set(variable "...")` on one line, as the Extensions Index reads it."""
+    match = re.search(rf'set\s*\(\s*{variable}\s*"([^"\n]+)"\s*\)', text)
+    if match is None:
+        raise AssertionError(f'there is no line set({variable} "...")')
+    return match.group(1)
+
+
+def list_differences(where: str, listed: list[str], wanted: list[str]) -> str:
+    """Empty when both agree, else the very lines to add to and to remove from the list."""
+    add, remove = sorted(set(wanted) - set(listed)), sorted(set(listed) - set(wanted))
+    twice = sorted({value for value in listed if listed.count(value) > 1})
+    parts = []
+    for words, values in (("add", add), ("remove", remove), ("leave only once", twice)):
+        if values:
+            parts.append(f"{where}: {words}\n" + "\n".join(f"  {value}" for value in values))
+    return "\n".join(parts)
+
+
+def layer_of(path: Path, root: Path = ROOT) -> str:
+    """The layer that a source file belongs to."""
+    parts = path.relative_to(root).parts
+    if LIBRARY not in parts:
+        return MODULE
+    below = parts[parts.index(LIBRARY) + 1 :]
+    return below[0] if len(below) > 1 else PACKAGE
+
+
+def imported_modules(path: Path, root: Path = ROOT) -> Iterator[tuple[int, str]]:
+    """(line, absolute dotted name) of every import of a file, also inside functions and by importlib."""
+    parts = path.relative_to(root).parts
+    package = list(parts[parts.index(LIBRARY) : -1]) if LIBRARY in parts else list(parts[1:-1])
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            base = base + (node.module.split(".") if node.module else [])
+            # `from package import name`: the name may itself be a module.
+            yield from ((node.lineno, ".".join([*base, alias.name])) for alias in node.names)
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called in ("import_module", "__import__") and isinstance(node.args[0].value, str):
+                yield node.lineno, node.args[0].value
+
+
+def wrong_arrows(root: Path = ROOT) -> list[str]:
+    """One line for each import that points the wrong way, in every module folder and the library."""
+    wrong = []
+    for folder in module_folders(root):
+        for path in sorted(folder.rglob("*.py")):
+            layer = layer_of(path, root)
+            where = path.relative_to(root).as_posix()
+            if layer not in ALLOWED:
+                wrong.append(f"{where}: {layer} is no layer of the house; add it to ALLOWED with its arrows")
+                continue
+            for line, name in imported_modules(path, root):
+                problem = _problem(layer, path.name, name)
+                if problem:
+                    wrong.append(f"{where}:{line}: {problem}")
+    return wrong
+
+
+def _problem(layer: str, file_name: str, imported: str) -> str:
+    first, *rest = imported.split(".")
+    if SLICER.match(first) and layer not in MAY_SLICER:
+        return f"{layer} imports {imported}; only mrml, desktop and the module files touch Slicer and VTK"
+    if QT.match(first) and layer not in MAY_QT:
+        return f"{layer} imports {imported}; only desktop and the module files touch Qt"
+    target = rest[0] if first == LIBRARY and rest else ""
+    if target not in ALLOWED or target == layer or target in ALLOWED[layer]:
+        return ""
+    if layer in FAMILIES and target == "phantoms" and TRAINS.match(file_name):
+        return ""
+    return f"{layer} imports {imported}; it may import {', '.join(sorted(ALLOWED[layer])) or 'nothing'} of the library"

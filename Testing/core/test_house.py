@@ -1,0 +1,216 @@
+"""The house stands as drawn: CMake lists match the tree, imports point one way, versions agree."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+import house
+from SparseToPreciseLib import __version__
+from SparseToPreciseLib.core.requirements import PYTORCH
+
+PYPROJECT = tomllib.loads((house.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+RESOURCES = house.ROOT / "SparseToPrecise" / "Resources"
+MODULES = house.module_folders()
+
+
+def requirements(lines: list[str]) -> dict[str, Requirement]:
+    parsed = [Requirement(line) for line in lines if line.strip() and not line.startswith("#")]
+    return {re.sub(r"[-_.]+", "-", requirement.name).lower(): requirement for requirement in parsed}
+
+
+# ---------------------------------------------------------------------------------------------- CMake lists
+
+
+def test_root_cmake_adds_every_module_folder():
+    text = (house.ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    added = re.findall(r"(?m)^\s*add_subdirectory\((\w+)\)", text)
+    assert not (message := house.list_differences("CMakeLists.txt", added, [m.name for m in MODULES])), message
+
+
+@pytest.mark.parametrize("folder", MODULES, ids=lambda folder: folder.name)
+def test_module_cmake_lists_equal_the_tree(folder: Path):
+    text = (folder / "CMakeLists.txt").read_text(encoding="utf-8")
+    files = list(house.files_below(folder))
+    scripts = [name for name in files if name.endswith(".py")]
+    resources = [name for name in files if not name.endswith(".py")]
+    where = f"{folder.name}/CMakeLists.txt, MODULE_PYTHON_"
+    message = house.list_differences(where + "SCRIPTS", house.cmake_list(text, "MODULE_PYTHON_SCRIPTS"), scripts)
+    message += house.list_differences(
+        "\n" + where + "RESOURCES", house.cmake_list(text, "MODULE_PYTHON_RESOURCES"), resources
+    )
+    assert not message, "\n" + message
+
+
+def test_the_comparison_sees_missing_surplus_and_doubled_lines():
+    text = "set(MODULE_NAME Foo)\nset(LIST\n  ${MODULE_NAME}.py  # the module\n  FooLib/gone.py\n  a.png a.png\n  )"
+    listed = house.cmake_list(text, "LIST")
+    assert listed == ["Foo.py", "FooLib/gone.py", "a.png", "a.png"]
+    message = house.list_differences("Foo", listed, ["Foo.py", "FooLib/new.py", "a.png"])
+    assert message == "Foo: add\n  FooLib/new.py\nFoo: remove\n  FooLib/gone.py\nFoo: leave only once\n  a.png"
+
+
+@pytest.mark.parametrize("folder", MODULES, ids=lambda folder: folder.name)
+def test_only_the_module_itself_lies_directly_in_its_folder(folder: Path):
+    # Slicer takes every .py in a module folder for a module; under --testing a stranger ends it with an error.
+    assert [path.name for path in folder.glob("*.py")] == [f"{folder.name}.py"]
+
+
+def test_extension_metadata_is_complete_and_its_icon_exists():
+    text = (house.ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    assert re.search(r"(?m)^project\(SparseToPrecise\b", text)
+    for variable in ("HOMEPAGE", "CATEGORY", "CONTRIBUTORS", "DESCRIPTION", "ICONURL", "SCREENSHOTURLS", "DEPENDS"):
+        house.cmake_string(text, f"EXTENSION_{variable}")
+    assert house.cmake_string(text, "EXTENSION_DEPENDS") == "PyTorch"
+    urls = house.cmake_string(text, "EXTENSION_SCREENSHOTURLS").split()
+    for url in [house.cmake_string(text, "EXTENSION_ICONURL"), *urls]:
+        picture = house.ROOT / url.partition("/main/")[2]
+        assert picture.suffix == ".png" and picture.is_file(), f"{url} points to no file of the repository"
+
+    entry = json.loads((house.ROOT / "Resources" / "SparseToPrecise.json").read_text(encoding="utf-8"))
+    assert entry["build_dependencies"] == [house.cmake_string(text, "EXTENSION_DEPENDS")]
+    assert entry["category"] == house.cmake_string(text, "EXTENSION_CATEGORY")
+    assert house.cmake_string(text, "EXTENSION_HOMEPAGE").startswith(entry["scm_url"])
+
+
+# ---------------------------------------------------------------------------------------------- arrows
+
+
+def test_imports_point_one_way():
+    wrong = house.wrong_arrows()
+    assert not wrong, "wrong arrows:\n" + "\n".join(wrong)
+
+
+def planted(root: Path, file: str, source: str) -> list[str]:
+    """What the checker says of a small tree that holds a home module and one more file."""
+    home = root / "SparseToPrecise" / "SparseToPrecise.py"
+    path = root / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    home.parent.mkdir(exist_ok=True)
+    home.write_text("import qt, slicer\nfrom SparseToPreciseLib.core import bundles\n")
+    path.write_text(source)
+    return house.wrong_arrows(root)
+
+
+LIB = "SparseToPrecise/SparseToPreciseLib"
+
+
+@pytest.mark.parametrize(
+    ("file", "source"),
+    [
+        (f"{LIB}/core/volume.py", "from ..editing import edit"),
+        (f"{LIB}/core/volume.py", "from SparseToPreciseLib import phantoms"),
+        (f"{LIB}/core/volume.py", "def f():\n    import slicer"),
+        (f"{LIB}/core/networks.py", "import importlib as i\ni.import_module('SparseToPreciseLib.boxes.net')"),
+        (f"{LIB}/editing/edit.py", "import SparseToPreciseLib.synthesis.network as other"),
+        (f"{LIB}/editing/edit.py", "from .. import boxes"),
+        (f"{LIB}/editing/edit.py", "from ..phantoms import make_phantom"),
+        (f"{LIB}/editing/edit.py", "from vtkmodules.util import numpy_support"),
+        (f"{LIB}/phantoms/shapes.py", "from ..editing.guidance import attention"),
+        (f"{LIB}/mrml/volumes.py", "import qt"),
+        (f"{LIB}/mrml/volumes.py", "from ..desktop.worker import Worker"),
+        (f"{LIB}/cli/main.py", "def picture():\n    import vtk"),
+        (f"{LIB}/cli/main.py", "from ..desktop import child"),
+        (f"{LIB}/desktop/panel.py", "from ..cli.main import run"),
+        (f"{LIB}/__init__.py", "from .core.volume import Volume"),
+        (f"{LIB}/helpers/misc.py", ""),
+        ("EditingModule/EditingModule.py", "from SparseToPreciseLib.cli import main"),
+    ],
+)
+def test_a_planted_wrong_arrow_is_found(tmp_path: Path, file: str, source: str):
+    wrong = planted(tmp_path, file, source)
+    assert len(wrong) == 1 and wrong[0].startswith(file), wrong
+
+
+@pytest.mark.parametrize(
+    ("file", "source"),
+    [
+        (f"{LIB}/editing/training.py", "from ..phantoms import make_phantom\nimport torch"),
+        (f"{LIB}/editing/edit.py", "from .. import __version__\nfrom ..core.volume import Volume\nfrom . import warps"),
+        (f"{LIB}/mrml/volumes.py", "import slicer\nimport vtk.util.numpy_support\nfrom ..editing.edit import edit"),
+        (f"{LIB}/cli/edit.py", "from ..mrml import files\nfrom SparseToPreciseLib.phantoms import make_phantom"),
+        (f"{LIB}/desktop/panel.py", "import ctk, qt, slicer\nfrom ..mrml import volumes"),
+        ("EditingModule/EditingModuleLib/SegmentEditorEffect.py", "import qt, vtk\nfrom . import other"),
+    ],
+)
+def test_right_arrows_pass(tmp_path: Path, file: str, source: str):
+    assert planted(tmp_path, file, source) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("SparseToPreciseLib", {"numpy", "torch", "monai", "vtk", "slicer"}),
+        ("SparseToPreciseLib.core.requirements", {"numpy", "torch", "monai", "vtk", "slicer"}),
+        ("SparseToPreciseLib.core.bundles", {"torch", "monai", "vtk", "slicer"}),
+        ("SparseToPreciseLib.editing.edit", {"torch", "monai", "vtk", "slicer"}),
+        ("SparseToPreciseLib.cli.main", {"torch", "monai", "vtk", "slicer"}),
+    ],
+)
+def test_light_modules_import_nothing_heavy(module: str, absent: set[str]):
+    code = f"import sys, {module}; print(sorted({absent!r} & set(sys.modules)))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=house.ROOT / "SparseToPrecise", capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == "[]"
+
+
+# ---------------------------------------------------------------------------------------------- package
+
+
+def test_one_version_everywhere():
+    version = Version(__version__)
+    assert PYPROJECT["project"]["dynamic"] == ["version"]
+    assert PYPROJECT["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "SparseToPreciseLib.__version__"}
+
+    headings = re.findall(r"(?m)^## \[([^\]]+)\]", (house.ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
+    released = [Version(heading) for heading in headings if heading != "Unreleased"]
+    assert headings[0] == "Unreleased" and released == sorted(released, reverse=True)
+    if version.is_devrelease:
+        assert all(version > release for release in released)
+    else:
+        assert version == released[0]
+
+    cmake = (house.ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    for stated in re.findall(r"project\([^)]*\bVERSION\s+([\d.]+)", cmake):
+        assert stated == version.base_version
+
+
+def test_pyproject_lists_every_package():
+    library = house.ROOT / "SparseToPrecise"
+    found = [".".join(path.parent.relative_to(library).parts) for path in library.rglob("__init__.py")]
+    listed = PYPROJECT["tool"]["setuptools"]["packages"]
+    message = house.list_differences("pyproject.toml, packages", listed, [*found, "SparseToPreciseLib.Resources"])
+    assert not message, message
+
+
+def test_requirements_inside_slicer_are_those_of_the_package():
+    brought = {"numpy", "scipy", "simpleitk", "packaging", "slicer-core", "torch"}  # by Slicer or its PyTorch extension
+    package = requirements(PYPROJECT["project"]["dependencies"])
+    inside = requirements((RESOURCES / "requirements.txt").read_text(encoding="utf-8").splitlines())
+    assert brought <= set(package)
+    assert requirements([PYTORCH]) == {"torch": package["torch"]}
+    assert {name: str(r) for name, r in inside.items()} == {
+        name: str(r) for name, r in package.items() if name not in brought
+    }
+
+
+def test_constraints_pin_every_requirement_inside_its_range():
+    pins = requirements((house.ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines())
+    assert str(pins["torch"]) == "torch==2.13.0"
+    extras = PYPROJECT["project"]["optional-dependencies"].values()
+    wanted = requirements([*PYPROJECT["project"]["dependencies"], *(line for lines in extras for line in lines)])
+    for name, requirement in wanted.items():
+        assert name in pins, f"constraints.txt pins no {name}"
+        (pin,) = pins[name].specifier
+        assert pin.operator == "==", f"{pins[name]} is no exact version"
+        assert requirement.specifier.contains(pin.version), f"{pins[name]} is outside of {requirement}"
