@@ -26,24 +26,53 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], None]
     InputError
         The folder is missing or read-only, or the disk is full.
     """
-    path = Path(path)
-    folder = path.parent
-    if not folder.is_dir():
-        raise InputError(f"The folder {folder} does not exist; create it or choose another output.")
-    if path.is_dir():
-        raise InputError(f"The output {path} is a folder; name a file.")
-    # A prefix, not a suffix: readers and writers go by the extension (.seg.nrrd, .nii.gz).
-    temporary = folder / f".tmp{os.getpid()}-{path.name}"
+    path = _checked(path)
+    temporary = _temporary(path)
     try:
         write(temporary)
         _flush(temporary)
         os.replace(temporary, path)
     except OSError as error:
-        raise InputError(f"Could not write {path}: {_reason(error)}.") from error
+        raise InputError(f"Could not write {path}: {reason_of(error)}.") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
     return path
+
+
+def ensure_writable(path: str | os.PathLike[str]) -> Path:
+    """Find out before long work that its result could not be written.
+
+    Raises
+    ------
+    InputError
+        As `write_atomically`, as far as can be told beforehand.
+    """
+    # Creating a file is the only sure test: permissions do not bind root, and say nothing of a read-only disk.
+    path = _checked(path)
+    temporary = _temporary(path)
+    try:
+        temporary.touch()
+    except OSError as error:
+        raise InputError(f"Could not write {path}: {reason_of(error)}.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    return path
+
+
+def _checked(path: str | os.PathLike[str]) -> Path:
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise InputError(f"The folder {path.parent} does not exist; create it or choose another output.")
+    if path.is_dir():
+        raise InputError(f"The output {path} is a folder; name a file.")
+    return path
+
+
+def _temporary(path: Path) -> Path:
+    # A prefix, not a suffix: readers and writers go by the extension (.seg.nrrd, .nii.gz).
+    return path.with_name(f".tmp{os.getpid()}-{path.name}")
 
 
 def _flush(path: Path) -> None:
@@ -52,7 +81,8 @@ def _flush(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _reason(error: OSError) -> str:
+def reason_of(error: OSError) -> str:
+    """Why a file could not be written, in the user's words, to follow "Could not write x: "."""
     if error.errno == errno.ENOSPC:
         return "the disk is full, free some space and run again"
     if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):

@@ -233,13 +233,14 @@ def _affine(
     """`scipy.ndimage.affine_transform`, along single axes where the matrix only permutes and scales (much faster)."""
     kind = np.float32 if order else array.dtype
     mode, constant = ("nearest", 0.0) if fill is None else ("constant", fill)
-    if array.dtype == bool or (order and array.dtype == np.float16):
+    was_bool = array.dtype == bool
+    if was_bool or (order and array.dtype == np.float16):
         array = array.astype(np.uint8 if array.dtype == bool else np.float32)
     options = {"order": order, "mode": mode, "cval": constant, "prefilter": False}
     axes = np.abs(matrix).argmax(axis=1)
     rest = matrix.copy()
     rest[np.arange(3), axes] = 0
-    out = np.empty(shape, dtype=kind if kind != bool else np.uint8)
+    out = np.empty(shape, dtype=np.uint8 if was_bool and not order else kind)
     if len(set(axes)) == 3 and np.abs(rest).max() < 1e-9 * np.abs(matrix).max():
         # Array axis a follows target axis axes[a]; a diagonal matrix takes scipy's separable path.
         back = np.argsort(axes)
@@ -247,7 +248,7 @@ def _affine(
         ndimage.affine_transform(array.transpose(back), scale, offset[back], shape, output=out, **options)
     else:
         ndimage.affine_transform(array, matrix, offset, shape, output=out, **options)
-    return out.astype(bool) if kind == bool else out
+    return out.astype(bool) if was_bool and not order else out
 
 
 def _corners(shape: tuple[int, int, int]) -> np.ndarray:

@@ -1,0 +1,91 @@
+"""Files are written whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from SparseToPreciseLib.core.errors import InputError
+from SparseToPreciseLib.core.files import ensure_writable, write_atomically
+
+
+def _raising(error: BaseException):
+    def write(path: Path) -> None:
+        path.write_text("half")
+        raise error
+
+    return write
+
+
+def test_the_temporary_file_keeps_the_extensions_and_the_folder(tmp_path: Path) -> None:
+    used: list[Path] = []
+
+    def write(path: Path) -> None:
+        used.append(path)
+        path.write_text("new")
+
+    target = tmp_path / "out.seg.nrrd"
+    target.write_text("old")
+    assert write_atomically(target, write) == target
+    assert target.read_text() == "new"
+    assert used[0].parent == tmp_path and used[0].name.endswith("out.seg.nrrd") and used[0] != target
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), InputError, "the disk is full"),
+        (OSError(errno.EROFS, "Read-only file system"), InputError, "read-only"),
+        (OSError(errno.EIO, "Input/output error"), InputError, "input/output error"),
+        (InputError("a reason."), InputError, "a reason"),
+        (KeyboardInterrupt("pressed"), KeyboardInterrupt, "pressed"),
+        (ZeroDivisionError("division"), ZeroDivisionError, "division"),
+    ],
+)
+def test_the_old_file_survives_every_failure(tmp_path: Path, error, raised, words: str) -> None:
+    target = tmp_path / "out.nii.gz"
+    target.write_text("old")
+    with pytest.raises(raised, match=words):
+        write_atomically(target, _raising(error))
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_writer_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Could not write"):
+        write_atomically(tmp_path / "out.nrrd", lambda path: None)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("function", [ensure_writable, lambda path: write_atomically(path, Path.touch)])
+class TestPlaces:
+    def test_missing_folder(self, tmp_path: Path, function) -> None:
+        with pytest.raises(InputError, match="missing does not exist; create it"):
+            function(tmp_path / "missing" / "out.nrrd")
+
+    def test_a_file_as_folder(self, tmp_path: Path, function) -> None:
+        (tmp_path / "file").touch()
+        with pytest.raises(InputError, match="file does not exist"):
+            function(tmp_path / "file" / "out.nrrd")
+
+    def test_a_folder_as_file(self, tmp_path: Path, function) -> None:
+        with pytest.raises(InputError, match="is a folder; name a file"):
+            function(tmp_path)
+
+    @pytest.mark.skipif(not os.path.isdir("/proc"), reason="needs a file system that refuses new files")
+    def test_a_read_only_place(self, tmp_path: Path, function) -> None:
+        with pytest.raises(InputError, match="Could not write /proc/out.nrrd"):
+            function(Path("/proc/out.nrrd"))
+
+
+def test_ensure_writable_touches_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "out.png"
+    ensure_writable(target)
+    assert not list(tmp_path.iterdir())
+    target.write_text("old")
+    ensure_writable(target)
+    assert target.read_text() == "old" and list(tmp_path.iterdir()) == [target]
