@@ -62,6 +62,7 @@ class SparseToPreciseWidget(ScriptedLoadableModuleWidget):
         self.ui.modelComboBox.clear()
         self.ui.modelComboBox.addItems([f"{bundle.family}: {bundle.name}" for bundle in self.bundles])
         self.ui.noModelsLabel.visible = not self.bundles
+        self.ui.modelComboBox.visible = self.ui.modelCardBrowser.visible = bool(self.bundles)
         self.showModelCard(self.ui.modelComboBox.currentIndex)
 
     def showModelCard(self, index):
@@ -104,7 +105,7 @@ class SparseToPreciseTest(ScriptedLoadableModuleTest):
         logic.bundles()
         self.assertEqual({"torch", "monai"} & set(sys.modules), loaded)
 
-    def test_shippedModelsAreWhole(self):
+    def test_installedModelsAreWhole(self):
         bundles = SparseToPreciseLogic().bundles()
         self.assertIn("editing", {bundle.family for bundle in bundles})
         for bundle in bundles:  # the weights' hash only: loading them needs PyTorch, which may not be installed yet
