@@ -8,7 +8,7 @@ import numpy as np
 
 from ..core.errors import InputError
 from .families import BUILDERS
-from .imaging import form_image
+from .imaging import annotate, form_image, random_scanner
 from .neighbourhood import build_label_map
 
 HELD_OUT_FAMILIES: tuple[str, ...] = ("tree", "bean", "vertebra")
@@ -18,6 +18,8 @@ FAMILIES: tuple[str, ...] = TRAIN_FAMILIES + HELD_OUT_FAMILIES
 # a target outside this share of the cube leaves nothing to edit
 _SMALLEST_SHARE, _LARGEST_SHARE = 0.002, 0.75
 _ATTEMPTS = 20
+_ANNOTATED_SHARE = 0.67
+_CUT_SHARE = 0.12
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,9 @@ class Phantom:
     ----------
     image : (K, J, I) float32, arbitrary units (Hounsfield units where the case imitates a CT)
     labels : (K, J, I) uint8, 0 .. 39 are neighbouring regions, 40 and above the parts of the target
-    target : (K, J, I) bool, the true segmentation
+    target : (K, J, I) bool
+        The true segmentation: in two cases of three as drawn on the voxels of the simulated scanner, so that it leaves
+        the labels by a fraction of such a voxel.
     family : str
     seed : int
     """
@@ -63,4 +67,20 @@ def make_phantom(family: str, seed: int, shape: tuple[int, int, int] = (64, 64, 
             break
     else:
         raise InputError(f"Seed {seed} gives no usable phantom of the family {family!r}; choose another seed.")
-    return Phantom(form_image(rng, regions), regions.labels, regions.target, family, seed)
+    scanner = random_scanner(rng, shape)
+    target = annotate(rng, regions, scanner) if rng.random() < _ANNOTATED_SHARE else regions.target
+    arrays = [form_image(rng, regions, scanner), regions.labels, target]
+    if rng.random() < _CUT_SHARE:
+        arrays = _beyond_the_field_of_view(rng, arrays)
+    return Phantom(*arrays, family, seed)
+
+
+def _beyond_the_field_of_view(rng: np.random.Generator, arrays: list[np.ndarray]) -> list[np.ndarray]:
+    """Repeat the last plane beyond the edge of the image, as resampling does where the cube exceeds the image."""
+    axis = int(rng.integers(3))
+    size = arrays[0].shape[axis]
+    last = round(size / 2 + size * rng.uniform(0.15, 0.42))
+    index = np.minimum(np.arange(size), last)
+    if rng.random() < 0.5:
+        index = size - 1 - index[::-1]
+    return [np.take(array, index, axis=axis) for array in arrays]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from .fields import UNITS_PER_CUBE, coordinates, enlarged, sampling_matrix, separable, smooth_field
-from .neighbourhood import _FIRST_TARGET_LABEL, LabelMap
+from .neighbourhood import FIRST_TARGET_LABEL, LabelMap
 
 # Hounsfield units (low, high, texture amplitude), and how often a neighbour or a target is made of it
 _CT_TISSUES = {
@@ -26,8 +28,8 @@ def _ct_values(rng: np.random.Generator, regions: LabelMap, count: int) -> tuple
     own = rng.choice(len(names), p=table[:, 4] / table[:, 4].sum())
     for label in range(count):
         kind = rng.choice(len(names), p=table[:, 3] / table[:, 3].sum())
-        if label >= _FIRST_TARGET_LABEL:
-            kind = own if label == _FIRST_TARGET_LABEL or rng.random() < 0.6 else rng.choice([3, 4, 5])
+        if label >= FIRST_TARGET_LABEL:
+            kind = own if label == FIRST_TARGET_LABEL or rng.random() < 0.6 else rng.choice([3, 4, 5])
         means[label] = rng.uniform(*table[kind, :2])
         texture[label] = table[kind, 2] * rng.uniform(0.3, 1.5)
         if label in regions.bone:
@@ -39,8 +41,8 @@ def _free_values(rng: np.random.Generator, regions: LabelMap, count: int) -> tup
     """Random contrast per label (as SynthSeg does): most neighbours differ from the target, some hardly, few not."""
     means = rng.uniform(0, 1, count)
     own = rng.uniform(0.08, 0.95)
-    means[_FIRST_TARGET_LABEL] = own
-    for label in range(_FIRST_TARGET_LABEL):
+    means[FIRST_TARGET_LABEL] = own
+    for label in range(FIRST_TARGET_LABEL):
         draw = rng.random()
         if draw < 0.05:
             means[label] = own
@@ -50,23 +52,48 @@ def _free_values(rng: np.random.Generator, regions: LabelMap, count: int) -> tup
             means[label] = own + rng.choice([-1, 1]) * rng.uniform(0.12, 0.5)
         if label in regions.bone:
             means[label] = rng.uniform(0, 0.06)
-    for label in range(_FIRST_TARGET_LABEL + 1, count):
+    for label in range(FIRST_TARGET_LABEL + 1, count):
         if rng.random() < 0.6:
             means[label] = own + rng.normal(0, 0.12)
     return np.abs(means), rng.uniform(0.005, 0.06, count)
 
 
-def _source_samples(rng: np.random.Generator, shape: tuple[int, int, int]) -> tuple[tuple[int, int, int], list[float]]:
-    """Samples per axis of the scanner's own grid, and how many voxels of the cube lie between two of them.
+@dataclass(frozen=True)
+class Scanner:
+    """The scanner's own grid: its samples per axis, and how many voxels of the cube lie between two of them."""
 
-    An image is usually coarser than the cube it is edited on: up to 3.5 times, or in thick slices along one axis.
-    """
+    samples: tuple[int, int, int]
+    steps: tuple[float, float, float]
+
+
+def random_scanner(rng: np.random.Generator, shape: tuple[int, int, int]) -> Scanner:
+    """An image is usually coarser than the cube on which it is edited: up to 3.6 times, or in thick slices."""
     step = np.full(3, np.exp(rng.uniform(np.log(0.9), np.log(3.6))))
     if rng.random() < 0.3:
         step = np.minimum(step, 2.0)
         step[rng.integers(3)] *= rng.uniform(1.5, 4.5)
     samples = tuple(int(min(size, max(6, round(UNITS_PER_CUBE / s)))) for size, s in zip(shape, step, strict=True))
-    return samples, [size / m for size, m in zip(shape, samples, strict=True)]
+    return Scanner(samples, tuple(size / count for size, count in zip(shape, samples, strict=True)))
+
+
+def seen(array: np.ndarray, scanner: Scanner, sharpness: float) -> np.ndarray:
+    """What a scanner makes of an array: a blur of `sharpness` steps, then its own samples."""
+    pairs = zip(array.shape, scanner.samples, scanner.steps, strict=True)
+    return separable(array, tuple(sampling_matrix(size, m, max(0.35, sharpness * step)) for size, m, step in pairs))
+
+
+def annotate(rng: np.random.Generator, regions: LabelMap, scanner: Scanner) -> np.ndarray:
+    """The target as an annotator draws it on the scanner's voxels, a fraction of such a voxel off here and there.
+
+    The fine mask is kept where the voxels are too coarse for the object. (K, J, I) bool.
+    """
+    share = seen(regions.target.astype(np.float32), scanner, 0.45)
+    level = 0.5 + np.clip(rng.uniform(0, 0.13) * smooth_field(rng, scanner.samples, rng.uniform(8, 24)), -0.3, 0.3)
+    drawn = enlarged((share > level).astype(np.float32), regions.target.shape) > 0.5
+    common = np.count_nonzero(drawn & regions.target)
+    if common < 0.8 * max(np.count_nonzero(drawn), np.count_nonzero(regions.target)):
+        return regions.target
+    return drawn
 
 
 def _fan(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
@@ -75,29 +102,27 @@ def _fan(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
     first, second = rng.permutation(3)[:2]
     apex = rng.uniform(-20, 20)
     angle = np.arctan2(points[first] - apex, points[second] + rng.uniform(36, 60))
-    gap = rng.uniform(0.06, 0.16)
+    gap = rng.uniform(0.05, 0.1)
     away = np.abs((angle / gap + 0.5) % 1 - 0.5) * gap
     return away * (points[second] + 48) < rng.uniform(1.0, 2.0)
 
 
-def form_image(rng: np.random.Generator, regions: LabelMap) -> np.ndarray:
+def form_image(rng: np.random.Generator, regions: LabelMap, scanner: Scanner) -> np.ndarray:
     """Simulated scan of a label map, in arbitrary units (Hounsfield units for CT): (K, J, I) float32."""
     shape = regions.labels.shape
     count = int(regions.labels.max()) + 1
     modality = rng.choice(["ct", "mr", "ultrasound"], p=[0.42, 0.43, 0.15])
     values = _ct_values if modality == "ct" else _free_values
-    means, texture = values(rng, regions, max(count, _FIRST_TARGET_LABEL + 1))
+    means, texture = values(rng, regions, max(count, FIRST_TARGET_LABEL + 1))
     means, texture = means.astype(np.float32), texture.astype(np.float32)
-    grain = smooth_field(rng, shape, rng.uniform(2.2, 6)) * rng.uniform(0.3, 1)
-    grain += smooth_field(rng, shape, rng.uniform(10, 24)) * rng.uniform(0.3, 1)
+    grain = smooth_field(rng, shape, rng.uniform(2.2, 6)) * rng.uniform(0.2, 0.7)
+    grain += smooth_field(rng, shape, rng.uniform(10, 24)) * rng.uniform(0.2, 0.7)
     image = means[regions.labels] + texture[regions.labels] * grain
 
     if modality == "mr":
-        image *= np.exp(rng.uniform(0, 0.35) * smooth_field(rng, shape, rng.uniform(28, 64)))
-    samples, steps = _source_samples(rng, shape)
-    sharpness = rng.uniform(0.35, 0.65)
-    blur = [max(0.35, sharpness * step) for step in steps]
-    image = separable(image, tuple(sampling_matrix(*pair) for pair in zip(shape, samples, blur, strict=True)))
+        image *= np.exp(rng.uniform(0, 0.22) * smooth_field(rng, shape, rng.uniform(28, 64)))
+    image = seen(image, scanner, rng.uniform(0.35, 0.65))
+    samples = scanner.samples
     noise = rng.standard_normal(samples, dtype=np.float32)
     if rng.random() < 0.5:  # reconstruction kernels leave correlated noise
         width = rng.uniform(0.4, 0.9)
@@ -118,6 +143,6 @@ def form_image(rng: np.random.Generator, regions: LabelMap) -> np.ndarray:
         image = image * (1 + rng.uniform(0.3, 0.9) * (speckle - 0.89)) * np.exp(-rng.uniform(0, 1.5) * depth)
         image = np.maximum(image, 0) ** rng.uniform(0.6, 1.0) * 255
     image = enlarged(image, shape)
-    if modality == "ultrasound" and rng.random() < 0.35:
+    if modality == "ultrasound" and rng.random() < 0.25:
         image[~_fan(rng, shape)] = 0
     return np.ascontiguousarray(image, dtype=np.float32)

@@ -10,7 +10,7 @@ from . import shapes
 from .families import Anatomy
 from .fields import UNITS_PER_CUBE, coordinates, enlarged, smooth_field
 
-_FIRST_TARGET_LABEL = 40
+FIRST_TARGET_LABEL = 40
 
 
 @dataclass
@@ -65,13 +65,18 @@ def build_label_map(rng: np.random.Generator, anatomy: Anatomy, shape: tuple[int
     coarse_shape = tuple(max(8, -(-size // max(1, round(size / 32)))) for size in shape)
     step = UNITS_PER_CUBE / coarse_shape[0]
     points = coordinates(coarse_shape)
-    warp = smooth_field(rng, coarse_shape, rng.uniform(14, 32), 3) * rng.uniform(0.3, 3.2)
+    period = rng.uniform(14, 32)
+    warp = smooth_field(rng, coarse_shape, period, 3) * period * rng.uniform(0.01, 0.14)
     warped = points + warp + _place(rng, anatomy).reshape(3, 1, 1, 1)
 
     # background: a few tissues by the largest of smooth fields, or the construction's own territory
     count = int(rng.integers(3, 8))
-    heights = smooth_field(rng, shape, rng.uniform(14, 36), count) + rng.normal(0, 0.4, (count, 1, 1, 1))
+    heights = smooth_field(rng, shape, rng.uniform(14, 36), count) + rng.normal(0, 0.6, (count, 1, 1, 1))
     labels = heights.argmax(0).astype(np.uint8)
+    if rng.random() < 0.5:  # a thin layer (fat, fascia) between neighbours that meet
+        top = np.partition(heights, count - 2, axis=0)[-2:]
+        labels[top[1] - top[0] < rng.uniform(0.08, 0.5)] = count
+        count += 1
     if anatomy.territory is not None:
         own = anatomy.territory(warped)
         own = np.stack([own == region for region in range(int(own.max()) + 1)]).astype(np.float32)
@@ -101,11 +106,11 @@ def build_label_map(rng: np.random.Generator, anatomy: Anatomy, shape: tuple[int
     distance = _as_distance(anatomy.target(warped), step)
     lumens = [enlarged(lumen(warped), shape) for lumen in anatomy.beside]
     distance = enlarged(distance, shape)
-    rough = rng.uniform(0, 0.9)
+    rough = rng.uniform(0, 0.6)
     distance = distance + rough * smooth_field(rng, shape, rng.uniform(4, 9))
     if rng.random() < 0.5:  # fat, capsule or fluid hugging part of the surface
         thickness = np.exp(rng.uniform(np.log(1.0), np.log(9)))
-        patchy = smooth_field(rng, shape, rng.uniform(14, 30)) * rng.uniform(0, 1.5) + rng.uniform(0, 1.5)
+        patchy = smooth_field(rng, shape, rng.uniform(14, 30)) * rng.uniform(0, 1) + rng.uniform(0, 1.5)
         labels[(distance < thickness * np.clip(patchy, 0, 1.5)) & (distance > 0)] = count
         count += 1
     for values in lumens:
@@ -114,8 +119,12 @@ def build_label_map(rng: np.random.Generator, anatomy: Anatomy, shape: tuple[int
     target = distance < 0
     for values in lumens:
         target &= values > 0
-    labels[target] = _FIRST_TARGET_LABEL
-    for number, part in enumerate(anatomy.inside, start=1):
-        values = enlarged(part(warped), shape)
-        labels[target & (values < 0)] = _FIRST_TARGET_LABEL + number
+    labels[target] = FIRST_TARGET_LABEL
+    inside = [enlarged(part(warped), shape) for part in anatomy.inside]
+    if not inside and rng.random() < 0.25:  # a rim that differs: cortex, capsule, enhancing wall
+        inside = [distance + np.exp(rng.uniform(np.log(1.2), np.log(4)))]
+        if rng.random() < 0.5:
+            bone.add(FIRST_TARGET_LABEL)
+    for number, values in enumerate(inside, start=1):
+        labels[target & (values < 0)] = FIRST_TARGET_LABEL + number
     return LabelMap(labels, target, bone)
