@@ -19,7 +19,7 @@ help:
 # constraints.txt is what keeps the environment the tested one: without it pip would take another torch.
 $(READY): pyproject.toml constraints.txt
 	@echo "== Installing into $(VENV)/ from pyproject.toml and constraints.txt."
-	@echo "== PyTorch, VTK and slicer-core are large: $(INSTALL_TIME) the first time, not repeated until these files change."
+	@echo "== About 0.6 GB to download (PyTorch, VTK, slicer-core) and then 1-2 minutes; once, until these files change."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[train,test]'
 	@touch $@
@@ -44,7 +44,7 @@ bench-editing: $(READY)
 
 train-editing: $(READY)
 	@echo "== Training the editing model; the bundle goes to training-output/editing."
-	@$(BIN)/sparse-to-precise train editing --phantoms $(PHANTOMS) --output training-output/editing
+	@$(BIN)/sparse-to-precise train editing --output training-output/editing
 
 clean:
 	rm -rf $(VENV) demo-output training-output build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
