@@ -245,8 +245,7 @@ def influence_radius_for(truth: np.ndarray, current: np.ndarray, stroke: StrokeS
         return SMALLEST_RADIUS
     if stroke.axis == "oblique":
         flat = (stroke.points - stroke.origin) @ stroke.basis.T
-        size = tuple(int(np.ceil(2 * flat[:, axis].max())) + 8 for axis in range(2))
-        reach = max(*size, int(2 * np.linalg.norm(stroke.points.mean(0) - stroke.origin)))
+        reach = int(flat.max() + 2 * LARGEST_RADIUS)  # what lies farther away does not change the answer
         plane = _Plane("oblique", None, stroke.origin, stroke.basis, (reach, reach))
     else:
         plane = _aligned_plane(error.shape, stroke.axis, stroke.index)

@@ -35,7 +35,7 @@ def _place(rng: np.random.Generator, anatomy: Anatomy) -> np.ndarray:
     """Point of the construction, near its surface, that goes to the cube's centre (edits happen at boundaries)."""
     if rng.random() < 0.12:
         return rng.normal(0, 4, 3).astype(np.float32)
-    points = rng.normal(0, 22, (3, 3000)).astype(np.float32)
+    points = rng.normal(0, 1, (3, 3000)).astype(np.float32) * np.linspace(10, 50, 3000, dtype=np.float32)
     near = np.abs(anatomy.target(points))
     for lumen in anatomy.beside:
         near = np.where(lumen(points) > 0, near, 99)

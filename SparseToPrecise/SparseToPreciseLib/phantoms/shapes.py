@@ -45,7 +45,7 @@ def superellipsoid(radii: Sequence[float], exponent: float = 2.0, taper: float =
 def tube(path: np.ndarray, radii: np.ndarray, flatness: float = 1.0) -> Shape:
     """Tube around a polyline `path` (N, 3) whose radius (N,) varies linearly between the points.
 
-    `flatness` > 1 squeezes the cross-section: distances along a fixed random-free axis (the first) count less.
+    `flatness` > 1 widens the cross-section along the first coordinate, before the shape is turned.
     """
     path = np.asarray(path, np.float32)
     radii = np.asarray(radii, np.float32)
