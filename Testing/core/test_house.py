@@ -214,3 +214,14 @@ def test_constraints_pin_every_requirement_inside_its_range():
         (pin,) = pins[name].specifier
         assert pin.operator == "==", f"{pins[name]} is no exact version"
         assert requirement.specifier.contains(pin.version), f"{pins[name]} is outside of {requirement}"
+
+
+PAGES = [*house.ROOT.glob("*.md"), *(house.ROOT / "docs").rglob("*.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(house.ROOT).as_posix())
+def test_links_of_the_pages_lead_somewhere(page: Path):
+    text = page.read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text) + re.findall(r'src="([^"]+)"', text)
+    broken = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert not broken, f"{page.relative_to(house.ROOT)} links to nothing: {broken}"
