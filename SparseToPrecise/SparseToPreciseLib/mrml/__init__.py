@@ -1,0 +1,1 @@
+"""Slicer's nodes and files as the library's volumes and points, on the desktop and on slicer-core alike."""

@@ -1,0 +1,281 @@
+"""Images, segmentations and strokes in files, through Slicer's own storage nodes.
+
+Reading gives nodes in the current scene; writing goes to a temporary name first, so that a file is whole or absent.
+Formats: images and labelmaps .nrrd .nii .nii.gz .mha; segmentations also .seg.nrrd; strokes .mrk.json and .fcsv.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import slicer
+
+from ..core.errors import InputError
+from ..core.files import write_atomically
+from ..core.volume import Volume
+from .headers import Header, read_header
+from .headless import logic, quiet, scene
+from .labelmaps import labelmap_from_segmentation, segmentation_from_labelmap
+from .lookup import keep_label_values
+from .markups import stroke_to_node
+from .volumes import volume_from_node, volume_to_node
+
+IMAGE_EXTENSIONS = (".nrrd", ".nii", ".nii.gz", ".mha")
+SEGMENTATION_EXTENSIONS = (".seg.nrrd", *IMAGE_EXTENSIONS)
+STROKE_EXTENSIONS = (".mrk.json", ".fcsv")
+_LONGEST_REASON = 160
+
+
+def read_volume(path: str | os.PathLike[str]) -> slicer.vtkMRMLScalarVolumeNode:
+    """Read an image into a new scalar volume node, voxels in the file's order.
+
+    A volume of one slice is read; a file that says it is 2D is refused, because its place along the third axis is
+    unknown.
+
+    Raises
+    ------
+    InputError
+        Missing, empty, unreadable, damaged or incomplete file, another format, 2D, 4D, or several values per voxel.
+    """
+    path, extension = _checked(path, IMAGE_EXTENSIONS, "an image")
+    if path.name.lower().endswith(".seg.nrrd"):
+        raise InputError(f"{path} is a segmentation, not an image; give the image that it belongs to.")
+    header = read_header(path)
+    _check_scalar_3d(path, header)
+    return _read_scalar(path, path.name[: -len(extension)])
+
+
+def read_segmentation(path: str | os.PathLike[str]) -> slicer.vtkMRMLSegmentationNode:
+    """Read a segmentation, or a labelmap as a segmentation, into a new node.
+
+    A labelmap gives one segment per label value, called `Segment_<value>`; its values, grid and scalar type come
+    back when it is written as a labelmap again.
+
+    Raises
+    ------
+    InputError
+        As `read_volume`, or the labelmap holds other values than whole numbers.
+    """
+    path, extension = _checked(path, SEGMENTATION_EXTENSIONS, "a segmentation")
+    header = read_header(path)
+    name = path.name[: -len(extension)]
+    if header.is_segmentation:
+        return _read_segments(path, name)
+    _check_scalar_3d(path, header)
+    node = _read_scalar(path, name)
+    try:
+        return segmentation_from_labelmap(volume_from_node(node), name, scalar_type=header.scalar_type)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    finally:
+        scene().RemoveNode(node)
+
+
+def read_stroke(path: str | os.PathLike[str]) -> slicer.vtkMRMLMarkupsNode:
+    """Read a stroke (curve, line or point list; LPS or RAS as the file says) into a new markups node.
+
+    Raises
+    ------
+    InputError
+        Missing, empty, unreadable or damaged file, another format, or no markup or several in the file.
+    """
+    path, extension = _checked(path, STROKE_EXTENSIONS, "a stroke")
+    if extension == ".fcsv":
+        _check_fcsv(path)
+    else:
+        _check_markups_json(path)
+    messages = slicer.vtkMRMLMessageCollection()
+    with quiet() as printed:
+        node_id = logic("Markups").LoadMarkups(str(path), path.name[: -len(extension)], messages)
+    if not node_id:
+        raise InputError(f"{path} could not be read as a markup{_reason(messages, printed.text)}; save it again.")
+    return scene().GetNodeByID(node_id)
+
+
+def write_volume(volume: Volume | slicer.vtkMRMLScalarVolumeNode, path: str | os.PathLike[str]) -> Path:
+    """Write an image; a node is written in its own coordinates, without its parent transforms, as Slicer does.
+
+    Raises
+    ------
+    InputError
+        Another format, or the file cannot be written; an old file survives and nothing partial is left.
+    """
+    path, _ = _known(path, IMAGE_EXTENSIONS, "an image")
+    node = volume_to_node(volume) if isinstance(volume, Volume) else volume
+    try:
+        return _write(path, slicer.vtkMRMLVolumeArchetypeStorageNode, node, read_header)
+    finally:
+        if node is not volume:
+            scene().RemoveNode(node)
+
+
+def write_segmentation(
+    node: slicer.vtkMRMLSegmentationNode, path: str | os.PathLike[str], on_top: Sequence[str] = ()
+) -> Path:
+    """Write all segments, in the segmentation's own coordinates: .seg.nrrd, or one labelmap for the other formats.
+
+    Parameters
+    ----------
+    node
+        The segmentation.
+    path
+        Its extension decides the format. Only .seg.nrrd keeps names, colours, terminology and overlaps.
+    on_top
+        For a labelmap: IDs of the segments that win where segments overlap, e.g. the edited one.
+
+    Raises
+    ------
+    InputError
+        As `write_volume`.
+    """
+    path, extension = _known(path, SEGMENTATION_EXTENSIONS, "a segmentation")
+    if extension == ".seg.nrrd":
+        return _write(path, slicer.vtkMRMLSegmentationStorageNode, node, read_header)
+    return write_volume(labelmap_from_segmentation(node, on_top), path)
+
+
+def write_stroke(stroke: np.ndarray | slicer.vtkMRMLMarkupsNode, path: str | os.PathLike[str]) -> Path:
+    """Write a stroke; (N, 3) points in RAS become a curve in .mrk.json and a point list in .fcsv.
+
+    Raises
+    ------
+    InputError
+        As `write_volume`.
+    """
+    path, extension = _known(path, STROKE_EXTENSIONS, "a stroke")
+    as_curve = extension == ".mrk.json"
+    name = path.name[: -len(extension)]
+    node = stroke_to_node(stroke, name, curve=as_curve) if isinstance(stroke, np.ndarray) else stroke
+    storage = slicer.vtkMRMLMarkupsJsonStorageNode if as_curve else slicer.vtkMRMLMarkupsFiducialStorageNode
+    try:
+        return _write(path, storage, node, _check_markups_json if as_curve else _check_fcsv)
+    finally:
+        if node is not stroke:
+            scene().RemoveNode(node)
+
+
+def _known(path: str | os.PathLike[str], extensions: Sequence[str], what: str) -> tuple[Path, str]:
+    """The path and the longest of the extensions that it ends with."""
+    path = Path(path)
+    for extension in sorted(extensions, key=len, reverse=True):
+        if path.name.lower().endswith(extension) and len(path.name) > len(extension):
+            return path, extension
+    raise InputError(f"{path} does not have a known extension; {what} is stored as {', '.join(extensions)}.")
+
+
+def _checked(path: str | os.PathLike[str], extensions: Sequence[str], what: str) -> tuple[Path, str]:
+    path, extension = _known(path, extensions, what)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the file with {what}.")
+    if not path.exists():
+        raise InputError(f"{path} does not exist; check the path.")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path} may not be read; change its permissions or copy it.")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty (0 bytes); copy or export it again.")
+    return path, extension
+
+
+def _check_scalar_3d(path: Path, header: Header) -> None:
+    size = " x ".join(str(voxels) for voxels in header.size)
+    if header.components != 1:
+        raise InputError(f"{path} has {header.components} values per voxel (a vector image); give one with one value.")
+    if len(header.size) != 3:
+        raise InputError(f"{path} is a {len(header.size)}D image ({size}); give a 3D volume.")
+
+
+def _read_scalar(path: Path, name: str) -> slicer.vtkMRMLScalarVolumeNode:
+    storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
+    storage.SetSingleFile(True)  # else other files with a number in their name are taken for further slices
+    storage.SetForceRightHandedIJKCoordinateSystem(False)  # keep the file's order of voxels, so that outputs have it
+    return _read(path, storage, "vtkMRMLScalarVolumeNode", name)
+
+
+def _read_segments(path: Path, name: str) -> slicer.vtkMRMLSegmentationNode:
+    node = _read(path, slicer.vtkMRMLSegmentationStorageNode(), "vtkMRMLSegmentationNode", name)
+    keep_label_values(node)
+    return node
+
+
+def _read(path: Path, storage: slicer.vtkMRMLStorageNode, node_class: str, name: str) -> slicer.vtkMRMLStorableNode:
+    node = scene().AddNewNodeByClass(node_class, name)
+    storage.SetFileName(str(path))
+    with quiet() as printed:
+        success = storage.ReadData(node)
+    if not success:
+        scene().RemoveNode(node)
+        reason = _reason(storage.GetUserMessages(), printed.text)
+        raise InputError(f"{path} could not be read{reason}; export it again.")
+    return node
+
+
+def _write(path: Path, storage_class: type, node: slicer.vtkMRMLStorableNode, check: Callable[[Path], object]) -> Path:
+    """Write a node in a folder of its own beside the target, check what is there, and only then move it."""
+
+    def write(temporary: Path) -> None:
+        # Slicer's volume writer makes a folder beside its file, and leaves it there when it fails.
+        with tempfile.TemporaryDirectory(prefix=".tmp", dir=path.parent) as folder:
+            written = Path(folder) / path.name
+            storage = storage_class()
+            storage.SetFileName(str(written))
+            with quiet() as printed:
+                success = storage.WriteData(node)
+            try:
+                # Some writers report success on a full disk.
+                check(written)
+            except InputError as error:
+                success, printed.text = 0, printed.text or str(error)
+            if not success:
+                raise InputError(
+                    f"{path} could not be written completely; check that the disk is not full and that the image's "
+                    f"axes are at right angles{_reason(storage.GetUserMessages(), printed.text, written)}."
+                )
+            os.replace(written, temporary)
+
+    return write_atomically(path, write)
+
+
+def _check_fcsv(path: Path) -> None:
+    """Every row has three coordinates: Slicer would make the point (0, 0, 0) of any other text."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not a text file in the .fcsv format; save the stroke again.") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        try:
+            x, y, z = (float(value) for value in line.split(",")[1:4])
+        except ValueError as error:
+            raise InputError(
+                f"{path} has no coordinates x,y,z in line {number} ({line[:40]!r}); save the stroke again."
+            ) from error
+
+
+def _check_markups_json(path: Path) -> None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        markups = content["markups"]
+        count = len(markups)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is not a valid markups file (.mrk.json); save the stroke again.") from error
+    if count != 1:
+        raise InputError(f"{path} holds {count} markups; save one stroke per file.")
+
+
+def _reason(messages: slicer.vtkMRMLMessageCollection, printed: str, hide: Path | None = None) -> str:
+    """What Slicer says about the failure, as " (...)" on one line; "" when it says nothing."""
+    texts = [messages.GetNthMessageText(index) for index in range(messages.GetNumberOfMessages())] + [printed]
+    text = next((text for text in texts if text.strip()), "")
+    text = text.rpartition("Description:")[2] if "Description:" in text else text
+    text = re.sub(r"\x1b\[[0-9;]*m|\[vtk.*?\]", "", text)
+    if hide is not None:
+        text = text.replace(str(hide), hide.name)
+    text = " ".join(text.split()).rstrip(". ")
+    return f" ({text[:_LONGEST_REASON]})" if text else ""

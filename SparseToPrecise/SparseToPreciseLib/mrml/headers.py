@@ -1,0 +1,177 @@
+"""What a file's header says, where Slicer's readers do not tell or do not check.
+
+Slicer reads a 2D file as one slice, 64-bit integers as float, and a NIfTI file whose end is missing without an
+error; its NIfTI writer reports success on a full disk. These few fields settle all of that.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import struct
+import zlib
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from ..core.errors import InputError
+
+_NIFTI_TYPES = {
+    2: "uint8", 4: "int16", 8: "int32", 16: "float32", 64: "float64", 256: "int8",
+    512: "uint16", 768: "uint32", 1024: "int64", 1280: "uint64",
+}  # fmt: skip
+_NRRD_TYPES = {
+    "int8": ("signed char", "int8", "int8_t"),
+    "uint8": ("uchar", "unsigned char", "uint8", "uint8_t"),
+    "int16": ("short", "short int", "signed short", "signed short int", "int16", "int16_t"),
+    "uint16": ("ushort", "unsigned short", "unsigned short int", "uint16", "uint16_t"),
+    "int32": ("int", "signed int", "int32", "int32_t"),
+    "uint32": ("uint", "unsigned int", "uint32", "uint32_t"),
+    "int64": ("longlong", "long long", "long long int", "signed long long", "signed long long int", "int64", "int64_t"),
+    "uint64": ("ulonglong", "unsigned long long", "unsigned long long int", "uint64", "uint64_t"),
+    "float32": ("float",),
+    "float64": ("double",),
+}
+_META_TYPES = {
+    "MET_CHAR": "int8", "MET_UCHAR": "uint8", "MET_SHORT": "int16", "MET_USHORT": "uint16", "MET_INT": "int32",
+    "MET_UINT": "uint32", "MET_LONG": "int32", "MET_ULONG": "uint32", "MET_LONG_LONG": "int64",
+    "MET_ULONG_LONG": "uint64", "MET_FLOAT": "float32", "MET_DOUBLE": "float64",
+}  # fmt: skip
+_LONGEST_TEXT_HEADER = 1 << 24
+_NRRD_SPATIAL = {"domain", "space", "???", "none", ""}
+
+
+@dataclass(frozen=True)
+class Header:
+    """Size and type of the image in a file.
+
+    Parameters
+    ----------
+    size
+        Voxels along each spatial (and time) axis; length 2, 3 or 4.
+    components
+        Values per voxel.
+    scalar_type
+        numpy name, "" when unknown.
+    keys
+        Free key/value pairs (NRRD only).
+    """
+
+    size: tuple[int, ...]
+    components: int
+    scalar_type: str
+    keys: dict[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_segmentation(self) -> bool:
+        """Whether a NRRD file holds Slicer's segments rather than a plain labelmap."""
+        return any(key.startswith(("Segment0_", "Segmentation_")) for key in self.keys)
+
+
+def read_header(path: Path) -> Header:
+    """Read the header of a .nrrd, .nii, .nii.gz or .mha file, and make sure that no voxel is missing.
+
+    Raises
+    ------
+    InputError
+        The file is not of the format that its name says, or its end is missing.
+    """
+    name = path.name.lower()
+    try:
+        if name.endswith((".nii", ".nii.gz")):
+            return _nifti(path)
+        return _nrrd(path) if name.endswith(".nrrd") else _meta(path)
+    except OSError as error:
+        # gzip.BadGzipFile is an OSError, too
+        raise InputError(f"{path} cannot be read ({(error.strerror or str(error)).lower()}).") from error
+    except EOFError as error:
+        raise InputError(f"{path} is incomplete, its end is missing; copy or export it again.") from error
+    except (ValueError, KeyError, IndexError, struct.error, zlib.error, OverflowError) as error:
+        kind = "NIfTI" if ".nii" in name else "NRRD" if name.endswith(".nrrd") else "MetaImage"
+        raise InputError(f"{path} is not a valid {kind} file; export it again.") from error
+
+
+def _nifti(path: Path) -> Header:
+    compressed = path.name.lower().endswith(".gz")
+    with gzip.open(path) if compressed else open(path, "rb") as file:
+        start = file.read(544)
+        order = next(o for o in "<>" if struct.unpack(o + "i", start[:4])[0] in (348, 540)) if len(start) > 3 else "<"
+        if struct.unpack(order + "i", start[:4])[0] == 348:
+            dims = struct.unpack(order + "8h", start[40:56])
+            code, bits = struct.unpack(order + "2h", start[70:74])
+            offset = int(struct.unpack(order + "f", start[108:112])[0])
+        else:
+            dims = struct.unpack(order + "8q", start[16:80])
+            code, bits = struct.unpack(order + "2h", start[12:16])
+            offset = struct.unpack(order + "q", start[168:176])[0]
+        shape = dims[1 : dims[0] + 1]
+        if not 1 <= dims[0] <= 7 or min(shape) < 1:
+            raise ValueError("dimensions")
+        length = len(start)
+        # To the end: this is the only place where a damaged or shortened gzip stream shows.
+        while block := file.read(1 << 22):
+            length += len(block)
+        if length < offset + prod(shape) * bits // 8:
+            raise EOFError
+    space = list(shape[:4])
+    while len(space) > 3 and space[-1] == 1:  # a single time point is a 3D image
+        space.pop()
+    rgb = {128: 3, 2304: 4}.get(code, 1)
+    return Header(tuple(space), prod(shape[4:]) * rgb, _NIFTI_TYPES.get(code, ""))
+
+
+def _text_header(path: Path, last_line: re.Pattern[bytes]) -> tuple[list[str], int]:
+    """Lines of a text header up to and including the one that ends it, and the bytes that they take."""
+    with open(path, "rb") as file:
+        lines, length = [], 0
+        for line in file:
+            length += len(line)
+            lines.append(line.decode("utf-8", errors="replace").rstrip("\r\n"))
+            if last_line.match(line):
+                return lines, length
+            if length > _LONGEST_TEXT_HEADER:
+                break
+    raise ValueError("the header does not end")
+
+
+def _nrrd(path: Path) -> Header:
+    lines, length = _text_header(path, re.compile(rb"^\r?\n$"))
+    if not lines[0].startswith("NRRD"):
+        raise ValueError("magic")
+    fields: dict[str, str] = {}
+    keys: dict[str, str] = {}
+    for line in lines[1:]:
+        if ":=" in line and not re.match(r"^[a-z ]+: ", line):
+            key, _, value = line.partition(":=")
+            keys[key] = value
+        elif ": " in line and not line.startswith("#"):
+            key, _, value = line.partition(": ")
+            fields[key.strip().lower()] = value.strip()
+    sizes = [int(size) for size in fields["sizes"].split()]
+    kinds = [kind.lower() for kind in fields.get("kinds", "").split()] or [""] * len(sizes)
+    if len(sizes) != int(fields["dimension"]) or len(kinds) != len(sizes) or min(sizes) < 1:
+        raise ValueError("sizes")
+    kind = next((name for name, known in _NRRD_TYPES.items() if fields["type"].lower() in known), "")
+    raw = fields.get("encoding", "").lower() == "raw" and "data file" not in fields and kind
+    if raw and path.stat().st_size < length + prod(sizes) * np.dtype(kind).itemsize:
+        raise EOFError
+    space = [s for s, k in zip(sizes, kinds, strict=True) if k in _NRRD_SPATIAL]
+    other = [s for s, k in zip(sizes, kinds, strict=True) if k not in _NRRD_SPATIAL | {"time"}]
+    space += [s for s, k in zip(sizes, kinds, strict=True) if k == "time"]
+    return Header(tuple(space), prod(other), kind, keys)
+
+
+def _meta(path: Path) -> Header:
+    lines, length = _text_header(path, re.compile(rb"^\s*ElementDataFile\s*="))
+    fields = {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
+    size = tuple(int(size) for size in fields["DimSize"].split())
+    if len(size) != int(fields["NDims"]) or min(size) < 1:
+        raise ValueError("DimSize")
+    kind = _META_TYPES[fields["ElementType"]]
+    components = int(fields.get("ElementNumberOfChannels", "1"))
+    raw = fields.get("CompressedData", "False").lower() != "true" and fields["ElementDataFile"].upper() == "LOCAL"
+    if raw and path.stat().st_size < length + prod(size) * components * np.dtype(kind).itemsize:
+        raise EOFError
+    return Header(size, components, kind)

@@ -1,0 +1,167 @@
+"""Labelmaps (one integer per voxel) as segmentation nodes and back, with the label values they had."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Sequence
+
+import numpy as np
+import slicer
+import vtk
+
+from ..core.errors import InputError
+from ..core.volume import Volume
+from .headless import scene as current_scene
+from .lookup import keep_label_values, label_values
+from .segmentations import (
+    grown_to_hold,
+    image_matrix,
+    onto_grid,
+    segmentation_grid,
+    set_reference_grid,
+    stored_segment,
+)
+from .volumes import array_to_matrix, fill_image, image_array, parent_to_world
+
+_SCALAR_TYPE = "SparseToPrecise.LabelmapScalarType"
+# Large label sets in use number some hundred structures; an image taken for a labelmap has thousands of values.
+_MOST_LABELS = 1000
+_STORED_TYPES = (np.uint8, np.uint16, np.int32)
+_GOLDEN_RATIO = 0.618034
+
+
+def segmentation_from_labelmap(
+    volume: Volume, name: str | None = None, *, scalar_type: str | None = None, scene: slicer.vtkMRMLScene | None = None
+) -> slicer.vtkMRMLSegmentationNode:
+    """A segmentation with one segment per label value, on the labelmap's grid.
+
+    Parameters
+    ----------
+    volume
+        Whole numbers, of any scalar type; 0 is the background. An empty labelmap gives no segments.
+    name
+        The node's name; None takes the volume's.
+    scalar_type
+        numpy name of the type in which `labelmap_from_segmentation` gives it back; None takes the array's.
+    scene
+        None: the current scene.
+
+    Returns
+    -------
+    vtkMRMLSegmentationNode
+        Segments `Segment_<label>`, as Slicer names them, sharing one labelmap; their label values are the file's.
+
+    Raises
+    ------
+    InputError
+        A voxel is not a whole number from 0 to 2147483647 (Slicer's segments cannot be negative), or there are too
+        many different values.
+    """
+    title = name or volume.name or "The labelmap"
+    labels = _labels_in(volume.array, title)
+    kind = next(k for k in _STORED_TYPES if labels.max(initial=0) <= np.iinfo(k).max)
+    image = slicer.vtkOrientedImageData()
+    image.SetGeometryFromImageToWorldMatrix(array_to_matrix(volume.ijk_to_ras))
+    fill_image(image, volume.array.astype(kind))
+    node = (scene or current_scene()).AddNewNodeByClass("vtkMRMLSegmentationNode", name or volume.name)
+    node.CreateDefaultDisplayNodes()
+    set_reference_grid(node, volume.grid)
+    representation = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+    for index, label in enumerate(labels):
+        segment = slicer.vtkSegment()
+        segment.SetName(f"Segment_{label}")
+        segment.SetColor(*colorsys.hsv_to_rgb(index * _GOLDEN_RATIO % 1.0, 0.6, 0.9))
+        segment.SetLabelValue(int(label))
+        segment.AddRepresentation(representation, image)
+        node.GetSegmentation().AddSegment(segment, f"Segment_{label}")
+    keep_label_values(node)
+    node.SetAttribute(_SCALAR_TYPE, scalar_type or volume.array.dtype.name)
+    return node
+
+
+def labelmap_from_segmentation(node: slicer.vtkMRMLSegmentationNode, on_top: Sequence[str] = ()) -> Volume:
+    """All segments in one labelmap, in the segmentation's own coordinates (before its parent transforms).
+
+    Parameters
+    ----------
+    node
+        The segmentation. Label values are those of the file it was read from; when two segments have the same
+        value, all are numbered 1, 2, ... in their order instead.
+    on_top
+        IDs of segments that win where segments overlap, e.g. the edited one; else the later segment wins.
+
+    Returns
+    -------
+    Volume
+        On the segmentation's grid, in the scalar type of the labelmap it was read from where the labels fit,
+        else in the smallest that holds them.
+    """
+    grid = segmentation_grid(node)
+    grid = type(grid)(grid.shape, np.linalg.inv(parent_to_world(node)) @ grid.ijk_to_ras)
+    labels = label_values(node)
+    if len(set(labels.values())) < len(labels) or 0 in labels.values():
+        labels = {segment_id: index for index, segment_id in enumerate(labels, start=1)}
+    layers = [(ids, _layer(node, ids)) for ids in _layers(node)]
+    for _, layer in layers:
+        if layer is not None:
+            grid = grown_to_hold(grid, layer)
+    out = np.zeros(grid.shape, _scalar_type(node, list(labels.values())))
+    segmentation = node.GetSegmentation()
+    for ids, layer in layers:
+        if layer is None:
+            continue
+        stored = {segmentation.GetSegment(i).GetLabelValue(): labels[i] for i in ids}
+        values = onto_grid(layer.with_array(_relabelled(layer.array, stored, out.dtype)), grid)
+        np.copyto(out, values, where=values != 0)
+    for segment_id in on_top:
+        segment = stored_segment(node, segment_id)
+        if segment is not None:
+            out[onto_grid(segment, grid) != 0] = labels[segment_id]
+    return Volume(out, grid.ijk_to_ras, node.GetName() or "")
+
+
+def _labels_in(array: np.ndarray, title: str) -> np.ndarray:
+    """The label values of a labelmap in rising order, without 0."""
+    found: set[float] = set()
+    for plane in array:  # plane by plane: sorting a whole volume takes seconds
+        found.update(np.unique(plane).tolist())
+        if len(found) > _MOST_LABELS:
+            raise InputError(
+                f"{title} has more than {_MOST_LABELS} different values; it looks like an image, give a labelmap."
+            )
+    found.discard(0)
+    wrong = [value for value in found if value != value or value % 1 or not 0 < value <= np.iinfo(np.int32).max]
+    if wrong:
+        raise InputError(f"{title} has the value {wrong[0]:g}; a labelmap holds whole numbers from 0 to 2147483647.")
+    return np.array(sorted(int(value) for value in found), dtype=np.int64)
+
+
+def _layers(node: slicer.vtkMRMLSegmentationNode) -> list[list[str]]:
+    segmentation = node.GetSegmentation()
+    representation = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+    return [
+        list(segmentation.GetSegmentIDsForLayer(index, representation))
+        for index in range(segmentation.GetNumberOfLayers(representation))
+    ]
+
+
+def _layer(node: slicer.vtkMRMLSegmentationNode, ids: list[str]) -> Volume | None:
+    representation = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+    image: vtk.vtkImageData | None = node.GetSegmentation().GetSegment(ids[0]).GetRepresentation(representation)
+    if image is None or image.IsEmpty():
+        return None
+    return Volume(image_array(image), image_matrix(image))
+
+
+def _relabelled(array: np.ndarray, values: dict[int, int], kind: np.dtype) -> np.ndarray:
+    keys = np.array(sorted(values), dtype=array.dtype)
+    results = np.array([values[int(key)] for key in keys], dtype=kind)
+    place = np.minimum(np.searchsorted(keys, array), len(keys) - 1)
+    return np.where(keys[place] == array, results[place], np.zeros((), kind))
+
+
+def _scalar_type(node: slicer.vtkMRMLSegmentationNode, labels: list[int]) -> np.dtype:
+    wanted = node.GetAttribute(_SCALAR_TYPE)
+    if wanted and all(np.asarray(label).astype(wanted) == label for label in labels):
+        return np.dtype(wanted)
+    return np.min_scalar_type(max(labels, default=0))

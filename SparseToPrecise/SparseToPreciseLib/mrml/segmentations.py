@@ -1,0 +1,296 @@
+"""Segments as binary `Volume`s and back, without losing what lies outside a grid or in other segments.
+
+A segmentation stores its segments on one lattice: the reference image's matrix and integer extents that may be
+cropped around a segment, shared by several segments, or larger than the reference image. Everything here works on
+that lattice. Slicer's own array helper applies a relative transform twice (`updateSegmentBinaryLabelmapFromArray`
+with different parent transforms); these functions place voxels with one composed matrix instead.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import slicer
+import vtk
+
+from ..core.errors import InputError
+from ..core.volume import Grid, Volume
+from .volumes import array_to_matrix, fill_image, image_array, matrix_to_array, parent_to_world
+
+# Two grids are one lattice when no voxel is further than this from a voxel of the other: files round matrices
+# (NIfTI to float32), and a hundredth of a voxel cannot change which voxel is nearest.
+_LATTICE_TOLERANCE_VOXELS = 1e-2
+
+
+def segmentation_grid(node: slicer.vtkMRMLSegmentationNode) -> Grid:
+    """The grid of a segmentation in the world: its reference image's, else the union of its segments.
+
+    Raises
+    ------
+    InputError
+        The segmentation has neither, or is under a non-linear transform.
+    """
+    local = _local_grid(node)
+    return Grid(local.shape, parent_to_world(node) @ local.ijk_to_ras)
+
+
+def segment_to_volume(
+    node: slicer.vtkMRMLSegmentationNode, segment_id: str, reference_grid: Grid | None = None
+) -> Volume:
+    """One segment as a binary volume in the world.
+
+    Parameters
+    ----------
+    node
+        The segmentation.
+    segment_id
+        ID of the segment, see `lookup.find_segment`.
+    reference_grid
+        World grid wanted, any orientation (nearest voxel); what lies outside it is left out. None: the
+        segmentation's own grid, grown by whole voxels where the segment reaches beyond it.
+
+    Returns
+    -------
+    Volume
+        uint8, 0 and 1, named after the segment; all 0 for an empty segment.
+
+    Raises
+    ------
+    InputError
+        The segment has no binary labelmap, the segmentation has no grid, or is under a non-linear transform.
+    """
+    to_world = parent_to_world(node)
+    stored = stored_segment(node, segment_id)
+    name = node.GetSegmentation().GetSegment(segment_id).GetName() or segment_id
+    if reference_grid is None:
+        local = _local_grid(node, segment_id)
+        if stored is not None:
+            local = grown_to_hold(local, stored)
+        world = to_world @ local.ijk_to_ras
+    else:
+        local = Grid(reference_grid.shape, np.linalg.inv(to_world) @ reference_grid.ijk_to_ras)
+        world = reference_grid.ijk_to_ras
+    array = np.zeros(local.shape, np.uint8) if stored is None else onto_grid(stored, local)
+    return Volume(array, world, name)
+
+
+def volume_to_segment(volume: Volume, node: slicer.vtkMRMLSegmentationNode, segment_id: str) -> None:
+    """Make a segment what the volume says inside the volume's grid; outside it the segment stays as it is.
+
+    Name, colour, tags and terminology stay, and so do all other segments: where the segment now overlaps one with
+    which it shared a labelmap, Slicer moves it to a layer of its own.
+
+    Parameters
+    ----------
+    volume
+        Non-zero voxels belong to the segment. On another lattice than the segmentation's, the nearest voxel counts.
+        A segmentation without any grid takes the volume's as its reference geometry.
+    node
+        The segmentation, whose source representation is a binary labelmap.
+    segment_id
+        ID of the segment.
+
+    Raises
+    ------
+    InputError
+        The segmentation's source is not a binary labelmap, or it is under a non-linear transform.
+    """
+    segmentation = node.GetSegmentation()
+    if segmentation.GetSourceRepresentationName() != _binary_labelmap():
+        raise InputError(
+            f"{node.GetName()} is stored as {segmentation.GetSourceRepresentationName().lower()}; "
+            "make its binary labelmap the source representation in the Segmentations module."
+        )
+    local = Volume(
+        (volume.array != 0).astype(np.uint8), np.linalg.inv(parent_to_world(node)) @ volume.ijk_to_ras, volume.name
+    )
+    lattice = _reference_grid(node) or _union_grid(node)
+    if lattice is None:
+        set_reference_grid(node, local.grid)
+        lattice = local.grid
+    stored = stored_segment(node, segment_id)
+    grid = grown_to_hold(_local_grid(node, segment_id), local)
+    if stored is not None:
+        grid = grown_to_hold(grid, stored)
+    array = onto_grid(local, grid)
+    if stored is not None:
+        inside = onto_grid(local.with_array(np.ones(local.shape, np.uint8)), grid).astype(bool)
+        array = np.where(inside, array, onto_grid(stored, grid))
+    image = _oriented_image(array, grid, lattice)
+    slicer.vtkSlicerSegmentationsModuleLogic.SetBinaryLabelmapToSegment(
+        image, node, segment_id, slicer.vtkSlicerSegmentationsModuleLogic.MODE_REPLACE
+    )
+
+
+def new_segment(
+    node: slicer.vtkMRMLSegmentationNode,
+    name: str,
+    color: tuple[float, float, float] | None = None,
+    segment_id: str = "",
+) -> str:
+    """Add an empty segment and return its ID; `color` is RGB from 0 to 1, None takes Slicer's next one."""
+    segmentation = node.GetSegmentation()
+    added = segmentation.AddEmptySegment(segment_id, name)
+    if color is not None:
+        # Given to AddEmptySegment it is ignored by some builds.
+        segmentation.GetSegment(added).SetColor(*color)
+    return added
+
+
+def set_reference_grid(node: slicer.vtkMRMLSegmentationNode, grid: Grid) -> None:
+    """Make a grid, in the segmentation's own coordinates (before its parent transforms), its reference geometry."""
+    converter = slicer.vtkSegmentationConverter
+    geometry = converter.SerializeImageGeometry(_empty_image(grid.ijk_to_ras, (0, 0, 0), grid.shape))
+    node.GetSegmentation().SetConversionParameter(converter.GetReferenceImageGeometryParameterName(), geometry)
+
+
+def stored_segment(node: slicer.vtkMRMLSegmentationNode, segment_id: str) -> Volume | None:
+    """A segment's voxels as they are stored: cropped, in the segmentation's own coordinates; None when empty.
+
+    Raises
+    ------
+    InputError
+        The segment has no binary labelmap.
+    """
+    segment = node.GetSegmentation().GetSegment(segment_id)
+    image = segment.GetRepresentation(_binary_labelmap())
+    if image is None:
+        raise InputError(
+            f"Segment {segment.GetName()} of {node.GetName()} has no binary labelmap; "
+            "create that representation in the Segmentations module."
+        )
+    if image.IsEmpty():
+        return None
+    array = (image_array(image) == segment.GetLabelValue()).astype(np.uint8)
+    return Volume(array, image_matrix(image), segment.GetName() or segment_id)
+
+
+def image_matrix(image: slicer.vtkOrientedImageData) -> np.ndarray:
+    """4x4 matrix from the array index (I, J, K) of an oriented image, counted from its extent, to its coordinates."""
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    array = matrix_to_array(matrix)
+    array[:, 3] = array @ (*image.GetExtent()[::2], 1.0)
+    return array
+
+
+def onto_grid(source: Volume, grid: Grid) -> np.ndarray:
+    """The nearest values of a volume on a grid, 0 outside; an exact copy where both are one lattice."""
+    out = np.zeros(grid.shape, source.array.dtype)
+    offset = _lattice_offset(source.grid, grid)
+    if offset is None:
+        # A border of zeros, so that voxels at the edge count as far as they reach and no further.
+        matrix = source.ijk_to_ras.copy()
+        matrix[:3, 3] = source.grid.to_ras([-1, -1, -1])
+        return Volume(np.pad(source.array, 1), matrix).resampled_to(grid, "nearest", fill=0).array
+    start = np.maximum(offset, 0)
+    stop = np.minimum(offset + source.shape, grid.shape)
+    if (start < stop).all():
+        target = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+        part = tuple(slice(a, b) for a, b in zip(start - offset, stop - offset, strict=True))
+        out[target] = source.array[part]
+    return out
+
+
+def grown_to_hold(grid: Grid, volume: Volume) -> Grid:
+    """The grid with whole voxels added where the volume's non-zero voxels reach beyond it."""
+    box = _bounding_box(volume.array)
+    if box is None:
+        return grid
+    # On another lattice, half a voxel more than the centres, so that no part of the border voxels is lost.
+    reach = 0.0 if _lattice_offset(volume.grid, grid) is not None else 0.5
+    ends = [(part.start - reach, part.stop - 1 + reach) for part in box[::-1]]
+    ijk = grid.to_ijk(volume.grid.to_ras(np.array(list(product(*ends)))))
+    low = np.minimum(np.round(ijk.min(axis=0)), 0).astype(int)
+    high = np.maximum(np.round(ijk.max(axis=0)), np.array(grid.shape[::-1]) - 1).astype(int)
+    matrix = grid.ijk_to_ras.copy()
+    matrix[:3, 3] = grid.to_ras(low)
+    return Grid(tuple(int(size) for size in (high - low + 1)[::-1]), matrix)
+
+
+def _binary_labelmap() -> str:
+    return slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+
+
+def _local_grid(node: slicer.vtkMRMLSegmentationNode, segment_id: str | None = None) -> Grid:
+    """The segmentation's grid before its parent transforms, as fine as the segment (or the finest one) is stored."""
+    segmentation = node.GetSegmentation()
+    reference = _reference_grid(node)
+    if reference is None:
+        union = _union_grid(node)
+        if union is None:
+            raise InputError(
+                f"{node.GetName()} has no reference image and only empty segments, so it has no grid; "
+                "choose the image as its source volume in the Segment Editor."
+            )
+        return union
+    ids = vtk.vtkStringArray()
+    for wanted in [segment_id] if segment_id is not None else segmentation.GetSegmentIDs():
+        ids.InsertNextValue(wanted)
+    finest = _parsed(segmentation.DetermineCommonLabelmapGeometry(segmentation.EXTENT_REFERENCE_GEOMETRY, ids))
+    return finest or reference
+
+
+def _reference_grid(node: slicer.vtkMRMLSegmentationNode) -> Grid | None:
+    parameter = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
+    return _parsed(node.GetSegmentation().GetConversionParameter(parameter))
+
+
+def _union_grid(node: slicer.vtkMRMLSegmentationNode) -> Grid | None:
+    segmentation = node.GetSegmentation()
+    ids = vtk.vtkStringArray()
+    for segment_id in segmentation.GetSegmentIDs():
+        ids.InsertNextValue(segment_id)
+    return _parsed(segmentation.DetermineCommonLabelmapGeometry(segmentation.EXTENT_UNION_OF_SEGMENTS, ids))
+
+
+def _parsed(geometry: str) -> Grid | None:
+    image = slicer.vtkOrientedImageData()
+    if not geometry or not slicer.vtkSegmentationConverter.DeserializeImageGeometry(geometry, image, False):
+        return None
+    shape = image.GetDimensions()[::-1]
+    return Grid(shape, image_matrix(image)) if min(shape) > 0 else None
+
+
+def _lattice_offset(source: Grid, target: Grid) -> np.ndarray | None:
+    """(K, J, I) index of the source's first voxel in the target when both are one lattice, else None."""
+    last = np.array(source.shape[::-1]) - 1.0
+    corners = np.array(list(product((0.0, 1.0), repeat=3))) * last
+    ijk = target.to_ijk(source.to_ras(corners))
+    offset = np.round(ijk[0])
+    if np.abs(ijk - offset - corners).max() > _LATTICE_TOLERANCE_VOXELS:
+        return None
+    return offset[::-1].astype(int)
+
+
+def _bounding_box(array: np.ndarray) -> tuple[slice, slice, slice] | None:
+    """K,J,I slices of the smallest box with all non-zero voxels; None when there are none."""
+    box = []
+    for axis in range(3):
+        used = np.flatnonzero(array.any(axis=tuple(other for other in range(3) if other != axis)))
+        if used.size == 0:
+            return None
+        box.append(slice(int(used[0]), int(used[-1]) + 1))
+    return tuple(box)
+
+
+def _empty_image(
+    matrix: np.ndarray, start_ijk: tuple[int, int, int], shape: tuple[int, int, int]
+) -> slicer.vtkOrientedImageData:
+    image = slicer.vtkOrientedImageData()
+    image.SetGeometryFromImageToWorldMatrix(array_to_matrix(matrix))
+    image.SetExtent(*(b for start, size in zip(start_ijk, shape[::-1], strict=True) for b in (start, start + size - 1)))
+    return image
+
+
+def _oriented_image(array: np.ndarray, grid: Grid, lattice: Grid) -> slicer.vtkOrientedImageData:
+    """The non-zero box of an array on a grid, with the lattice's own matrix where the grid is part of the lattice."""
+    box = _bounding_box(array) or (slice(0, 1), slice(0, 1), slice(0, 1))
+    offset = _lattice_offset(grid, lattice)
+    if offset is None:
+        offset, lattice = np.zeros(3, int), grid
+    start = tuple(int(part.start + shift) for part, shift in zip(box, offset, strict=True))[::-1]
+    image = _empty_image(lattice.ijk_to_ras, start, array[box].shape)
+    fill_image(image, array[box], start)
+    return image
