@@ -3,6 +3,9 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed-from-constraints
+# Debian packs ensurepip apart from Python; pip itself can fill an environment too.
+VENV_WITHOUT_ENSUREPIP := { $(PYTHON) -m venv --without-pip --clear $(VENV) && \
+	$(PYTHON) -m pip --python $(BIN)/python install --disable-pip-version-check pip; }
 
 .DEFAULT_GOAL := help
 .PHONY: help environment demo test lint bench-editing train-editing clean
@@ -20,7 +23,7 @@ help:
 $(READY): pyproject.toml constraints.txt
 	@echo "== Installing into $(VENV)/ from pyproject.toml and constraints.txt."
 	@echo "== About 0.6 GB to download (PyTorch, VTK, slicer-core) and then 1-2 minutes; once, until these files change."
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || $(VENV_WITHOUT_ENSUREPIP)
 	@$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[train,test]'
 	@touch $@
 	@echo "== The environment is ready."
