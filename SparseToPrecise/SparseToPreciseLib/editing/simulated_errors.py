@@ -7,23 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import ndimage
 
+from .working_grid import signed_distance
+
 
 @dataclass
 class Site:
-    """The neighbourhood of one boundary point, on a crop: masks, distances and where voxels lie."""
+    """The neighbourhood of one boundary point, on a crop: the mask, where voxels lie, the image."""
 
     mask: np.ndarray
-    phi: np.ndarray
     rel: np.ndarray
     image: np.ndarray | None
     radius: float
     rng: np.random.Generator
 
-    @property
+    @cached_property
+    def phi(self) -> np.ndarray:
+        """Signed distance to the boundary, positive inside."""
+        return signed_distance(self.mask, np.ones(3))
+
+    @cached_property
     def away(self) -> np.ndarray:
         return np.sqrt((self.rel * self.rel).sum(0))
 
@@ -35,11 +42,14 @@ class Site:
 
     def noise(self, period: float) -> np.ndarray:
         """Smooth random field of standard deviation near 1."""
-        size = [max(2, round(n / max(period, 1.0)) + 1) for n in self.mask.shape]
-        lattice = self.rng.standard_normal(size, dtype=np.float32)
-        zoom = [n / m for n, m in zip(self.mask.shape, size, strict=True)]
-        field = ndimage.zoom(lattice, zoom, order=1, mode="nearest", grid_mode=True)
-        return 1.7 * field  # linear interpolation averages neighbours and shrinks the standard deviation to about 0.6
+        field = self.rng.standard_normal([max(2, round(n / max(period, 1.0)) + 1) for n in self.mask.shape])
+        for axis, size in enumerate(self.mask.shape):
+            # linear interpolation as a matrix for each axis, several times faster than ndimage.zoom
+            knots = field.shape[axis]
+            where = np.linspace(0, knots - 1, size)
+            hat = np.clip(1 - np.abs(where[:, None] - np.arange(knots)), 0, None)
+            field = np.moveaxis(np.tensordot(hat, field, (1, axis)), 0, axis)
+        return (1.7 * field).astype(np.float32)  # interpolation shrinks the standard deviation to about 0.6
 
     def bump(self, width: float) -> np.ndarray:
         """Smooth irregular bump with value 1 at the site and a half width of about `width`."""

@@ -18,7 +18,6 @@ from scipy import ndimage
 from ..core.errors import InputError
 from .simulated_errors import AMBIGUOUS, GEOMETRIC, Site
 from .simulated_user import StrokeSample, draw_stroke, influence_radius_for
-from .working_grid import signed_distance
 
 __all__ = [
     "AMBIGUOUS_KINDS",
@@ -160,7 +159,7 @@ def _apply(
     start = np.array([s.start for s in box])
     rel = np.indices(mask.shape, dtype=np.float32) - (point - start).astype(np.float32)[:, None, None, None]
     part = None if image is None else np.asarray(image[box], np.float32)
-    site = Site(mask, signed_distance(mask, np.ones(3)), rel, part, radius, rng)
+    site = Site(mask, rel, part, radius, rng)
     changed = current.copy()
     changed[box] = _MAKERS[kind](site)
     return changed
