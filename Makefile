@@ -29,6 +29,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "== The environment is ready."
 
 environment: $(READY)
+	@:
 
 demo: $(READY)
 	@echo "== Editing an example case; the results go to demo-output/."
