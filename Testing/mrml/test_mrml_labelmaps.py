@@ -100,7 +100,16 @@ def test_a_new_segment_gets_a_label_beside_those_of_the_file(scene, grid):
     assert set(np.unique(labelmap_from_segmentation(node).array)) == {0, 2, 9, 17}
 
 
-def test_segments_with_equal_labels_are_numbered_in_order(scene, grid):
+def test_a_new_segment_never_takes_a_label_of_the_file(scene, grid):
+    node = segmentation_from_labelmap(labelmap(grid, (1, 9)))
+    corner = np.zeros(grid.shape, np.uint8)
+    corner[0, 0, 0] = 1
+    volume_to_segment(Volume(corner, grid.ijk_to_ras), node, new_segment(node, "lesion"))  # Slicer gives it 1, too
+    back = labelmap_from_segmentation(node).array
+    assert back[0, 0, 0] == 10 and np.array_equal(np.where(back == 10, 0, back), labelmap(grid, (1, 9)).array)
+
+
+def test_segments_with_equal_labels_are_told_apart(scene, grid):
     node = segmentation_from_labelmap(labelmap(grid, (5,)))
     volume_to_segment(shape_on(grid), node, new_segment(node, "same place"))
     for segment_id in node.GetSegmentation().GetSegmentIDs():
@@ -127,8 +136,8 @@ def test_an_empty_labelmap_has_a_grid_and_no_segments(scene, grid):
     [
         (-2, "has the value -2; a labelmap holds whole numbers from 0"),
         (0.5, "has the value 0.5; a labelmap holds whole numbers"),
-        (np.nan, "value nan"),
-        (3e10, r"value 3e\+10"),
+        (np.nan, "has the value nan"),
+        (3e10, r"has the value 3e\+10"),
     ],
 )
 def test_what_is_no_labelmap_is_refused(scene, value, words):

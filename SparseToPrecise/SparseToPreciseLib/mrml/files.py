@@ -30,6 +30,8 @@ IMAGE_EXTENSIONS = (".nrrd", ".nii", ".nii.gz", ".mha")
 SEGMENTATION_EXTENSIONS = (".seg.nrrd", *IMAGE_EXTENSIONS)
 STROKE_EXTENSIONS = (".mrk.json", ".fcsv")
 _LONGEST_REASON = 160
+# Cosine between two axes; 1e-4 moves the far corner of 500 voxels by a twentieth of a voxel.
+_RIGHT_ANGLE_TOLERANCE = 1e-4
 
 
 def read_volume(path: str | os.PathLike[str]) -> slicer.vtkMRMLScalarVolumeNode:
@@ -44,9 +46,9 @@ def read_volume(path: str | os.PathLike[str]) -> slicer.vtkMRMLScalarVolumeNode:
         Missing, empty, unreadable, damaged or incomplete file, another format, 2D, 4D, or several values per voxel.
     """
     path, extension = _checked(path, IMAGE_EXTENSIONS, "an image")
-    if path.name.lower().endswith(".seg.nrrd"):
-        raise InputError(f"{path} is a segmentation, not an image; give the image that it belongs to.")
     header = read_header(path)
+    if header.is_segmentation:
+        raise InputError(f"{path} is a segmentation, not an image; give the image that it belongs to.")
     _check_scalar_3d(path, header)
     return _read_scalar(path, path.name[: -len(extension)])
 
@@ -106,9 +108,11 @@ def write_volume(volume: Volume | slicer.vtkMRMLScalarVolumeNode, path: str | os
     InputError
         Another format, or the file cannot be written; an old file survives and nothing partial is left.
     """
-    path, _ = _known(path, IMAGE_EXTENSIONS, "an image")
+    path, extension = _known(path, IMAGE_EXTENSIONS, "an image")
     node = volume_to_node(volume) if isinstance(volume, Volume) else volume
     try:
+        if extension in (".nii", ".nii.gz"):
+            _check_right_angles(path, node)
         return _write(path, slicer.vtkMRMLVolumeArchetypeStorageNode, node, read_header)
     finally:
         if node is not volume:
@@ -158,6 +162,14 @@ def write_stroke(stroke: np.ndarray | slicer.vtkMRMLMarkupsNode, path: str | os.
     finally:
         if node is not stroke:
             scene().RemoveNode(node)
+
+
+def _check_right_angles(path: Path, node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """NIfTI is written with the nearest rotation instead of the image's axes, without a word."""
+    axes = [[0.0] * 3 for _ in range(3)]
+    node.GetIJKToRASDirections(axes)
+    if np.abs(np.transpose(axes) @ axes - np.eye(3)).max() > _RIGHT_ANGLE_TOLERANCE:
+        raise InputError(f"{path} cannot hold an image whose axes are not at right angles; write a .nrrd file.")
 
 
 def _known(path: str | os.PathLike[str], extensions: Sequence[str], what: str) -> tuple[Path, str]:
@@ -233,8 +245,8 @@ def _write(path: Path, storage_class: type, node: slicer.vtkMRMLStorableNode, ch
                 success, printed.text = 0, printed.text or str(error)
             if not success:
                 raise InputError(
-                    f"{path} could not be written completely; check that the disk is not full and that the image's "
-                    f"axes are at right angles{_reason(storage.GetUserMessages(), printed.text, written)}."
+                    f"{path} could not be written completely; check that the disk is not full"
+                    f"{_reason(storage.GetUserMessages(), printed.text, written)}."
                 )
             os.replace(written, temporary)
 

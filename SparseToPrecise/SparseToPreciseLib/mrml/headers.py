@@ -13,6 +13,7 @@ import zlib
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -34,6 +35,7 @@ _NRRD_TYPES = {
     "float32": ("float",),
     "float64": ("double",),
 }
+_NRRD_OPENERS = {"raw": lambda file: file, **dict.fromkeys(("gzip", "gz"), lambda file: gzip.GzipFile(fileobj=file))}
 _META_TYPES = {
     "MET_CHAR": "int8", "MET_UCHAR": "uint8", "MET_SHORT": "int16", "MET_USHORT": "uint16", "MET_INT": "int32",
     "MET_UINT": "uint32", "MET_LONG": "int32", "MET_ULONG": "uint32", "MET_LONG_LONG": "int64",
@@ -97,7 +99,10 @@ def _nifti(path: Path) -> Header:
     compressed = path.name.lower().endswith(".gz")
     with gzip.open(path) if compressed else open(path, "rb") as file:
         start = file.read(544)
-        order = next(o for o in "<>" if struct.unpack(o + "i", start[:4])[0] in (348, 540)) if len(start) > 3 else "<"
+        orders = [order for order in "<>" if struct.unpack(order + "i", start[:4])[0] in (348, 540)]
+        if not orders:
+            raise ValueError("magic")
+        order = orders[0]
         if struct.unpack(order + "i", start[:4])[0] == 348:
             dims = struct.unpack(order + "8h", start[40:56])
             code, bits = struct.unpack(order + "2h", start[70:74])
@@ -109,17 +114,25 @@ def _nifti(path: Path) -> Header:
         shape = dims[1 : dims[0] + 1]
         if not 1 <= dims[0] <= 7 or min(shape) < 1:
             raise ValueError("dimensions")
-        length = len(start)
-        # To the end: this is the only place where a damaged or shortened gzip stream shows.
-        while block := file.read(1 << 22):
-            length += len(block)
-        if length < offset + prod(shape) * bits // 8:
-            raise EOFError
+        _check_length(file, offset + prod(shape) * bits // 8 - len(start))
     space = list(shape[:4])
     while len(space) > 3 and space[-1] == 1:  # a single time point is a 3D image
         space.pop()
     rgb = {128: 3, 2304: 4}.get(code, 1)
     return Header(tuple(space), prod(shape[4:]) * rgb, _NIFTI_TYPES.get(code, ""))
+
+
+def _check_length(stream: BinaryIO, wanted: int) -> None:
+    """Raise EOFError when fewer bytes than wanted are left.
+
+    To the end, because a damaged or shortened compressed stream shows only there, and Slicer's readers of it may
+    take it for whole (NIfTI) or end the process (.seg.nrrd).
+    """
+    found = 0
+    while block := stream.read(1 << 22):
+        found += len(block)
+    if found < wanted:
+        raise EOFError
 
 
 def _text_header(path: Path, last_line: re.Pattern[bytes]) -> tuple[list[str], int]:
@@ -154,9 +167,16 @@ def _nrrd(path: Path) -> Header:
     if len(sizes) != int(fields["dimension"]) or len(kinds) != len(sizes) or min(sizes) < 1:
         raise ValueError("sizes")
     kind = next((name for name, known in _NRRD_TYPES.items() if fields["type"].lower() in known), "")
-    raw = fields.get("encoding", "").lower() == "raw" and "data file" not in fields and kind
-    if raw and path.stat().st_size < length + prod(sizes) * np.dtype(kind).itemsize:
-        raise EOFError
+    encoding = fields["encoding"].lower()
+    if "data file" in fields or "datafile" in fields:
+        raise InputError(f"{path} keeps its voxels in another file; export it again as one file.")
+    if not kind or encoding not in _NRRD_OPENERS:
+        raise InputError(
+            f"{path} has {encoding}-encoded voxels of type {fields['type']}; export it again with raw or gzip encoding."
+        )
+    with open(path, "rb") as file:
+        file.seek(length)
+        _check_length(_NRRD_OPENERS[encoding](file), prod(sizes) * np.dtype(kind).itemsize)
     space = [s for s, k in zip(sizes, kinds, strict=True) if k in _NRRD_SPATIAL]
     other = [s for s, k in zip(sizes, kinds, strict=True) if k not in _NRRD_SPATIAL | {"time"}]
     space += [s for s, k in zip(sizes, kinds, strict=True) if k == "time"]
@@ -171,7 +191,27 @@ def _meta(path: Path) -> Header:
         raise ValueError("DimSize")
     kind = _META_TYPES[fields["ElementType"]]
     components = int(fields.get("ElementNumberOfChannels", "1"))
-    raw = fields.get("CompressedData", "False").lower() != "true" and fields["ElementDataFile"].upper() == "LOCAL"
-    if raw and path.stat().st_size < length + prod(size) * components * np.dtype(kind).itemsize:
-        raise EOFError
+    if fields["ElementDataFile"].upper() != "LOCAL" or fields.get("BinaryData", "True").lower() != "true":
+        raise InputError(f"{path} keeps its voxels as text or in another file; export it again as one binary file.")
+    with open(path, "rb") as file:
+        file.seek(length)
+        stream = _Inflated(file) if fields.get("CompressedData", "False").lower() == "true" else file
+        _check_length(stream, prod(size) * components * np.dtype(kind).itemsize)
     return Header(size, components, kind)
+
+
+class _Inflated:
+    """A zlib stream, read in blocks."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._inflate = zlib.decompressobj()
+
+    def read(self, size: int) -> bytes:
+        while not self._inflate.eof:
+            block = self._inflate.unconsumed_tail or self._file.read(size)
+            if not block:
+                raise EOFError
+            if data := self._inflate.decompress(block, size):
+                return data
+        return b""

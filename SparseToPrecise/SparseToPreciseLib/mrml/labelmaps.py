@@ -12,7 +12,7 @@ import vtk
 from ..core.errors import InputError
 from ..core.volume import Volume
 from .headless import scene as current_scene
-from .lookup import keep_label_values, label_values
+from .lookup import keep_label_values, unique_label_values
 from .segmentations import (
     grown_to_hold,
     image_matrix,
@@ -85,8 +85,7 @@ def labelmap_from_segmentation(node: slicer.vtkMRMLSegmentationNode, on_top: Seq
     Parameters
     ----------
     node
-        The segmentation. Label values are those of the file it was read from; when two segments have the same
-        value, all are numbered 1, 2, ... in their order instead.
+        The segmentation. Label values are those of the file it was read from, see `lookup.unique_label_values`.
     on_top
         IDs of segments that win where segments overlap, e.g. the edited one; else the later segment wins.
 
@@ -98,9 +97,7 @@ def labelmap_from_segmentation(node: slicer.vtkMRMLSegmentationNode, on_top: Seq
     """
     grid = segmentation_grid(node)
     grid = type(grid)(grid.shape, np.linalg.inv(parent_to_world(node)) @ grid.ijk_to_ras)
-    labels = label_values(node)
-    if len(set(labels.values())) < len(labels) or 0 in labels.values():
-        labels = {segment_id: index for index, segment_id in enumerate(labels, start=1)}
+    labels = unique_label_values(node)
     layers = [(ids, _layer(node, ids)) for ids in _layers(node)]
     for _, layer in layers:
         if layer is not None:

@@ -62,6 +62,19 @@ def label_values(node: slicer.vtkMRMLSegmentationNode) -> dict[str, int]:
     return {i: kept.get(i, segmentation.GetSegment(i).GetLabelValue()) for i in segmentation.GetSegmentIDs()}
 
 
+def unique_label_values(node: slicer.vtkMRMLSegmentationNode) -> dict[str, int]:
+    """Segment ID to a label value that no other segment has.
+
+    Segments of the file come first and keep theirs; one whose value is taken (or 0) gets the next above all others.
+    """
+    kept = json.loads(node.GetAttribute(_LABELS) or "{}")
+    unique: dict[str, int] = {}
+    for segment_id, label in sorted(label_values(node).items(), key=lambda item: item[0] not in kept):
+        free = label > 0 and label not in unique.values()
+        unique[segment_id] = label if free else max(unique.values(), default=0) + 1
+    return unique
+
+
 def keep_label_values(node: slicer.vtkMRMLSegmentationNode) -> None:
     """Note the present label values, so that later edits do not change which segment a label value means."""
     segmentation = node.GetSegmentation()
