@@ -30,6 +30,8 @@ class Editor(Protocol):
     device: str
     multiple: int
     """Sides of the working grid are multiples of this."""
+    note: str
+    """A sentence for the user about where or how it ran; else empty."""
 
     def __call__(self, case: WorkingCase) -> np.ndarray:
         """The corrected signed quantity, (K, J, I) float32, positive inside, about one per voxel at the boundary."""
@@ -44,6 +46,7 @@ class Warp:
     function: Callable[[WorkingCase], np.ndarray]
     device: str = "cpu"
     multiple: int = 16
+    note: str = ""
 
     def __call__(self, case: WorkingCase) -> np.ndarray:
         return self.function(case)
@@ -193,7 +196,7 @@ def edit(
     inside_after = inside_before + int(np.count_nonzero(after)) - int(np.count_nonzero(before))
     timings["apply"] += time.perf_counter() - started
     voxel = segmentation.grid.voxel_volume_mm3
-    notes = []
+    notes = [editor.note] if editor.note else []
     if not changed.any():
         notes.append("No voxel changed: the boundary already runs along the stroke, or the influence radius is small.")
     progress(1.0, "done")

@@ -1,0 +1,111 @@
+"""Editors by name: a warp, or a trained network from a model bundle. Torch is imported only for the latter."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..core.bundles import Bundle, find_bundles, open_bundle
+from ..core.devices import Device, choose_device, run_with_fallback
+from ..core.errors import InputError
+from .edit import IMAGE_AWARE_WARP, WARPS, Editor
+from .working_grid import SIGMA_VOXELS, WorkingCase
+
+if TYPE_CHECKING:
+    import torch
+
+FAMILY = "editing"
+
+DEFAULT_EDITOR = "image-aware-warp"
+"""What corrects where nothing else is asked for: the best on the real cases of docs/benchmarks/editing.md."""
+
+MULTIPLE = 16
+"""Working grids have sides of multiples of this, so that every network of the table fits."""
+
+NEEDED_BYTES = 2**30
+"""Memory that a GPU must have free: the network's activations on the largest working grid."""
+
+
+def load_editor(name: str | None = None, device: str = "auto") -> Editor:
+    """An editor, ready to be used again and again.
+
+    Parameters
+    ----------
+    name
+        "image-aware-warp", "signed-distance-warp", the name or folder of a bundle, or None for `DEFAULT_EDITOR`;
+        where the default's bundle or PyTorch is missing, the image-aware warp stands in and its note says so.
+    device
+        auto, cpu, cuda, cuda:N or mps; the warps run on the CPU.
+
+    Raises
+    ------
+    InputError
+        No such editor, a bundle that is refused, or a device that is not there.
+    """
+    chosen = choose_device(device, NEEDED_BYTES) if device != "auto" or name not in WARPS else Device("cpu")
+    wanted = name or DEFAULT_EDITOR
+    if wanted in WARPS:
+        return WARPS[wanted]
+    if name is None and (find_spec("torch") is None or all(bundle.name != wanted for bundle in find_bundles(FAMILY))):
+        return replace(
+            IMAGE_AWARE_WARP, note=f"The model {wanted} or PyTorch is not installed, so the image-aware warp was used."
+        )
+    return NetworkEditor(open_bundle(wanted, FAMILY), chosen)
+
+
+class NetworkEditor:
+    """A trained network as an editor.
+
+    Parameters
+    ----------
+    bundle
+        Of the family "editing"; its parameters say what the network sees (`inputs`, `residual`).
+    device
+        Where it runs; falls back to the CPU when the GPU's memory does not suffice, and says so in `note`.
+
+    Raises
+    ------
+    InputError
+        The bundle is refused, or was trained for another working grid.
+    """
+
+    multiple = MULTIPLE
+
+    def __init__(self, bundle: Bundle, device: Device) -> None:
+        from .network import NetworkForm, form_from
+
+        self.form: NetworkForm = form_from(bundle.parameters)
+        if bundle.parameters.get("sigma_voxels") != SIGMA_VOXELS:
+            raise InputError(
+                f"The bundle {bundle.name} was trained for a sigma of {bundle.parameters.get('sigma_voxels')} voxels, "
+                f"not {SIGMA_VOXELS:g}; train it again with this version."
+            )
+        self.name = bundle.name
+        self.sha256 = bundle.sha256
+        self.network = bundle.load_network(len(self.form.inputs), 1)
+        self._device = device
+
+    @property
+    def device(self) -> str:
+        return self._device.name
+
+    @property
+    def note(self) -> str:
+        return self._device.note
+
+    def __call__(self, case: WorkingCase) -> np.ndarray:
+        result, self._device = run_with_fallback(lambda device: self._run(case, device), self._device)
+        return result
+
+    def _run(self, case: WorkingCase, device: torch.device) -> np.ndarray:
+        import torch
+
+        from .network import channels, network_logits
+
+        with torch.inference_mode():
+            network = self.network.to(device)
+            given = {name: torch.from_numpy(array)[None, None].to(device) for name, array in channels(case).items()}
+            return network_logits(network, self.form, given)[0, 0].float().cpu().numpy()

@@ -1,0 +1,88 @@
+"""What the editing networks see and what they say.
+
+Two forms: the paper's (image, old mask, guidance -> logits), and a residual one that starts from the image-aware
+warp and can, by training, only improve on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..core.errors import InputError
+from .guidance import attention
+from .warps import evidence, signed_distance_warp
+from .working_grid import WorkingCase
+
+CLIP = 12.0
+"""Distances and proposals are clipped at this many voxels; farther away they carry no news."""
+
+PAPER_INPUTS = ("image", "mask", "guidance")
+RESIDUAL_INPUTS = ("image", "signed_distance", "guidance", "warp", "evidence", "proposal")
+
+
+@dataclass(frozen=True)
+class NetworkForm:
+    """Which channels go in, and whether the output is added to the proposal.
+
+    Attributes
+    ----------
+    inputs
+        Names of `channels`, in order.
+    residual
+        True: logits = image-aware warp (voxels, clipped) + network. False: logits = network.
+    """
+
+    inputs: tuple[str, ...] = RESIDUAL_INPUTS
+    residual: bool = True
+
+
+def form_from(parameters: dict) -> NetworkForm:
+    """The form that a bundle's parameters describe; `InputError` when they name channels that there are not."""
+    inputs = parameters.get("inputs")
+    known = {*PAPER_INPUTS, *RESIDUAL_INPUTS}
+    if not isinstance(inputs, list) or not inputs or not known.issuperset(map(str, inputs)):
+        raise InputError(f"The bundle's inputs {inputs} are not known; choose from {', '.join(sorted(known))}.")
+    return NetworkForm(tuple(inputs), bool(parameters.get("residual", False)))
+
+
+def channels(case: WorkingCase) -> dict[str, np.ndarray]:
+    """Every channel that a network may ask for, (K, J, I) float32, about -1 .. 1.
+
+    image: the case's. mask: the old segmentation, 0/1. guidance: the paper's u, which equals A here.
+    signed_distance, warp, proposal: of the old segmentation, of the signed-distance warp and of the image-aware
+    warp, clipped at `CLIP` voxels and divided by it. evidence: trusted log ratio, see `warps.evidence`.
+    """
+    warped = signed_distance_warp(case)
+    ratio, trust = evidence(case, warped)
+    guidance = attention(case.distance, case.sigma)
+    ratio = ratio * np.float32(trust)
+    return {
+        "image": case.image,
+        "mask": (case.signed_distance > 0).astype(np.float32),
+        "guidance": guidance,
+        "signed_distance": _clipped(case.signed_distance),
+        "warp": _clipped(warped),
+        "evidence": np.clip(ratio, -4, 4) / np.float32(4),
+        "proposal": _clipped(warped + guidance * ratio),
+    }
+
+
+def network_logits(network: torch.nn.Module, form: NetworkForm, given: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Logits (B, 1, K, J, I) from named channels, each (B, 1, K, J, I)."""
+    logits = network(torch.cat([given[name] for name in form.inputs], dim=1))
+    return given["proposal"] * CLIP + logits if form.residual else logits
+
+
+def start_at_zero(network: torch.nn.Module) -> None:
+    """Set the last convolution to zero, so that an untrained residual network returns the proposal."""
+    last = [layer for layer in network.modules() if isinstance(layer, (torch.nn.Conv3d, torch.nn.ConvTranspose3d))][-1]
+    torch.nn.init.zeros_(last.weight)
+    if last.bias is not None:
+        torch.nn.init.zeros_(last.bias)
+
+
+def _clipped(distance: np.ndarray) -> np.ndarray:
+    return np.clip(distance, -CLIP, CLIP) / np.float32(CLIP)

@@ -1,0 +1,141 @@
+"""Cases for the editing benchmark: an image, the truth, a wrong segmentation, and a user who draws strokes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from SparseToPreciseLib.core.errors import InputError
+from SparseToPreciseLib.core.volume import Grid, Volume
+from SparseToPreciseLib.editing.segmenter import undertrained_segmenters
+from SparseToPreciseLib.editing.simulation import AMBIGUOUS_KINDS, GEOMETRIC_KINDS, corrupt, draw_stroke, influence_radius_for
+from SparseToPreciseLib.editing.working_grid import normalised, signed_distance
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+CT, MR, TUMOUR = "abdomen_ct_3mm", "abdomen_mr_slab_3mm", "brain_tumor1"
+# (file, label, name); the labels of the CT and the MR are TotalSegmentator's, each with numbers of its own
+STRUCTURES = (
+    (CT, 2, "CT right kidney"),
+    (CT, 3, "CT left kidney"),
+    (CT, 4, "CT gallbladder"),
+    (CT, 28, "CT vertebra"),
+    (CT, 30, "CT vertebra, upper"),
+    (CT, 1, "CT spleen"),
+    (CT, 5, "CT liver"),
+    (MR, 2, "MR right kidney"),
+    (MR, 5, "MR liver"),
+    (MR, 1, "MR spleen"),
+    (TUMOUR, 1, "MR brain tumour, 6.5 mm slices"),
+)
+MARGIN_MM = 20.0
+SEGMENTER_STEPS = (30, 45, 70, 100, 150)
+FINEST_MM = 2.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """One wrong segmentation.
+
+    Attributes
+    ----------
+    name, kind
+        Structure or phantom family; what kind of error.
+    image, truth, current
+        Volumes on one grid; truth and current are bool.
+    fine
+        Isotropic grid on which errors and strokes are simulated.
+    """
+
+    name: str
+    kind: str
+    image: Volume
+    truth: Volume
+    current: Volume
+    fine: Grid
+
+    def stroke(self, rng: np.random.Generator | None, **options) -> tuple[np.ndarray, float] | None:
+        """What the user draws on the current segmentation: stroke (N, 3) RAS and influence radius, both mm."""
+        truth, current = on_fine(self.truth, self.fine) > 0, on_fine(self.current, self.fine) > 0
+        sample = draw_stroke(truth, current, rng, **options)
+        if sample is None or len(sample.points) < 2:
+            return None
+        # A plane can pass half a voxel outside the coarser image.
+        points = self.fine.to_ras(sample.points[:, ::-1])
+        points = points[self.image.grid.contains(points)]
+        if len(points) < 2:
+            return None
+        return points, influence_radius_for(truth, current, sample) * float(self.fine.spacing[0])
+
+    def with_current(self, current: Volume) -> Case:
+        return replace(self, current=current.with_array(current.array > 0))
+
+
+def on_fine(mask: Volume, fine: Grid) -> np.ndarray:
+    """Signed distance (mm) of a mask on the fine grid."""
+    distance = mask.with_array(signed_distance(mask.array > 0, mask.grid.spacing_kji))
+    return distance.resampled_to(fine).array
+
+
+@lru_cache(maxsize=4)
+def _read(name: str) -> Volume:
+    image = sitk.ReadImage(str(DATA / name))
+    to_lps = np.eye(4)
+    to_lps[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
+    to_lps[:3, 3] = image.GetOrigin()
+    return Volume(sitk.GetArrayFromImage(image), np.diag([-1.0, -1.0, 1.0, 1.0]) @ to_lps, name)
+
+
+def structure(file: str, label: int, name: str) -> tuple[Volume, Volume, Grid]:
+    """Image, truth and the fine grid (around the structure, with a margin) of a real structure."""
+    if file == TUMOUR:
+        image, labels = _read(f"{file}_t1gd.nrrd"), _read(f"{file}_label.nrrd")
+    else:
+        image, labels = _read(f"{file}.nii.gz"), _read(f"{file}_labels.nii.gz")
+    inside = labels.array == label
+    ijk = np.argwhere(inside)[:, ::-1]
+    fine = Grid.around(labels.grid.to_ras(ijk), MARGIN_MM, min(FINEST_MM, float(labels.spacing.min())))
+    return image, Volume(inside, labels.ijk_to_ras, name), fine
+
+
+def equivalent_radius(truth: Volume) -> float:
+    """Radius (mm) of the ball with the same volume."""
+    return float((np.count_nonzero(truth.array) * truth.grid.voxel_volume_mm3 * 3 / (4 * np.pi)) ** (1 / 3))
+
+
+def simulated_real_cases(repeats: int, seed: int = 0, kind: str = "geometric") -> Iterator[Case]:
+    """Wrong versions of every real structure.
+
+    kind "geometric" or "ambiguous": simulated errors whose size is about half the structure's own radius, between
+    6 and 25 mm. kind "segmenter": what a network makes of it that was trained on the structure itself for too short.
+    """
+    kinds = GEOMETRIC_KINDS if kind == "geometric" else AMBIGUOUS_KINDS
+    for number, (file, label, name) in enumerate(STRUCTURES):
+        image, truth, fine = structure(file, label, name)
+        fine_truth = on_fine(truth, fine) > 0
+        fine_image = normalised(image.resampled_to(fine).array)
+        if kind == "segmenter":
+            segmenters = undertrained_segmenters([(fine_image, fine_truth)], SEGMENTER_STEPS[:repeats], seed + number)
+        for repeat in range(repeats):
+            if kind == "segmenter":
+                wrong = segmenters[repeat](fine_image, fine_truth)
+            else:
+                rng = np.random.default_rng([seed, number, repeat, kind == "geometric"])
+                radius = np.clip(0.5 * equivalent_radius(truth) * rng.uniform(0.6, 1.4), 6.0, 25.0)
+                wrong, _ = corrupt(fine_truth, rng, radius / fine.spacing[0], fine_image, kinds)
+            if not wrong.any():
+                continue
+            distance = Volume(signed_distance(wrong, np.ones(3)), fine.ijk_to_ras).resampled_to(truth.grid).array
+            # Where the finer grid's error is none, the coarser mask is the truth itself, not its resampled copy.
+            same = Volume(signed_distance(fine_truth, np.ones(3)), fine.ijk_to_ras).resampled_to(truth.grid).array > 0
+            current = np.where((distance > 0) != same, distance > 0, truth.array)
+            if np.array_equal(current, truth.array):
+                continue
+            yield Case(name, kind, image, truth, truth.with_array(current), fine)
+
+
+__all__ = ["Case", "InputError", "STRUCTURES", "simulated_real_cases", "structure"]
