@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .errors import InputError
@@ -38,6 +38,23 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], None]
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
     return path
+
+
+def write_together(outputs: Sequence[tuple[Path, Callable[[Path], object]]]) -> None:
+    """Write several files so that either all of them are there afterwards or none; see `write_atomically`."""
+    if not outputs:
+        return
+    (path, write), rest = outputs[0], outputs[1:]
+
+    def write_this_and_the_rest(temporary: Path) -> None:
+        try:
+            write(temporary)
+        except InputError as error:
+            raise InputError(str(error).replace(str(temporary), str(path))) from error
+        # Renamed only when the others are whole, too.
+        write_together(rest)
+
+    write_atomically(path, write_this_and_the_rest)
 
 
 def ensure_writable(path: str | os.PathLike[str]) -> Path:

@@ -88,6 +88,16 @@ class Grid:
         matrix[:3, 3] = self.to_ras([bounds[2][0], bounds[1][0], bounds[0][0]])
         return Grid(tuple(stop - start for start, stop, _ in bounds), matrix)
 
+    def grown_to_hold(self, ras: np.ndarray, margin_mm: float = 0.0) -> Grid:
+        """The same lattice with whole voxels added where (N, 3) RAS points and a margin reach beyond it."""
+        ijk = self.to_ijk(np.atleast_2d(ras))
+        reach = margin_mm * np.linalg.norm(self.ras_to_ijk[:3, :3], axis=1)
+        low = np.minimum(np.round(ijk.min(axis=0) - reach), 0).astype(int)
+        high = np.maximum(np.round(ijk.max(axis=0) + reach), np.array(self.shape[::-1]) - 1).astype(int)
+        matrix = self.ijk_to_ras.copy()
+        matrix[:3, 3] = self.to_ras(low)
+        return Grid(tuple((high - low + 1)[::-1]), matrix)
+
     def slices_around(self, ras: np.ndarray, margin_mm: float) -> tuple[slice, slice, slice]:
         """K,J,I slices of the smallest part that holds every (N, 3) RAS point and a margin; empty when outside."""
         ijk = self.to_ijk(np.atleast_2d(ras))

@@ -1,0 +1,35 @@
+"""`sparse-to-precise demo`: one edit of a phantom from beginning to end, with the truth to compare with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .reporting import ProgressMode, reporting
+
+
+def demo(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the files; made if it is not there.")
+    ] = Path("sparse-to-precise-demo"),
+    progress: Annotated[ProgressMode, typer.Option(help="How to tell of progress.")] = ProgressMode.BAR,
+) -> None:
+    """Edit a phantom of a kidney with the default editor and compare with its truth.
+
+    Leaves image.nrrd, before.seg.nrrd and stroke.mrk.json (the input), corrected.seg.nrrd, picture.png and report.json.
+    """
+    with reporting(progress) as reporter:
+        reporter.progress(0.0, "making a phantom")
+        from .demo_case import comparison, make_demo
+        from .report import edit_report, edit_table
+
+        made = make_demo(output, reporter.progress)
+        reporter.finish(edit_report(made.request, made.outcome))
+    reporter.show(
+        comparison(made),
+        edit_table(made.outcome),
+        *made.outcome.warnings,
+        f"Written to {output}: " + ", ".join(sorted(path.name for path in output.iterdir())),
+    )

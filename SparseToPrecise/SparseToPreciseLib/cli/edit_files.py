@@ -1,0 +1,269 @@
+"""From files to files: read, apply the strokes in order, write. The commands `edit` and `demo` call this."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..core.devices import choose_device
+from ..core.errors import InputError
+from ..core.files import ensure_writable, write_together
+from ..core.progress import Progress
+from ..core.volume import Grid, Volume
+from ..editing.edit import Editor, EditResult, checked_stroke
+from ..editing.edit import edit as edit_volume
+from ..editing.influence import default_influence_radius
+from ..mrml import files
+from ..mrml.headless import scene
+from ..mrml.lookup import find_segment
+from ..mrml.markups import stroke_from_node
+from ..mrml.segmentations import segment_to_volume, volume_to_segment
+from ..mrml.volumes import volume_from_node
+
+
+@dataclass(frozen=True)
+class EditRequest:
+    """What `sparse-to-precise edit` was asked for; see its --help."""
+
+    image: Path
+    segmentation: Path
+    strokes: Sequence[Path]
+    output: Path
+    segment: str | None = None
+    influence_radius_mm: float | None = None
+    keep_earlier_edits: bool = True
+    model: str | None = None
+    device: str = "auto"
+    picture: Path | None = None
+    report: Path | None = None
+
+
+@dataclass(frozen=True)
+class AppliedStroke:
+    """One stroke and what it did.
+
+    Attributes
+    ----------
+    path
+        Its file.
+    points
+        (N, 3) RAS, mm.
+    influence_radius_mm
+        Given or chosen.
+    result
+        What the library says.
+    seconds
+        Of the whole edit.
+    """
+
+    path: Path
+    points: np.ndarray
+    influence_radius_mm: float
+    result: EditResult
+    seconds: float
+
+
+@dataclass(frozen=True)
+class EditOutcome:
+    """What `edit_files` did.
+
+    Attributes
+    ----------
+    segment_id
+        The edited segment.
+    image
+        As it was read.
+    before, after
+        The segment, uint8 0/1, on one grid.
+    strokes
+        In the order in which they were applied.
+    editor
+        What corrected the segment.
+    timings
+        Seconds for reading, loading the model and writing; the strokes have their own.
+    """
+
+    segment_id: str
+    image: Volume
+    before: Volume
+    after: Volume
+    strokes: list[AppliedStroke]
+    editor: Editor
+    timings: dict[str, float]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should know, each sentence once."""
+        notes = [note for stroke in self.strokes for note in stroke.result.notes]
+        return list(dict.fromkeys(notes))
+
+
+def edit_files(request: EditRequest, progress: Progress | None = None, truth: Volume | None = None) -> EditOutcome:
+    """Correct one segment of a segmentation file by strokes in files, and write it with the picture and the report.
+
+    Either every requested file is written, or none. In a labelmap, a voxel that becomes part of the segment takes its
+    label, whatever it had before, and one that leaves it becomes 0; both happen within the influence zones only.
+    In a .seg.nrrd the other segments stay as they are, and may overlap the edited one afterwards.
+
+    Parameters
+    ----------
+    request
+        What to do.
+    progress
+        Told about the stages; may cancel.
+    truth
+        Drawn into the picture where it is known.
+
+    Raises
+    ------
+    InputError
+        An input or an output is not as it should be; nothing has been written.
+    """
+    progress = progress or Progress()
+    _check_outputs(request)
+    if request.device != "auto":
+        choose_device(request.device)  # one that is not there is refused at once, whichever editor will be used
+    timings: dict[str, float] = {}
+    with _timed(timings, "read"):
+        progress(0.0, "reading")
+        image = _read_image(request.image)
+        strokes = [_read_stroke(path) for path in request.strokes]
+        node = files.read_segmentation(request.segmentation)
+        segment_id = find_segment(node, request.segment)
+        before = segment_to_volume(node, segment_id)
+    with _timed(timings, "load model"):
+        progress(0.2, "loading the model")
+        editor = load_editor(request.model, request.device, progress)
+
+    after, applied = before, []
+    for number, (path, points) in enumerate(zip(request.strokes, strokes, strict=True)):
+        part = progress.part(0.3 + 0.6 * number / len(strokes), 0.3 + 0.6 * (number + 1) / len(strokes))
+        started = time.perf_counter()
+        try:
+            radius = request.influence_radius_mm
+            checked_stroke(points, 1.0 if radius is None else radius, image)
+            radius = default_influence_radius(after, points) if radius is None else radius
+            if is_segmentation_file(request.output):
+                before, after = (with_room(segment, points, radius, image.grid) for segment in (before, after))
+            result = edit_volume(
+                image,
+                after,
+                points,
+                radius,
+                editor=editor,
+                earlier_strokes=strokes[:number],
+                keep_earlier_edits=request.keep_earlier_edits,
+                progress=part,
+            )
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        after = result.segmentation
+        applied.append(AppliedStroke(path, points, radius, result, time.perf_counter() - started))
+
+    outcome = EditOutcome(segment_id, image, before, after, applied, editor, timings)
+    with _timed(timings, "write"):
+        progress(0.9, "writing")
+        volume_to_segment(after, node, segment_id)
+        _write(request, outcome, truth, lambda path: files.write_segmentation(node, path, on_top=[segment_id]))
+    scene().RemoveNode(node)
+    progress(1.0, "done")
+    return outcome
+
+
+def load_editor(name: str | None, device: str, progress: Progress) -> Editor:
+    from ..editing.edit import WARPS
+
+    return WARPS[name or "image-aware-warp"]
+
+
+def is_segmentation_file(path: Path) -> bool:
+    """Whether a path is one of the format that can hold segments on any extent; a labelmap keeps its grid."""
+    return path.name.lower().endswith(".seg.nrrd")
+
+
+def with_room(segment: Volume, points: np.ndarray, margin_mm: float, limit: Grid) -> Volume:
+    """The segment with empty voxels added where (N, 3) RAS points and a margin reach beyond its grid.
+
+    Segmentations are often stored cropped; a correction must be able to grow beyond that, though not beyond the
+    image, whose grid is the limit.
+    """
+    ends = np.stack(np.meshgrid(*((0, size - 1) for size in limit.shape[::-1])), axis=-1).reshape(-1, 3)
+    wanted = segment.grid.grown_to_hold(points, margin_mm)
+    most = segment.grid.grown_to_hold(limit.to_ras(ends))
+    pads = np.minimum(_pads(segment.grid, wanted), _pads(segment.grid, most))
+    if not pads.any():
+        return segment
+    matrix = segment.ijk_to_ras.copy()
+    matrix[:3, 3] = segment.grid.to_ras(-pads[::-1, 0])
+    return Volume(np.pad(segment.array, pads), matrix, segment.name)
+
+
+def _pads(grid: Grid, grown: Grid) -> np.ndarray:
+    """(3, 2) voxels added before and behind along K, J, I."""
+    first = -np.round(grid.to_ijk(grown.to_ras([0, 0, 0]))).astype(int)[::-1]
+    return np.stack([first, np.array(grown.shape) - grid.shape - first], axis=1)
+
+
+def _check_outputs(request: EditRequest) -> None:
+    if not request.strokes:
+        raise InputError("No stroke was given; name at least one .mrk.json or .fcsv file.")
+    outputs = {request.output: files.SEGMENTATION_EXTENSIONS}
+    for path, extension in ((request.picture, ".png"), (request.report, ".json")):
+        if path is not None:
+            if path in outputs:
+                raise InputError(f"{path} is named for two outputs; give each its own name.")
+            outputs[path] = (extension,)
+    for path, extensions in outputs.items():
+        if not path.name.lower().endswith(extensions):
+            raise InputError(f"The output {path} must end with {' or '.join(extensions)}.")
+        kept = [request.image, *request.strokes] + ([] if path is request.output else [request.segmentation])
+        if any(path.resolve() == other.resolve() for other in kept):
+            raise InputError(f"The output {path} is one of the inputs; give it another name.")
+        ensure_writable(path)
+
+
+def _read_image(path: Path) -> Volume:
+    node = files.read_volume(path)
+    try:
+        return volume_from_node(node)
+    finally:
+        scene().RemoveNode(node)
+
+
+def _read_stroke(path: Path) -> np.ndarray:
+    node = files.read_stroke(path)
+    try:
+        return stroke_from_node(node)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    finally:
+        scene().RemoveNode(node)
+
+
+def _write(
+    request: EditRequest, outcome: EditOutcome, truth: Volume | None, write_segmentation: Callable[[Path], object]
+) -> None:
+    outputs = [(request.output, write_segmentation)]
+    if request.picture is not None:
+        from .picture import draw_edit
+
+        outputs.append((request.picture, lambda path: draw_edit(path, outcome, truth)))
+    if request.report is not None:
+        from .report import edit_report
+
+        text = json.dumps(edit_report(request, outcome), indent=2, ensure_ascii=False) + "\n"
+        outputs.append((request.report, lambda path: path.write_text(text, encoding="utf-8")))
+    write_together(outputs)
+
+
+@contextlib.contextmanager
+def _timed(timings: dict[str, float], stage: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    timings[stage] = time.perf_counter() - started

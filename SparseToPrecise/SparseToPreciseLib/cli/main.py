@@ -1,0 +1,108 @@
+"""Entry point of `sparse-to-precise`: commands, exit codes, and errors in one sentence."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from .. import __version__
+from ..core.errors import Cancelled, InputError
+from .demo import demo
+from .edit import edit
+from .models import models_app
+from .stopping import Stopped, stoppable
+
+BAD_INPUT = 2
+
+app = typer.Typer(
+    name="sparse-to-precise",
+    help="From one stroke to a corrected segmentation. Research use only.",
+    add_completion=False,
+    rich_markup_mode=None,  # its columns cut the options' names off on a narrow terminal
+    pretty_exceptions_enable=False,
+)
+app.command()(edit)
+app.add_typer(models_app, name="models")
+app.command()(demo)
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    context: typer.Context,
+    version: bool = typer.Option(False, "--version", help="Show the version and exit."),
+    # Taken out of the arguments by run(), wherever it stands; declared here for --help.
+    debug: bool = typer.Option(False, "--debug", help="Show warnings, and the whole traceback of an error."),
+) -> None:
+    """What can be said before a command."""
+    if version:
+        print(f"sparse-to-precise {__version__}")
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments
+        Without the program's name; None takes those of the process.
+
+    Returns
+    -------
+    int
+        0; 2 after bad input or an unexpected error, with one sentence on stderr (and the traceback with --debug);
+        128 + the signal after Ctrl-C (130) or a request to terminate (143).
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    if not debug:
+        _silence()
+    try:
+        with stoppable():
+            code = app(
+                [argument for argument in given if argument != "--debug"],
+                prog_name="sparse-to-precise",
+                standalone_mode=False,
+            )
+        return code if isinstance(code, int) else 0
+    except Stopped as stopped:
+        print("Stopped; nothing was written.", file=sys.stderr)
+        return 128 + stopped.signal
+    except Cancelled:
+        print("Cancelled; nothing was written.", file=sys.stderr)
+        return BAD_INPUT
+    except BrokenPipeError:  # nobody reads any more, as in `… | head`
+        sys.stdout = None
+        return BAD_INPUT
+    except Exception as error:
+        if debug:
+            raise
+        print(_sentence(error), file=sys.stderr)
+        return BAD_INPUT
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, InputError):
+        text = str(error)
+    elif hasattr(error, "format_message"):  # typer's errors of usage, whose classes differ between its versions
+        text = f"{error.format_message().rstrip('.')}; see sparse-to-precise --help."
+    else:
+        what = f"{type(error).__name__}: {error}".rstrip(": .")
+        text = f"Something went wrong that should not have ({what}); run again with --debug for the details."
+    return " ".join(text.split())
+
+
+def _silence() -> None:
+    """Keep the libraries' warnings off stderr, which carries at most one sentence."""
+    import logging
+    import warnings
+
+    warnings.simplefilter("ignore")
+    logging.getLogger().addHandler(logging.NullHandler())
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -1,0 +1,175 @@
+"""The picture of an edit: before, stroke and after, on the stroke's plane and the two orthogonal ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..core.volume import Volume
+from ..editing.guidance import densify, nearest_on_stroke
+from .edit_files import EditOutcome
+from .planes import Plane, planes_through
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+BEFORE, AFTER, STROKE, ZONE, TRUTH = "#ffb000", "#2fd3ff", "#ff3d9a", "#ffffff", "#b6ff3d"
+_PIXELS = 320
+_CONTEXT_RADII = 2.2
+
+
+@dataclass(frozen=True)
+class _Section:
+    """Everything on one plane; arrays (rows, columns), NaN where the image ends."""
+
+    plane: Plane
+    half: float
+    image: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
+    truth: np.ndarray | None
+    outside_zone: np.ndarray  # distance to the nearest stroke minus its influence radius, mm
+
+
+def draw_edit(path: Path, outcome: EditOutcome, truth: Volume | None = None) -> None:
+    """Draw an edit as PNG.
+
+    Parameters
+    ----------
+    path
+        The file.
+    outcome
+        The planes are those of the stroke that changed most.
+    truth
+        Drawn as a dotted line where it is known.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    leading = max(outcome.strokes, key=lambda stroke: stroke.result.changed_inside)
+    planes = planes_through(leading.points, outcome.image.grid)
+    extent = np.ptp(leading.points, axis=0).max() / 2
+    half = float(extent + _CONTEXT_RADII * leading.influence_radius_mm)
+    sections = [_section(plane, half, outcome, truth) for plane in planes]
+    seen = np.concatenate([section.image[np.isfinite(section.image)] for section in sections])
+    window = np.percentile(seen, (0.5, 99.5)) if len(seen) else (0.0, 1.0)
+
+    side, gap, head, foot = 2.9, 0.03, 0.3, 0.4  # inches
+    width, height = 3 * side + 4 * gap, 3 * side + 2 * gap + head + foot
+    figure = Figure(figsize=(width, height), facecolor="black")
+    for row, section in enumerate(sections):
+        for column, (title, draw) in enumerate((("before", _before), ("stroke", _stroke), ("after", _after))):
+            corner = (gap + column * (side + gap)) / width, (foot + (2 - row) * (side + gap)) / height
+            axes = figure.add_axes((*corner, side / width, side / height))
+            _background(axes, section, window)
+            draw(axes, section, outcome)
+            if row == 0:
+                axes.set_title(title, color="white", fontsize=11, pad=4)
+            if column == 0:
+                _annotate(axes, section)
+    entries = [
+        ("before", BEFORE, "-"),
+        ("stroke", STROKE, "-"),
+        ("influence radius", ZONE, "--"),
+        ("after", AFTER, "-"),
+    ]
+    entries += [("truth", TRUTH, ":")] if truth is not None else []
+    lines = [Line2D([], [], color=color, linestyle=style, linewidth=2) for _, color, style in entries]
+    labels = [label for label, _, _ in entries]
+    figure.legend(lines, labels, loc="lower center", ncols=5, frameon=False, labelcolor="white", fontsize=10)
+    figure.savefig(path, format="png", dpi=120, facecolor="black")
+
+
+def _section(plane: Plane, half: float, outcome: EditOutcome, truth: Volume | None) -> _Section:
+    grid = plane.grid(half, _PIXELS)
+    points = grid.points_ras().reshape(-1, 3)
+    outside = np.full(len(points), np.inf)
+    for stroke in outcome.strokes:
+        dense = densify(stroke.points, stroke.influence_radius_mm / 20)
+        outside = np.minimum(outside, nearest_on_stroke(points, dense)[0] - stroke.influence_radius_mm)
+    masks = [None if mask is None else _soft(mask, grid) for mask in (outcome.before, outcome.after, truth)]
+    image = outcome.image.resampled_to(grid, fill=np.nan).array[0]
+    return _Section(plane, half, image, *masks, outside.reshape(_PIXELS, _PIXELS))
+
+
+def _soft(mask: Volume, grid) -> np.ndarray:
+    """A mask on a plane, interpolated so that its 0.5 contour is the boundary between the voxels."""
+    near = mask.cropped(mask.grid.slices_around(grid.points_ras().reshape(-1, 3), 0.0))
+    return near.with_array((near.array != 0).astype(np.float32)).resampled_to(grid, fill=0.0).array[0]
+
+
+def _background(axes: Axes, section: _Section, window: tuple[float, float]) -> None:
+    half = section.half
+    axes.imshow(
+        section.image, cmap="gray", vmin=window[0], vmax=window[1], extent=(-half, half, -half, half), origin="upper"
+    )
+    axes.set_facecolor("black")
+    axes.set(xlim=(-half, half), ylim=(-half, half), xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _contour(axes: Axes, section: _Section, values: np.ndarray, level: float, color: str, **style) -> None:
+    if np.nanmin(values) < level < np.nanmax(values):
+        middle = section.half - section.half / _PIXELS  # pixel centres
+        axes.contour(
+            values, levels=[level], colors=[color], extent=(-middle, middle, middle, -middle), origin=None, **style
+        )
+
+
+def _filled(axes: Axes, section: _Section, where: np.ndarray, color: str) -> None:
+    from matplotlib.colors import ListedColormap
+
+    half = section.half
+    shown = np.ma.masked_where(~where, np.ones(where.shape))
+    colors = ListedColormap([color])
+    axes.imshow(shown, cmap=colors, alpha=0.35, extent=(-half, half, -half, half), origin="upper")
+
+
+def _before(axes: Axes, section: _Section, outcome: EditOutcome) -> None:
+    _contour(axes, section, section.before, 0.5, BEFORE, linewidths=1.6)
+    _truth(axes, section)
+
+
+def _stroke(axes: Axes, section: _Section, outcome: EditOutcome) -> None:
+    _contour(axes, section, section.before, 0.5, BEFORE, linewidths=1.2)
+    _contour(axes, section, section.outside_zone, 0.0, ZONE, linewidths=1.0, linestyles="dashed")
+    thick = float(outcome.image.spacing.max()) / 2
+    for stroke in outcome.strokes:
+        # In its own plane the stroke is a line; elsewhere it is seen where it passes through the slice.
+        flat, depth = section.plane.project(densify(stroke.points, section.half / _PIXELS))
+        on = np.abs(depth) <= thick
+        axes.plot(*np.where(on[:, None], flat, np.nan).T, color=STROKE, linewidth=2.2, solid_capstyle="round")
+        if on.any() and np.ptp(flat[on], axis=0).max() < section.half / 20:
+            axes.plot(*flat[on].mean(axis=0), "o", color=STROKE, markersize=5)
+
+
+def _after(axes: Axes, section: _Section, outcome: EditOutcome) -> None:
+    _filled(axes, section, (section.after > 0.5) & (section.before <= 0.5), AFTER)
+    _filled(axes, section, (section.after <= 0.5) & (section.before > 0.5), BEFORE)
+    _contour(axes, section, section.after, 0.5, AFTER, linewidths=1.6)
+    _truth(axes, section)
+
+
+def _truth(axes: Axes, section: _Section) -> None:
+    if section.truth is not None:
+        _contour(axes, section, section.truth, 0.5, TRUTH, linewidths=1.2, linestyles="dotted")
+
+
+def _annotate(axes: Axes, section: _Section) -> None:
+    """The plane's name, the anatomical directions and a scale bar."""
+    style = {"color": "white", "fontsize": 9, "transform": axes.transAxes}
+    left, right, upper, lower = section.plane.letters
+    axes.text(0.02, 0.98, section.plane.name, ha="left", va="top", **style)
+    axes.text(0.01, 0.5, left, ha="left", va="center", **style)
+    axes.text(0.99, 0.5, right, ha="right", va="center", **style)
+    axes.text(0.5, 0.98, upper, ha="center", va="top", **style)
+    axes.text(0.5, 0.02, lower, ha="center", va="bottom", **style)
+    length = float(10 ** np.floor(np.log10(section.half / 2)))
+    length = max(step * length for step in (1, 2, 5) if step * length <= section.half / 2)
+    start, level = 0.96 * section.half, -0.93 * section.half
+    axes.plot([start - length, start], [level, level], color="white", linewidth=2)
+    axes.text(start - length / 2, level, f"{length:g} mm", color="white", fontsize=8, ha="center", va="bottom")

@@ -1,0 +1,88 @@
+"""How a command tells of its progress: a bar for people, JSON lines for the desktop, or nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Any
+
+from ..core.errors import InputError
+from ..core.progress import Progress
+
+
+class ProgressMode(StrEnum):
+    """Values of --progress."""
+
+    BAR = "bar"
+    JSON = "json"
+    NONE = "none"
+
+
+class Reporter:
+    """What a command says on stdout.
+
+    Attributes
+    ----------
+    mode
+        In JSON mode every line on stdout is an object: {"fraction", "message"} on the way, and as the last line
+        {"fraction": 1, "message", "result"} or {"error": the sentence that stderr has, too}.
+    progress
+        To hand to the work.
+    """
+
+    def __init__(self, mode: ProgressMode, progress: Progress) -> None:
+        self.mode = mode
+        self.progress = progress
+
+    def finish(self, result: dict[str, Any]) -> None:
+        """Say in JSON mode what came out."""
+        if self.mode is ProgressMode.JSON:
+            _print_json({"fraction": 1.0, "message": "done", "result": result})
+
+    def show(self, *parts: Any) -> None:
+        """Print tables and sentences for people; nothing in JSON mode."""
+        if self.mode is not ProgressMode.JSON:
+            from rich.console import Console
+
+            console = Console(highlight=False, markup=False)
+            for part in parts:
+                console.print(part, soft_wrap=isinstance(part, str))
+
+
+@contextlib.contextmanager
+def reporting(mode: ProgressMode) -> Iterator[Reporter]:
+    """Report the progress of what happens within."""
+    if mode is ProgressMode.JSON:
+        try:
+            yield Reporter(mode, Progress(lambda fraction, message: _print_json(_step(fraction, message))))
+        except Exception as error:
+            sentence = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+            _print_json({"error": " ".join(sentence.split())})
+            raise
+    elif mode is ProgressMode.BAR and sys.stdout.isatty():
+        with _bar() as progress:
+            yield Reporter(mode, progress)
+    else:
+        yield Reporter(mode, Progress())
+
+
+def _step(fraction: float, message: str) -> dict[str, Any]:
+    return {"fraction": round(fraction, 4), "message": message}
+
+
+def _print_json(content: dict[str, Any]) -> None:
+    print(json.dumps(content, ensure_ascii=False), flush=True)
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[Progress]:
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Bar(*columns, transient=True) as bar:
+        task = bar.add_task("starting", total=1.0)
+        yield Progress(lambda fraction, message: bar.update(task, completed=fraction, description=message))
