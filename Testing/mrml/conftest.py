@@ -28,6 +28,14 @@ def scene():
 
 
 @pytest.fixture
+def segmentation(scene):
+    """An empty segmentation node called Organs."""
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Organs")
+    node.CreateDefaultDisplayNodes()
+    return node
+
+
+@pytest.fixture
 def linear(scene):
     """Make a linear transform node from a 4x4 matrix, optionally under another one."""
 

@@ -30,13 +30,6 @@ TERMINOLOGY = (
 
 
 @pytest.fixture
-def segmentation(scene):
-    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Organs")
-    node.CreateDefaultDisplayNodes()
-    return node
-
-
-@pytest.fixture
 def shape_segment(segmentation, grid):
     """A segmentation on a grid, with the shape as its only segment."""
     set_reference_grid(segmentation, grid)
