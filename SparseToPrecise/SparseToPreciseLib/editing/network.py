@@ -13,7 +13,7 @@ import torch
 
 from ..core.errors import InputError
 from .guidance import attention
-from .warps import evidence, signed_distance_warp
+from .warps import CARRY_WIDTH, EVIDENCE_WEIGHT, STRONGEST_EVIDENCE, carried_to_stroke, trusted_evidence
 from .working_grid import WorkingCase
 
 CLIP = 12.0
@@ -52,21 +52,20 @@ def channels(case: WorkingCase) -> dict[str, np.ndarray]:
     """Every channel that a network may ask for, (K, J, I) float32, about -1 .. 1.
 
     image: the case's. mask: the old segmentation, 0/1. guidance: the paper's u, which equals A here.
-    signed_distance, warp, proposal: of the old segmentation, of the signed-distance warp and of the image-aware
-    warp, clipped at `CLIP` voxels and divided by it. evidence: trusted log ratio, see `warps.evidence`.
+    signed_distance, warp, proposal: of the old segmentation, carried to the stroke, and the image-aware warp,
+    clipped at `CLIP` voxels and divided by it. evidence: see `warps.trusted_evidence`.
     """
-    warped = signed_distance_warp(case)
-    ratio, trust = evidence(case, warped)
+    warped = carried_to_stroke(case, CARRY_WIDTH)
     guidance = attention(case.distance, case.sigma)
-    ratio = ratio * np.float32(trust)
+    trusted = trusted_evidence(case, warped)
     return {
         "image": case.image,
         "mask": (case.signed_distance > 0).astype(np.float32),
         "guidance": guidance,
         "signed_distance": _clipped(case.signed_distance),
         "warp": _clipped(warped),
-        "evidence": np.clip(ratio, -4, 4) / np.float32(4),
-        "proposal": _clipped(warped + guidance * ratio),
+        "evidence": trusted / np.float32(EVIDENCE_WEIGHT * STRONGEST_EVIDENCE),
+        "proposal": _clipped(warped + guidance * trusted),
     }
 
 
