@@ -14,6 +14,7 @@ import torch
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
+from ..core.errors import InputError
 from ..core.progress import Progress
 from .dataset import FIELDS, CaseStore
 from .loss import editing_loss
@@ -86,7 +87,7 @@ class Trainer:
         Stored cases; validation cases come from other seeds.
     minutes
         Computing time of this process (CPU time on the CPU, so that a busy machine does not change the result;
-        wall time on a GPU), validation included.
+        wall time on a GPU), validation included. None: `steps` decides.
     learning_rate
         Of Adam; falls to zero along a cosine. The paper's 0.005 is the default of its own form; gradients are
         clipped at norm 1.
@@ -100,6 +101,15 @@ class Trainer:
         "cpu", "cuda", ...
     steps
         Stop after so many steps even if time is left; None: time alone decides.
+    progress
+        Told about every validation; asked at every step whether to go on.
+    validated
+        Called with each new row of the log.
+
+    Raises
+    ------
+    InputError
+        Neither minutes nor steps, or no case to train on or to validate with.
     """
 
     def __init__(
@@ -109,7 +119,7 @@ class Trainer:
         objective: str,
         training: CaseStore,
         validation: CaseStore,
-        minutes: float,
+        minutes: float | None,
         learning_rate: float = 0.002,
         batch_size: int = 4,
         validations: int = 10,
@@ -117,7 +127,14 @@ class Trainer:
         device: str = "cpu",
         steps: int | None = None,
         progress: Progress | None = None,
+        validated: Callable[[dict[str, float]], None] | None = None,
     ) -> None:
+        if not minutes and not steps:
+            raise InputError(f"Training needs an end: {minutes} minutes and {steps} steps are none; give one of them.")
+        if not len(training) or not len(validation):
+            raise InputError(
+                f"There are {len(training)} cases to train on and {len(validation)} to validate with; give more data."
+            )
         self.network = network.to(device)
         self.form = form
         self.objective = OBJECTIVES[objective]
@@ -131,6 +148,7 @@ class Trainer:
         self.device = torch.device(device)
         self.steps = steps
         self.progress = progress or Progress()
+        self.validated = validated
         self.log = TrainingLog()
 
     def run(self) -> TrainingLog:
@@ -147,10 +165,12 @@ class Trainer:
         losses: list[float] = []
         step, due = 0, 0.0
         while True:
-            share = self._share_done((clock() - started) / 60 / self.minutes, step)
+            minutes = (clock() - started) / 60
+            share = self._share_done(minutes, step)
+            self.progress.check()
             if share >= due:
                 if rank == 0:
-                    validated = self._validate(share, step, losses)
+                    validated = self._validate(share, minutes, step, losses)
                     if validated < best:
                         best = validated
                         best_weights = {name: value.clone() for name, value in self.network.state_dict().items()}
@@ -171,12 +191,15 @@ class Trainer:
             step += 1
         if best_weights is not None:
             self.network.load_state_dict(best_weights)
+        if several:
+            # Only the first process knows which weights were the best.
+            for value in self.network.state_dict().values():
+                distributed.broadcast(value, 0)
         self.network.eval()
         return self.log
 
-    def _share_done(self, share: float, step: int) -> float:
-        if self.steps is not None:
-            share = max(share, step / self.steps)
+    def _share_done(self, minutes: float, step: int) -> float:
+        share = max(minutes / self.minutes if self.minutes else 0.0, step / self.steps if self.steps else 0.0)
         if distributed.is_available() and distributed.is_initialized():
             # Every process must leave the loop in the same step, whatever its own clock says.
             agreed = torch.tensor([share], device=self.device)
@@ -185,10 +208,10 @@ class Trainer:
         return share
 
     def _batch(self, rng: np.random.Generator) -> Given:
-        cases = [augmented(self.training[int(index)], rng) for index in rng.integers(len(self.training), size=self.batch_size)]
-        return collated(cases, self.device)
+        chosen = rng.integers(len(self.training), size=self.batch_size)
+        return collated([augmented(self.training[int(index)], rng) for index in chosen], self.device)
 
-    def _validate(self, share: float, step: int, losses: list[float]) -> float:
+    def _validate(self, share: float, minutes: float, step: int, losses: list[float]) -> float:
         self.network.eval()
         totals, removed, wrong = 0.0, 0.0, 0.0
         count = 0
@@ -206,13 +229,15 @@ class Trainer:
                 removed += before - float((((logits > 0) != truth) & zone).sum())
         loss = totals / max(count, 1)
         row = {
-            "minutes": round(share * self.minutes, 3),
+            "minutes": round(minutes, 3),
             "steps": step,
             "training_loss": round(float(np.mean(losses)), 6) if losses else math.nan,
             "validation_loss": round(loss, 6),
             "in_zone_error_removed": round(removed / max(wrong, 1.0), 4),
         }
         self.log.rows.append(row)
+        if self.validated is not None:
+            self.validated(row)
         self.progress(
             min(share, 1.0),
             f"step {step}: validation loss {loss:.5f}, {row['in_zone_error_removed']:.0%} of the in-zone error removed",
