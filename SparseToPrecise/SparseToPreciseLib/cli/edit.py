@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
+from ..core.errors import InputError
 from .reporting import ProgressMode, reporting
+
+
+def _millimetres(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"The influence radius must be a number of millimetres, not {text!r}.") from None
 
 
 def edit(
@@ -38,6 +46,7 @@ def edit(
     influence_radius: Annotated[
         float | None,
         typer.Option(
+            parser=_millimetres,
             metavar="MM",
             help="Nothing farther than this from a stroke changes. Default, printed with the result: the "
             "greatest of 1.5 times the distance from the stroke to the present boundary, a third of the stroke's "

@@ -19,6 +19,7 @@ from ..core.volume import Grid, Volume
 from ..editing.edit import Editor, EditResult, checked_stroke
 from ..editing.edit import edit as edit_volume
 from ..editing.influence import default_influence_radius
+from ..editing.model import load_editor
 from ..mrml import files
 from ..mrml.headless import scene
 from ..mrml.lookup import find_segment
@@ -101,7 +102,7 @@ class EditOutcome:
     def warnings(self) -> list[str]:
         """What the user should know, each sentence once."""
         notes = [note for stroke in self.strokes for note in stroke.result.notes]
-        return list(dict.fromkeys(notes))
+        return [note for note in dict.fromkeys([self.editor.note, *notes]) if note]
 
 
 def edit_files(request: EditRequest, progress: Progress | None = None, truth: Volume | None = None) -> EditOutcome:
@@ -139,7 +140,7 @@ def edit_files(request: EditRequest, progress: Progress | None = None, truth: Vo
         before = segment_to_volume(node, segment_id)
     with _timed(timings, "load model"):
         progress(0.2, "loading the model")
-        editor = load_editor(request.model, request.device, progress)
+        editor = load_editor(request.model, request.device)
 
     after, applied = before, []
     for number, (path, points) in enumerate(zip(request.strokes, strokes, strict=True)):
@@ -174,12 +175,6 @@ def edit_files(request: EditRequest, progress: Progress | None = None, truth: Vo
     scene().RemoveNode(node)
     progress(1.0, "done")
     return outcome
-
-
-def load_editor(name: str | None, device: str, progress: Progress) -> Editor:
-    from ..editing.edit import WARPS
-
-    return WARPS[name or "image-aware-warp"]
 
 
 def is_segmentation_file(path: Path) -> bool:

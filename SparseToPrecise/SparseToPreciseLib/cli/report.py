@@ -30,7 +30,8 @@ def edit_report(request: EditRequest, outcome: EditOutcome) -> dict[str, Any]:
         },
         "output": str(request.output),
         "segment": {"id": outcome.segment_id, "name": outcome.before.name},
-        "editor": _editor(outcome),
+        # The warps have no weights and so no hash.
+        "editor": {"name": outcome.editor.name, "weights_sha256": getattr(outcome.editor, "sha256", None)},
         "device": {"requested": request.device, "used": outcome.strokes[-1].result.device},
         "keep_earlier_edits": request.keep_earlier_edits,
         "strokes": [_stroke(stroke) for stroke in outcome.strokes],
@@ -97,14 +98,6 @@ def _stroke(stroke: AppliedStroke) -> dict[str, Any]:
         "timings": {stage: round(seconds, 4) for stage, seconds in result.timings.items()},
         "notes": result.notes,
     }
-
-
-def _editor(outcome: EditOutcome) -> dict[str, Any]:
-    bundle = getattr(outcome.editor, "bundle", None)
-    if bundle is None:
-        return {"name": outcome.editor.name, "model": None}
-    model = {"path": str(bundle.path), "version": bundle.metadata.get("version"), "sha256": bundle.sha256}
-    return {"name": outcome.editor.name, "model": model}
 
 
 def _versions() -> dict[str, str]:
