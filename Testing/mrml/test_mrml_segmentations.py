@@ -112,6 +112,20 @@ def test_on_any_grid_asked_for(shape_segment, name, linear):
     assert agreement(back, shift=(3, -2, 5)) > 0.9
 
 
+@pytest.mark.parametrize("shift", [0.0, 0.4, -0.4])
+def test_a_segment_up_to_the_border_is_not_worn_down(segmentation, grid, shift):
+    """A full grid, seen on a larger one: every voxel whose centre lies in a full voxel counts."""
+    full = Volume(np.ones(grid.shape, np.uint8), grid.ijk_to_ras)
+    segment_id = new_segment(segmentation, "full")
+    volume_to_segment(full, segmentation, segment_id)
+    matrix_around = grid.ijk_to_ras.copy()
+    matrix_around[:3, 3] = grid.to_ras(np.array([-2, -2, -2]) + shift)
+    around = Grid(tuple(size + 4 for size in grid.shape), matrix_around)
+    back = segment_to_volume(segmentation, segment_id, around)
+    assert np.count_nonzero(back.array) == full.array.size
+    assert np.array_equal(back.array.astype(bool), grid.contains(around.points_ras() + 1e-9))
+
+
 def test_a_sheared_transform_is_linear_too(shape_segment, grid, linear):
     segmentation, segment_id = shape_segment
     sheared = matrix(shear=0.3, origin=(1, 2, 3))
