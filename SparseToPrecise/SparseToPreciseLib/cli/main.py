@@ -88,7 +88,7 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, InputError):
         text = str(error)
     elif hasattr(error, "format_message"):  # typer's errors of usage, whose classes differ between its versions
-        text = f"{error.format_message().replace("Value error, ", "").rstrip('.')}; see sparse-to-precise --help."
+        text = error.format_message().replace("Value error, ", "").rstrip(".") + "; see sparse-to-precise --help."
     else:
         what = f"{type(error).__name__}: {error}".rstrip(": .")
         text = f"Something went wrong that should not have ({what}); run again with --debug for the details."
@@ -101,7 +101,8 @@ def _silence() -> None:
     import warnings
 
     warnings.simplefilter("ignore")
-    logging.getLogger().addHandler(logging.NullHandler())
+    if not logging.getLogger().handlers:  # else Python prints warnings to stderr
+        logging.getLogger().addHandler(logging.NullHandler())
 
 
 if __name__ == "__main__":
