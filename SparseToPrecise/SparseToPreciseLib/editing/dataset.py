@@ -1,136 +1,69 @@
-"""Training cases: a phantom, an error, a stroke, on the working grid; made in worker processes and kept on disk."""
+"""Training cases on disk: simulated in worker processes, kept, and loaded at random access."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
+import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
 from ..core.errors import InputError
+from ..core.files import reason_of
 from ..core.progress import Progress
-from ..phantoms import TRAIN_FAMILIES, make_phantom
-from .guidance import RADIUS_PER_SIGMA, densify
-from .network import channels
-from .segmenter import Segmenter, undertrained_segmenters
-from .simulation import corrupt, draw_stroke
-from .working_grid import SIGMA_VOXELS, WorkingCase, distances_on, normalised, signed_distance
+from .dataset_cases import FIELDS, SIZE, Scene, Simulation, phantom_scene, simulated_cases, training_segmenters
+from .dataset_volumes import VolumeScenes
 
-SIZE = 64
-"""Side of a training cube, voxels."""
+__all__ = [
+    "FIELDS",
+    "SIZE",
+    "CaseStore",
+    "Generation",
+    "Scene",
+    "Simulation",
+    "build_store",
+    "simulated_cases",
+    "training_segmenters",
+]
 
-FIELDS = ("image", "truth", "mask", "guidance", "signed_distance", "warp", "evidence", "proposal")
-_FLAGS = ("truth", "mask")
+FORMAT = 1
+"""Of the stored cases; a store of another format is made anew. Raise it whenever the same recipe gives other cases."""
 
 
 @dataclass(frozen=True)
-class Simulation:
-    """How training cases are made; part of the recipe.
+class Generation:
+    """How fast the cases of a store were made, over all runs that added to it; wall time."""
 
-    Attributes
-    ----------
-    families
-        Phantom families to draw from.
-    seed
-        Of everything; case n depends on nothing but this and n.
-    phantom_size
-        Side of the phantom, voxels; the training cube is cut from it around the stroke.
-    segmenter_share
-        Share of cases whose error is the output of an under-trained network.
-    edits_per_phantom
-        Errors and strokes simulated on one phantom.
-    """
+    cases: int = 0
+    seconds: float = 0.0
+    workers: int = 0
 
-    families: tuple[str, ...] = TRAIN_FAMILIES
-    seed: int = 1
-    phantom_size: int = 80
-    segmenter_share: float = 0.3
-    edits_per_phantom: int = 3
-
-
-def simulated_cases(
-    simulation: Simulation, number: int, segmenters: Sequence[Segmenter] = ()
-) -> list[dict[str, np.ndarray]]:
-    """The cases of phantom `number`: dictionaries of `FIELDS`, each (SIZE, SIZE, SIZE).
-
-    May be fewer than `edits_per_phantom`: an error on whose plane no true boundary runs takes no stroke.
-    """
-    rng = np.random.default_rng([simulation.seed, number])
-    family = simulation.families[rng.integers(len(simulation.families))]
-    phantom = make_phantom(family, int(rng.integers(2**31)), (simulation.phantom_size,) * 3)
-    image = normalised(phantom.image.astype(np.float32))
-    step = float(np.exp(rng.uniform(0, np.log(3.5)))) if rng.random() < 0.7 else 1.0
-    truth = _distance_through(phantom.target, step) > 0
-    if not truth.any() or truth.all():
-        return []
-    made = []
-    predicted = None
-    if segmenters and rng.random() < min(1.0, simulation.segmenter_share * simulation.edits_per_phantom):
-        # One prediction a phantom: it takes as long as everything else together.
-        predicted = segmenters[rng.integers(len(segmenters))](image, truth)
-    for edit in range(simulation.edits_per_phantom):
-        case = _one_edit(rng, simulation, image, truth, step, predicted if edit == 0 else None)
-        if case is not None:
-            made.append(case)
-    return made
-
-
-def _one_edit(
-    rng: np.random.Generator,
-    simulation: Simulation,
-    image: np.ndarray,
-    truth: np.ndarray,
-    step: float,
-    wrong: np.ndarray | None,
-) -> dict[str, np.ndarray] | None:
-    radius = SIGMA_VOXELS * RADIUS_PER_SIGMA
-    if wrong is None:
-        centre = np.array(truth.shape) / 2 if rng.random() < 0.5 else None
-        try:
-            wrong, _ = corrupt(truth, rng, radius, image, centre=centre)
-        except InputError:  # no error of this size fits this object
-            return None
-    if not wrong.any() or wrong.all():
-        return None
-    distance = _distance_through(wrong, step)
-    wrong = distance > 0
-    stroke = draw_stroke(truth, wrong, rng, jitter_voxels=rng.choice([0.0, 0.5, 1.0, 2.0, 3.0]))
-    if stroke is None or len(stroke.points) < 2:
-        return None
-    centre = (stroke.points.min(axis=0) + stroke.points.max(axis=0)) / 2 + rng.normal(0, 3, 3)
-    start = np.clip(np.round(centre - SIZE / 2), 0, simulation.phantom_size - SIZE).astype(int)
-    cube = tuple(slice(a, a + SIZE) for a in start)
-    points = densify(stroke.points - start, 1.0)
-    near, nearest = distances_on((SIZE,) * 3, points)
-    case = WorkingCase(image[cube], distance[cube], near, nearest, points)
-    if not (near < radius).any() or abs(distance[cube]).min() > radius:
-        return None
-    return {**channels(case), "truth": truth[cube].astype(np.float32)}
-
-
-def _distance_through(mask: np.ndarray, step: float) -> np.ndarray:
-    """Signed distance of a mask as it is when drawn on an image whose voxels are `step` working voxels wide."""
-    if step == 1.0:
-        return signed_distance(mask, np.ones(3))
-    coarse = ndimage.zoom(ndimage.uniform_filter(mask.astype(np.float32), step), 1 / step, order=1, grid_mode=True, mode="nearest")
-    distance = signed_distance(coarse > 0.5, np.full(3, step))
-    return ndimage.zoom(distance, np.array(mask.shape) / coarse.shape, order=1, grid_mode=True, mode="nearest")
+    @property
+    def cases_per_second(self) -> float:
+        return self.cases / self.seconds if self.seconds else 0.0
 
 
 class CaseStore:
-    """Training cases on disk, one file per phantom, loaded at random access.
+    """Training cases on disk, loaded at random access; one file a case, float16, 4.2 MB.
 
-    Stored as float16 and uint8: about 3 MB a case.
+    Parameters
+    ----------
+    folder
+        Made by `build_store`.
+    scenes
+        Only the cases of the first so many phantoms or cubes; None takes all that are there.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, scenes: int | None = None) -> None:
         self.folder = Path(folder)
         self.files = sorted(self.folder.glob("case-*.npy"))
+        if scenes is not None:
+            self.files = [path for path in self.files if _scene_of(path) < scenes]
 
     def __len__(self) -> int:
         return len(self.files)
@@ -139,6 +72,12 @@ class CaseStore:
         stored = np.load(self.files[index], mmap_mode="r")
         return {name: stored[position].astype(np.float32) for position, name in enumerate(FIELDS)}
 
+    @property
+    def generation(self) -> Generation:
+        """As measured when the cases were made."""
+        path = self.folder / "generation.json"
+        return Generation(**json.loads(path.read_text())) if path.exists() else Generation()
+
 
 def build_store(
     folder: Path,
@@ -146,63 +85,147 @@ def build_store(
     simulation: Simulation | None = None,
     workers: int = 2,
     progress: Progress | None = None,
+    volumes: Path | None = None,
 ) -> CaseStore:
-    """Simulate the cases of `phantoms` phantoms into a folder; what is there already with the same recipe is kept.
+    """Simulate the cases of so many phantoms into a folder; what is there already with the same recipe is kept.
 
-    Returns
-    -------
-    CaseStore
+    Parameters
+    ----------
+    folder
+        Made if it is not there; cases of another recipe in it are removed.
+    phantoms
+        How many scenes to simulate on; the store gives the cases of these only, also when more are there.
+    simulation
+        The recipe.
+    workers
+        Processes; 0 works in this one. The cases do not depend on it.
+    progress
+        Told about every scene; may cancel, which keeps the cases made so far.
+    volumes
+        A folder made by `dataset_volumes.store_volumes`: cubes of its cases take the place of phantoms.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be written to, the disk is full, or not one case came of it.
     """
     simulation = simulation or Simulation()
     progress = progress or Progress()
     folder = Path(folder)
+    try:
+        _prepare_folder(folder, simulation, volumes)
+        done = {_scene_of(path) for pattern in ("case-*-0.npy", "none-*.done") for path in folder.glob(pattern)}
+        missing = [number for number in range(phantoms) if number not in done]
+        _simulate(missing, folder, simulation, workers, progress, volumes)
+    except OSError as error:
+        raise InputError(f"Could not write training cases into {folder}: {reason_of(error)}.") from error
+    store = CaseStore(folder, phantoms)
+    if not len(store):
+        raise InputError(
+            f"Not one training case could be simulated from {phantoms} {'cubes' if volumes else 'phantoms'}; "
+            "use more, or larger objects."
+        )
+    return store
+
+
+def _prepare_folder(folder: Path, simulation: Simulation, volumes: Path | None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     recipe = folder / "simulation.json"
     described = json.loads(json.dumps(asdict(simulation)))
-    if not recipe.exists() or json.loads(recipe.read_text()) != described:
-        for old in folder.glob("*.npy"):
-            old.unlink()
-        recipe.write_text(json.dumps(described, indent=1))
-    done = {int(path.stem.split("-")[1]) for path in folder.glob("case-*.npy")}
-    missing = [number for number in range(phantoms) if number not in done]
+    if volumes is not None:
+        described["volumes"] = VolumeScenes(volumes).digests
+    there = json.loads(recipe.read_text()) if recipe.exists() else None
+    if there is None or {"format": 1, **there} != {"format": FORMAT, **described}:
+        for pattern in ("case-*.npy", "none-*.done", "generation.json"):
+            for old in folder.glob(pattern):
+                old.unlink()
+        recipe.write_text(json.dumps({"format": FORMAT, **described}, indent=1))
+    for left in folder.glob("tmp-*.npy"):  # of a run that was killed
+        left.unlink()
+
+
+def _simulate(
+    missing: list[int], folder: Path, simulation: Simulation, workers: int, progress: Progress, volumes: Path | None
+) -> None:
+    if not missing:
+        return
     started = time.perf_counter()
+    before = CaseStore(folder).generation
+    made = 0
+    with _scene_results(missing, folder, simulation, workers, volumes) as results:
+        for count, cases in enumerate(results, 1):
+            made += cases
+            seconds = time.perf_counter() - started
+            rate = f"{made / seconds:.1f} cases a second"
+            progress(count / len(missing), f"simulating: {count} of {len(missing)}, {rate}")
+            if count == len(missing) or count % 20 == 0:
+                now = Generation(before.cases + made, round(before.seconds + seconds, 3), max(workers, 1))
+                (folder / "generation.json").write_text(json.dumps(asdict(now)))
+
+
+@contextlib.contextmanager
+def _scene_results(
+    missing: list[int], folder: Path, simulation: Simulation, workers: int, volumes: Path | None
+) -> Iterator[Iterator[int]]:
+    """Numbers of cases stored, scene by scene, in any order."""
+    import torch
+
+    if workers == 0:
+        threads = torch.get_num_threads()
+        try:
+            _prepare_worker(folder, simulation, volumes)
+            yield map(_store_scene, missing)
+        finally:
+            torch.set_num_threads(threads)
+            _worker.clear()
+        return
     context = multiprocessing.get_context("spawn")
-    with context.Pool(workers, _prepare_worker, (folder, simulation)) as pool:
-        for count, _ in enumerate(pool.imap_unordered(_store_phantom, missing), 1):
-            rate = count / (time.perf_counter() - started)
-            progress(count / len(missing), f"phantom {count} of {len(missing)}, {rate:.1f} a second")
-    return CaseStore(folder)
+    with _interrupts_held():
+        pool = context.Pool(min(workers, len(missing)), _prepare_worker, (folder, simulation, volumes))
+    with pool:
+        yield pool.imap_unordered(_store_scene, missing)
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Processes started within never see Ctrl-C, which is this one's to handle: it ends them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _worker: dict = {}
 
 
-def _prepare_worker(folder: Path, simulation: Simulation) -> None:
+def _prepare_worker(folder: Path, simulation: Simulation, volumes: Path | None) -> None:
     import torch
 
     torch.set_num_threads(1)
-    _worker.update(folder=folder, simulation=simulation, segmenters=())
+    make_scene = phantom_scene if volumes is None else VolumeScenes(volumes)
+    _worker.update(folder=folder, simulation=simulation, segmenters=(), make_scene=make_scene)
     if simulation.segmenter_share > 0:
         # Every worker trains the same ones (a few seconds), so that a case depends on nothing but its number.
-        _worker["segmenters"] = training_segmenters(simulation)
+        _worker["segmenters"] = training_segmenters(simulation, make_scene if volumes else None)
 
 
-def training_segmenters(simulation: Simulation) -> list[Segmenter]:
-    """Under-trained networks on phantoms of their own."""
-    rng = np.random.default_rng([simulation.seed, 2**32 - 1])
-    cases = []
-    for _ in range(24):
-        family = simulation.families[rng.integers(len(simulation.families))]
-        phantom = make_phantom(family, int(rng.integers(2**31)), (64, 64, 64))
-        cases.append((normalised(phantom.image.astype(np.float32)), phantom.target))
-    return undertrained_segmenters(cases, (40, 80, 160), simulation.seed)
-
-
-def _store_phantom(number: int) -> int:
+def _store_scene(number: int) -> int:
     folder: Path = _worker["folder"]
-    for edit, case in enumerate(simulated_cases(_worker["simulation"], number, _worker["segmenters"])):
+    cases = simulated_cases(_worker["simulation"], number, _worker["segmenters"], _worker["make_scene"])
+    # The last one first: where there is a case 0, the scene is complete.
+    for edit, case in reversed(list(enumerate(cases))):
         stacked = np.stack([case[name] for name in FIELDS]).astype(np.float16)
         temporary = folder / f"tmp-{number:06d}-{edit}.npy"
         np.save(temporary, stacked)
-        temporary.rename(folder / f"case-{number:06d}-{edit}.npy")
-    return number
+        temporary.replace(folder / f"case-{number:06d}-{edit}.npy")
+    if not cases:
+        (folder / f"none-{number:06d}.done").touch()  # else it would be tried again by every run
+    return len(cases)
+
+
+def _scene_of(path: Path) -> int:
+    return int(path.stem.split("-")[1])

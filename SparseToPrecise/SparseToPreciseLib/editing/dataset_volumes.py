@@ -1,0 +1,172 @@
+"""Training on a user's own cases: cubes around random points of their segments' boundaries, at random radii."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from ..core.errors import InputError
+from ..core.files import reason_of
+from ..core.volume import Grid, Volume
+from .dataset_cases import Scene, Simulation
+from .guidance import RADIUS_PER_SIGMA
+from .working_grid import SIGMA_VOXELS, around, normalised, signed_distance
+
+SMALLEST_RADIUS_VOXELS = 3.0
+RADIUS_SHARES = (0.25, 0.8)
+"""Influence radii are drawn between these shares of the radius of the ball with the segment's volume."""
+
+_POINTS_KEPT = 2000
+
+
+def store_volumes(folder: Path, cases: Iterable[tuple[Volume, Volume]]) -> int:
+    """Keep a user's cases where worker processes can read what they need of them.
+
+    Parameters
+    ----------
+    folder
+        Made if it is not there; cases of an earlier call are replaced.
+    cases
+        (image, segmentation) pairs, each on its own grid; every value of a segmentation but 0 is a segment.
+
+    Returns
+    -------
+    int
+        Number of cases.
+
+    Raises
+    ------
+    InputError
+        No case, a segmentation without a boundary within its image, or the folder cannot be written to.
+    """
+    folder = Path(folder)
+    described = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "cases.json").unlink(missing_ok=True)
+        for number, (image, segmentation) in enumerate(cases):
+            described.append(_described(image, segmentation))
+            np.save(folder / f"image-{number:04d}.npy", image.array)
+            np.save(folder / f"segmentation-{number:04d}.npy", segmentation.array)
+        if not described:
+            raise InputError("There is no case to train on; give at least one image with its segmentation.")
+        (folder / "cases.json").write_text(json.dumps(described))
+    except OSError as error:
+        raise InputError(f"Could not keep the training cases in {folder}: {reason_of(error)}.") from error
+    return len(described)
+
+
+def _described(image: Volume, segmentation: Volume) -> dict:
+    """Matrices, hash, and for every segment its size and a sample of its boundary (RAS)."""
+    title = segmentation.name or "The segmentation"
+    segments = []
+    labels = segmentation.array
+    for label, box in enumerate(ndimage.find_objects(_whole_numbers(labels, title)), 1):
+        if box is None:
+            continue
+        mask = np.pad(labels[box] == label, 1)
+        edge = mask & ~ndimage.binary_erosion(mask)
+        ijk = (np.argwhere(edge) - 1 + [part.start for part in box])[:, ::-1]
+        # Where the array cuts the segment, and where there is no image, no boundary can be learnt.
+        ijk = ijk[((ijk > 0) & (ijk < np.array(labels.shape[::-1]) - 1)).all(axis=1)]
+        points = segmentation.grid.to_ras(ijk)
+        points = points[image.grid.contains(points)]
+        if len(points):
+            volume = np.count_nonzero(mask) * segmentation.grid.voxel_volume_mm3
+            kept = points[np.linspace(0, len(points) - 1, min(len(points), _POINTS_KEPT)).astype(int)]
+            size = float(np.cbrt(volume * 3 / (4 * np.pi)))
+            segments.append({"label": label, "size_mm": size, "points": np.round(kept, 3).tolist()})
+    if not segments:
+        raise InputError(
+            f"{title} has no segment with a boundary inside the image {image.name}; "
+            "give a segmentation of that image, with values above 0 inside the segments."
+        )
+    digest = hashlib.sha256()
+    for volume in (image, segmentation):
+        digest.update(np.ascontiguousarray(volume.array).tobytes() + volume.ijk_to_ras.tobytes())
+    matrices = {"image": image.ijk_to_ras.tolist(), "segmentation": segmentation.ijk_to_ras.tolist()}
+    return {"matrices": matrices, "digest": digest.hexdigest(), "segments": segments}
+
+
+def _whole_numbers(labels: np.ndarray, title: str) -> np.ndarray:
+    if labels.dtype == bool:
+        return labels.astype(np.uint8)
+    # Beyond 65535 a labelmap is no labelmap, and the list of its objects would fill the memory.
+    if not np.isfinite(labels).all() or (labels < 0).any() or (labels > 65535).any() or (labels % 1 != 0).any():
+        raise InputError(f"{title} holds other values than the whole numbers 0 to 65535; give a labelmap.")
+    return labels.astype(np.int32)
+
+
+class VolumeScenes:
+    """Makes scenes from the cases in a folder of `store_volumes`; see `dataset_cases.SceneMaker`.
+
+    The cube lies around a random point of a random segment's boundary, along the RAS axes; its voxels are what the
+    working grid's would be for a random influence radius (`RADIUS_SHARES`, at least `SMALLEST_RADIUS_VOXELS`).
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        path = self.folder / "cases.json"
+        if not path.is_file():
+            raise InputError(f"{self.folder} holds no training cases; run training once with --dataset and --cache.")
+        self._cases = json.loads(path.read_text())
+
+    def __len__(self) -> int:
+        return len(self._cases)
+
+    @property
+    def digests(self) -> list[str]:
+        return [case["digest"] for case in self._cases]
+
+    def __call__(self, rng: np.random.Generator, simulation: Simulation) -> Scene | None:
+        number = int(rng.integers(len(self._cases)))
+        case = self._cases[number]
+        segment = case["segments"][rng.integers(len(case["segments"]))]
+        image, labels = (self._volume(name, number) for name in ("image", "segmentation"))
+        point = np.array(segment["points"][rng.integers(len(segment["points"]))])
+        low, high = (share * segment["size_mm"] for share in RADIUS_SHARES)
+        low = max(low, SMALLEST_RADIUS_VOXELS * float(np.cbrt(labels.grid.voxel_volume_mm3)))
+        radius_mm = float(np.exp(rng.uniform(np.log(low), np.log(max(low, high)))))
+        spacing = radius_mm / RADIUS_PER_SIGMA / SIGMA_VOXELS
+        grid = Grid.around(point, spacing * simulation.phantom_size / 2, spacing)
+
+        part = around(image, grid)
+        if not np.isfinite(part.array).all():
+            return None
+        bounds = grid.to_ras([[0, 0, 0], np.array(grid.shape[::-1]) - 1]).T
+        segment_part = labels.cropped_to_box(np.sort(bounds, axis=1), margin_mm=2 * spacing)
+        mask = around(segment_part.with_array(segment_part.array == segment["label"]), grid)
+        own = mask.with_array(mask.array > 0.5)
+        return Scene(
+            image=normalised(part.resampled_to(grid).array),
+            truth=_distance_on(own, grid) > 0,
+            redrawn=lambda drawn: _redrawn(drawn, grid, own.grid),
+        )
+
+    def _volume(self, name: str, number: int) -> Volume:
+        path = self.folder / f"{name}-{number:04d}.npy"
+        array = _mapped(path, path.stat().st_mtime_ns)
+        return Volume(array, np.array(self._cases[number]["matrices"][name]), path.stem)
+
+
+@lru_cache(maxsize=64)
+def _mapped(path: Path, _changed: int) -> np.ndarray:
+    return np.load(path, mmap_mode="r")
+
+
+def _distance_on(mask: Volume, grid: Grid) -> np.ndarray:
+    """Signed distance of a mask on its own grid, brought to the cube, in the cube's voxels."""
+    distance = mask.with_array(signed_distance(np.asarray(mask.array), mask.grid.spacing_kji))
+    return distance.resampled_to(grid).array / np.float32(grid.spacing[0])
+
+
+def _redrawn(drawn: np.ndarray, grid: Grid, own: Grid) -> np.ndarray:
+    """Signed distance (voxels of the cube) of a mask on the cube after it was stored on the source's own voxels."""
+    there = Volume(signed_distance(drawn, np.ones(3)), grid.ijk_to_ras).resampled_to(own)
+    return _distance_on(there.with_array(there.array > 0), grid)
