@@ -242,7 +242,8 @@ def _affine(
 ) -> np.ndarray:
     """`scipy.ndimage.affine_transform`, along single axes where the matrix only permutes and scales (much faster)."""
     kind = np.float32 if order else array.dtype
-    mode, constant = ("nearest", 0.0) if fill is None else ("constant", fill)
+    # Not "constant": it drops voxels whose centres lie on the very border up to rounding.
+    mode, constant = ("nearest", 0.0) if fill is None else ("grid-constant", fill)
     was_bool = array.dtype == bool
     if was_bool or (order and array.dtype == np.float16):
         array = array.astype(np.uint8 if array.dtype == bool else np.float32)
