@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import vtk
@@ -68,3 +70,29 @@ def bent(scene):
     node = scene.AddNewNodeByClass("vtkMRMLGridTransformNode", "Bent")
     node.SetAndObserveTransformToParent(transform)
     return node
+
+
+@pytest.fixture(scope="session")
+def case_template(tmp_path_factory):
+    """A folder with the files of `cli_files.write_case`."""
+    pytest.importorskip("slicer")
+    from cli_files import write_case
+
+    folder = tmp_path_factory.mktemp("case")
+    write_case(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(case_template, tmp_path, scene):
+    """A fresh copy of the case, and a clean scene."""
+    import shutil
+
+    return Path(shutil.copytree(case_template, tmp_path / "case"))
+
+
+@pytest.fixture
+def cli(capfd, folder):
+    from cli_files import CommandLine
+
+    return CommandLine(capfd, folder)

@@ -188,6 +188,8 @@ def with_room(segment: Volume, points: np.ndarray, margin_mm: float, limit: Grid
     Segmentations are often stored cropped; a correction must be able to grow beyond that, though not beyond the
     image, whose grid is the limit.
     """
+    if any(part.start >= part.stop for part in segment.grid.slices_around(points, margin_mm)):
+        return segment  # elsewhere altogether, which the edit refuses
     ends = np.stack(np.meshgrid(*((0, size - 1) for size in limit.shape[::-1])), axis=-1).reshape(-1, 3)
     wanted = segment.grid.grown_to_hold(points, margin_mm)
     most = segment.grid.grown_to_hold(limit.to_ras(ends))

@@ -49,8 +49,7 @@ def default_influence_radius(segmentation: Volume, stroke_ras: np.ndarray) -> fl
     longest = float(np.linalg.norm(grid.spacing * np.array(grid.shape[::-1])))
     while True:
         # A neighbourhood that grows until it shows how far the boundary is; the whole of a large volume is costly.
-        part = segmentation.cropped(grid.slices_around(stroke, reach))
-        depth = _greatest_distance(part, stroke)
+        depth = _greatest_distance(segmentation, grid.slices_around(stroke, reach), stroke)
         if depth <= reach or reach > longest:
             break
         reach *= 2
@@ -61,10 +60,10 @@ def default_influence_radius(segmentation: Volume, stroke_ras: np.ndarray) -> fl
     return round(max(DEPTH_FACTOR * depth, min(LENGTH_SHARE * length, SIZE_SHARE * size), smallest), 1)
 
 
-def _greatest_distance(part: Volume, stroke: np.ndarray) -> float:
+def _greatest_distance(segmentation: Volume, slices: tuple[slice, slice, slice], stroke: np.ndarray) -> float:
     """Greatest distance (mm) from the stroke to the boundary within a part of the segmentation; infinite if none."""
-    mask = part.array != 0
+    mask = segmentation.array[slices] != 0
     if mask.size == 0 or mask.all() or not mask.any():
         return float("inf")
-    distance = signed_distance(mask, part.grid.spacing_kji)
-    return float(np.abs(sampled(distance, part.grid.to_ijk(stroke)[:, ::-1])).max())
+    grid = segmentation.grid.cropped(slices)
+    return float(np.abs(sampled(signed_distance(mask, grid.spacing_kji), grid.to_ijk(stroke)[:, ::-1])).max())

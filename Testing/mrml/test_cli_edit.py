@@ -1,0 +1,264 @@
+"""`sparse-to-precise edit` on files: what it writes, keeps and says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from edit_cases import CENTRE, INFLUENCE, arc, case_on, distance_to_polyline, grid_around, rotation
+
+from cli_files import GRID, RADIUS, labels_of, write_case
+from SparseToPreciseLib.editing.metrics import dice
+from SparseToPreciseLib.mrml import files
+from SparseToPreciseLib.mrml.lookup import find_segment
+from SparseToPreciseLib.mrml.segmentations import segment_to_volume
+
+CASE = case_on(GRID)
+AWAY = distance_to_polyline(GRID.points_ras().reshape(-1, 3), CASE.stroke).reshape(GRID.shape)
+
+
+def read_segment(path: Path, name: str):
+    node = files.read_segmentation(path)
+    return segment_to_volume(node, find_segment(node, name))
+
+
+def described(path: Path) -> list[tuple]:
+    node = files.read_segmentation(path)
+    segmentation, found = node.GetSegmentation(), []
+    for segment_id in segmentation.GetSegmentIDs():
+        segment, tag = segmentation.GetSegment(segment_id), ""
+        # GetTag's second argument is an output in C++
+        import vtk
+
+        text = vtk.reference("")
+        segment.GetTag("TerminologyEntry", text)
+        tag = str(text)
+        found.append((segment_id, segment.GetName(), tuple(np.round(segment.GetColor(), 3)), tag))
+    return found
+
+
+def test_a_segmentation_file_is_corrected_and_keeps_everything_else(cli, folder: Path) -> None:
+    out = folder / "out.seg.nrrd"
+    answer = cli.succeeds(
+        "edit", folder / "image.nrrd", folder / "ball.seg.nrrd", folder / "stroke.mrk.json", "-o", out,
+        "--segment", "Ball", "--influence-radius", RADIUS, "--picture", folder / "p.png", "--report", folder / "r.json",
+    )  # fmt: skip
+    assert "Ball, corrected by" in answer.out and "stroke.mrk.json" in answer.out
+    before, after = read_segment(folder / "ball.seg.nrrd", "Ball"), read_segment(out, "Ball")
+    assert after.grid.same_as(before.grid)
+    changed = before.array != after.array
+    truth = CASE.truth.array
+    assert np.count_nonzero(after.array != truth) < 0.4 * np.count_nonzero(before.array != truth)
+    assert not changed[AWAY > INFLUENCE].any()
+    slabs = [read_segment(path, "Slab") for path in (folder / "ball.seg.nrrd", out)]
+    assert np.array_equal(slabs[0].array, slabs[1].array)
+    assert described(out) == described(folder / "ball.seg.nrrd")
+    assert described(out)[0][3].startswith("Some category~")
+
+    assert (folder / "p.png").read_bytes().startswith(b"\x89PNG")
+    report = json.loads((folder / "r.json").read_text())
+    assert report["segment"] == {"id": "Segment_3", "name": "Ball"}
+    assert report["total"]["changed_inside"] == np.count_nonzero(changed) > 0
+    assert report["total"]["changed_outside"] == 0
+    stroke = report["strokes"][0]
+    assert (stroke["changed_inside"], stroke["changed_outside"]) == (np.count_nonzero(changed), 0)
+    assert stroke["influence_radius_mm"] == INFLUENCE
+    assert stroke["volume_after_mm3"] == pytest.approx(np.count_nonzero(after.array) * 1.5**3)
+    assert set(stroke["timings"]) == {"prepare", "editor", "apply"}
+    assert report["device"] == {"requested": "auto", "used": "cpu"}
+    assert set(report["editor"]) == {"name", "weights_sha256"}
+    assert report["versions"]["numpy"] == np.__version__
+    assert sorted(path.name for path in folder.iterdir() if path.name.startswith(".")) == []
+
+
+@pytest.mark.parametrize("extension", [".nii.gz", ".nii", ".nrrd", ".mha"])
+def test_a_labelmap_keeps_its_grid_its_type_and_every_voxel_outside_the_zone(cli, folder: Path, extension: str) -> None:
+    labels = labels_of(CASE)
+    source = folder / f"labels2{extension}"
+    files.write_volume(labels, source)
+    out = folder / f"out{extension}"
+    cli.succeeds(
+        "edit", folder / "image.nrrd", source, folder / "stroke.fcsv", "-o", out, "--segment", "3",
+        "--influence-radius", RADIUS,
+    )  # fmt: skip
+    before, after = sitk.ReadImage(str(source)), sitk.ReadImage(str(out))
+    assert before.GetPixelID() == after.GetPixelID() == sitk.sitkInt16
+    for geometry in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
+        np.testing.assert_allclose(getattr(after, geometry)(), getattr(before, geometry)(), atol=1e-4)
+    was, now = sitk.GetArrayFromImage(before), sitk.GetArrayFromImage(after)
+    assert np.array_equal(was, labels.array)
+    changed = was != now
+    assert not changed[AWAY > INFLUENCE].any()
+    # The ball takes voxels of the slab with its own label, and gives none of its own to the slab.
+    assert set(np.unique(now[changed])) <= {0, 3} and (was[changed] == 7).any()
+    assert set(np.unique(now)) == {0, 3, 7}
+
+
+def test_what_leaves_the_segment_becomes_background(cli, folder: Path) -> None:
+    labels = np.where(np.linalg.norm(GRID.points_ras() - CENTRE, axis=-1) < 23, 5, 0).astype(np.uint8)
+    files.write_volume(CASE.image.with_array(labels), folder / "large.nrrd")
+    cli.succeeds(
+        "edit", folder / "image.nrrd", folder / "large.nrrd", folder / "stroke.fcsv", "-o", folder / "out.nrrd",
+        "--influence-radius", "14",
+    )  # fmt: skip
+    now = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "out.nrrd")))
+    assert now.dtype == np.uint8
+    changed = now != labels
+    assert changed.any() and (now[changed] == 0).all()
+
+
+@pytest.mark.parametrize("wanted", ["Segment_3", "Ball", "3"])
+def test_a_segment_is_named_by_id_name_or_label(cli, folder: Path, wanted: str) -> None:
+    out = folder / "out.seg.nrrd"
+    cli.succeeds(
+        "edit", folder / "image.nrrd", folder / "ball.seg.nrrd", folder / "stroke.fcsv", "-o", out, "--segment", wanted
+    )
+    assert (read_segment(out, "Ball").array != read_segment(folder / "ball.seg.nrrd", "Ball").array).any()
+
+
+@pytest.mark.parametrize(("source", "target"), [("labels.nii.gz", "o.seg.nrrd"), ("ball.seg.nrrd", "o.nii.gz")])
+def test_formats_may_differ_between_input_and_output(cli, folder: Path, source: str, target: str) -> None:
+    arguments = ("edit", folder / "image.nrrd", folder / source, folder / "stroke.fcsv", "--segment", "3")
+    cli.succeeds(*arguments, "-o", folder / target, "--influence-radius", RADIUS)
+    cli.succeeds(
+        "edit", folder / "image.nrrd", folder / "ball.seg.nrrd", folder / "stroke.fcsv", "--segment", "3",
+        "-o", folder / "same.seg.nrrd", "--influence-radius", RADIUS,
+    )  # fmt: skip
+    answer = read_segment(folder / target, "Segment_3")
+    assert np.array_equal(answer.array, read_segment(folder / "same.seg.nrrd", "Segment_3").array)
+
+
+def test_the_input_may_be_overwritten(cli, folder: Path) -> None:
+    path = folder / "ball.seg.nrrd"
+    before = read_segment(path, "Ball").array
+    cli.succeeds("edit", folder / "image.nrrd", path, folder / "stroke.fcsv", "-o", path, "--segment", "Ball")
+    assert (read_segment(path, "Ball").array != before).any()
+
+
+def test_strokes_are_applied_in_order_and_later_ones_spare_earlier_ones(cli, folder: Path) -> None:
+    strokes = []
+    for name, stroke in (("first", arc(-60, -30)), ("second", arc(-10, 24))):
+        strokes.append(files.write_stroke(stroke + [2.0, 0, 0], folder / f"{name}.mrk.json"))
+
+    def edited(name: str, *arguments: object) -> np.ndarray:
+        out = folder / name
+        cli.succeeds(
+            "edit", folder / "image.nrrd", folder / "ball.seg.nrrd", *arguments, "--segment", "Ball",
+            "--influence-radius", "20", "--model", "signed-distance-warp", "--report", folder / "r.json", "-o", out,
+        )  # fmt: skip
+        return read_segment(out, "Ball").array
+
+    both = edited("both.seg.nrrd", *strokes)
+    report = json.loads((folder / "r.json").read_text())
+    assert [Path(stroke["file"]).name for stroke in report["strokes"]] == ["first.mrk.json", "second.mrk.json"]
+    assert report["total"]["changed_outside"] == 0
+    assert not np.array_equal(both, edited("free.seg.nrrd", *strokes, "--no-keep-earlier-edits"))
+    assert not np.array_equal(both, edited("reversed.seg.nrrd", *reversed(strokes)))
+
+
+def test_the_default_radius_is_printed_and_reported(cli, folder: Path) -> None:
+    answer = cli.succeeds(
+        "edit", folder / "image.nrrd", folder / "ball.seg.nrrd", folder / "stroke.fcsv", "--segment", "Ball",
+        "-o", folder / "out.seg.nrrd", "--report", folder / "r.json",
+    )  # fmt: skip
+    radius = json.loads((folder / "r.json").read_text())["strokes"][0]["influence_radius_mm"]
+    assert 8.0 < radius < 16.0
+    assert f"{radius:.1f}" in answer.out
+
+
+@pytest.mark.parametrize("name", ["oblique", "flipped", "1:1:5"])
+def test_another_storage_gives_the_same_answer(cli, folder: Path, tmp_path: Path, name: str) -> None:
+    grid = {
+        "oblique": grid_around((1.5, 1.5, 1.5), rotation((1, 2, 3), 33), half_mm=27),
+        "flipped": grid_around((1.5, 1.5, 1.5), np.diag([-1.0, -1.0, 1.0]), half_mm=27),
+        "1:1:5": grid_around((0.6, 0.6, 3.0), half_mm=27),
+    }[name]
+    answers = []
+    other = tmp_path / "other"
+    other.mkdir()
+    write_case(other, case_on(grid))
+    for where in (folder, other):
+        cli.succeeds(
+            "edit", where / "image.nrrd", where / "ball.seg.nrrd", where / "stroke.mrk.json", "--segment", "Ball",
+            "-o", where / "out.seg.nrrd", "--influence-radius", RADIUS,
+        )  # fmt: skip
+        answers.append(read_segment(where / "out.seg.nrrd", "Ball"))
+    there = answers[1].with_array(answers[1].array.astype(np.float32)).resampled_to(GRID, fill=0).array > 0.5
+    assert dice(there, answers[0].array) >= 0.98 if name != "1:1:5" else 0.97  # 3 mm slices of an 18 mm ball
+
+
+def test_a_segmentation_on_another_cropped_grid_has_room_to_grow(cli, folder: Path) -> None:
+    """The file holds only the segment's bounding box, which ends where the dent begins."""
+    points = GRID.points_ras()
+    cut = CASE.before.array * (points[..., 0] < CENTRE[0] + 9)
+    box = np.stack([CENTRE - [19, 19, 19], CENTRE + [9, 19, 19]], axis=1)
+    small = CASE.before.with_array(cut.astype(np.uint8)).cropped_to_box(box)
+    files.write_volume(small, folder / "small.nrrd")
+    arguments = (
+        "edit",
+        folder / "image.nrrd",
+        folder / "small.nrrd",
+        folder / "stroke.fcsv",
+        "--influence-radius",
+        "14",
+    )
+    cli.succeeds(*arguments, "-o", folder / "out.seg.nrrd")
+    cli.succeeds(*arguments, "-o", folder / "out.nrrd")
+    grown = read_segment(folder / "out.seg.nrrd", "1")
+    there = grown.resampled_to(GRID, "nearest", fill=0).array
+    assert np.count_nonzero(there[points[..., 0] > CENTRE[0] + 12]) > 100
+    assert not (there != cut)[AWAY > 14].any()
+    # A labelmap keeps its grid: what would reach beyond it is cut off.
+    assert sitk.ReadImage(str(folder / "out.nrrd")).GetSize() == small.shape[::-1]
+
+
+def test_values_that_are_no_numbers_far_away_do_not_matter(cli, folder: Path) -> None:
+    array = CASE.image.array.copy()
+    array[:, :, :2] = np.nan
+    files.write_volume(CASE.image.with_array(array), folder / "nan.nrrd")
+    cli.succeeds(
+        "edit", folder / "nan.nrrd", folder / "ball.seg.nrrd", folder / "stroke.fcsv", "--segment", "Ball",
+        "-o", folder / "out.seg.nrrd", "--influence-radius", "6", "--picture", folder / "p.png",
+    )  # fmt: skip
+    assert (folder / "out.seg.nrrd").exists() and (folder / "p.png").exists()
+
+
+def test_a_single_slice_is_edited(cli, folder: Path) -> None:
+    k = int(round(GRID.to_ijk(CENTRE)[2]))
+    for name, volume in (("image1.nrrd", CASE.image), ("mask1.nrrd", CASE.before)):
+        files.write_volume(volume.cropped((slice(k, k + 1), slice(None), slice(None))), folder / name)
+    cli.succeeds(
+        "edit", folder / "image1.nrrd", folder / "mask1.nrrd", folder / "stroke.fcsv", "-o", folder / "out.nrrd",
+        "--picture", folder / "p.png", "--influence-radius", RADIUS,
+    )  # fmt: skip
+    now = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "out.nrrd")))[0]
+    wrong = np.count_nonzero(CASE.before.array[k] != CASE.truth.array[k])
+    assert np.count_nonzero(now != CASE.truth.array[k]) < 0.5 * wrong
+
+
+class TestProgress:
+    def arguments(self, folder: Path, *more: object) -> tuple:
+        inputs = ("edit", folder / "image.nrrd", folder / "ball.seg.nrrd", folder / "stroke.fcsv")
+        return (*inputs, "-o", folder / "out.seg.nrrd", *more)
+
+    def test_json_lines_end_with_the_result(self, cli, folder: Path) -> None:
+        answer = cli.succeeds(*self.arguments(folder, "--segment", "Ball", "--progress", "json"))
+        lines = [json.loads(line) for line in answer.out.splitlines()]
+        fractions = [line["fraction"] for line in lines]
+        assert fractions == sorted(fractions) and fractions[-1] == 1.0
+        assert all(line["message"] for line in lines[:-1])
+        assert lines[-1]["result"]["output"] == str(folder / "out.seg.nrrd")
+
+    def test_json_lines_end_with_the_error(self, cli, folder: Path) -> None:
+        answer = cli(*self.arguments(folder, "--segment", "Liver", "--progress", "json"))
+        assert answer.code == 2
+        error = json.loads(answer.out.splitlines()[-1])["error"]
+        assert error == answer.error.strip()
+        assert "no segment Liver" in error
+
+    def test_none_still_shows_the_table(self, cli, folder: Path) -> None:
+        answer = cli.succeeds(*self.arguments(folder, "--segment", "Ball", "--progress", "none"))
+        assert "corrected by" in answer.out and "fraction" not in answer.out
