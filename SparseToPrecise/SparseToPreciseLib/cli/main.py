@@ -13,6 +13,7 @@ from .demo import demo
 from .edit import edit
 from .models import models_app
 from .stopping import Stopped, stoppable
+from .train import train_app
 
 BAD_INPUT = 2
 
@@ -24,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(edit)
+app.add_typer(train_app, name="train")
 app.add_typer(models_app, name="models")
 app.command()(demo)
 

@@ -33,9 +33,18 @@ class Reporter:
         To hand to the work.
     """
 
-    def __init__(self, mode: ProgressMode, progress: Progress) -> None:
+    def __init__(self, mode: ProgressMode, progress: Progress | None = None) -> None:
         self.mode = mode
-        self.progress = progress
+        self.progress = progress or Progress(self._print_step)
+        self._more: dict[str, Any] = {}
+
+    def add_to_next_step(self, **more: Any) -> None:
+        """In JSON mode the next line about the progress carries these fields, too."""
+        self._more |= more
+
+    def _print_step(self, fraction: float, message: str) -> None:
+        _print_json({"fraction": round(fraction, 4), "message": message, **self._more})
+        self._more = {}
 
     def finish(self, result: dict[str, Any]) -> None:
         """Say in JSON mode what came out."""
@@ -57,7 +66,7 @@ def reporting(mode: ProgressMode) -> Iterator[Reporter]:
     """Report the progress of what happens within."""
     if mode is ProgressMode.JSON:
         try:
-            yield Reporter(mode, Progress(lambda fraction, message: _print_json(_step(fraction, message))))
+            yield Reporter(mode)
         except Exception as error:
             sentence = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
             _print_json({"error": " ".join(sentence.split())})
@@ -67,10 +76,6 @@ def reporting(mode: ProgressMode) -> Iterator[Reporter]:
             yield Reporter(mode, progress)
     else:
         yield Reporter(mode, Progress())
-
-
-def _step(fraction: float, message: str) -> dict[str, Any]:
-    return {"fraction": round(fraction, 4), "message": message}
 
 
 def _print_json(content: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .bundles import CARD, LAYOUT, METADATA, WEIGHTS, Bundle, open_bundle, wrong_metadata
 from .errors import InputError
-from .files import reason_of
+from .files import ensure_writable, reason_of
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +34,8 @@ def write_bundle(
     Parameters
     ----------
     path
-        The bundle's folder. A bundle that is there is replaced, at the last moment; anything else is refused.
+        The bundle's folder. A bundle of the same family that is there, or a bundle's configs that wait for their first
+        training, are replaced at the last moment; anything else is refused.
     metadata
         MONAI's keys and ours ("family", "network", "parameters"); "weights_sha256" is filled in here.
     state
@@ -49,13 +50,11 @@ def write_bundle(
     Raises
     ------
     InputError
-        The metadata are incomplete, the folder exists and is no bundle, its parent is missing or read-only, or the
-        disk is full.
+        The metadata are incomplete, `check_bundle_target`, or the disk is full.
     """
     import torch
 
     path = Path(path).absolute()
-    _check_target(path)
     buffer = io.BytesIO()
     torch.save({name: value.detach().cpu().contiguous() for name, value in state.items()}, buffer)
     weights = buffer.getvalue()
@@ -63,6 +62,7 @@ def write_bundle(
     wrong = wrong_metadata(metadata)
     if wrong:
         raise InputError(f"The bundle {path.name} cannot be written: its metadata {wrong}.")
+    check_bundle_target(path, metadata["family"])
 
     files = {METADATA: metadata, WEIGHTS: weights, CARD: card}
     files |= {LAYOUT[1]: inference, LAYOUT[2]: training, **(more or {})}
@@ -78,12 +78,34 @@ def write_bundle(
     return open_bundle(path)
 
 
-def _check_target(path: Path) -> None:
-    if not path.parent.is_dir():
-        raise InputError(f"The folder {path.parent} does not exist; create it or choose another output.")
-    empty = path.is_dir() and not any(path.iterdir())
-    if path.exists() and not empty and not (path / METADATA).is_file():
+def check_bundle_target(path: str | os.PathLike[str], family: str) -> None:
+    """Find out before a long training that its bundle could not be written.
+
+    Raises
+    ------
+    InputError
+        The folder's parent is missing or read-only, or the folder holds something else than a bundle of the family.
+    """
+    path = Path(path).absolute()
+    ensure_writable(path.with_name(f"{path.name}.bundle"))
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise InputError(f"{path} is a file; name a folder for the bundle.")
+    if (path / METADATA).is_file():
+        there = _family_of(path / METADATA)
+        if there not in (None, family):
+            raise InputError(f"{path} is a bundle of the family {there}, not {family}; choose another output.")
+    elif any(path.iterdir()) and not (path / LAYOUT[2]).is_file():
         raise InputError(f"{path} exists and is no model bundle, so it is left alone; choose another output.")
+
+
+def _family_of(metadata: Path) -> str | None:
+    """None where the metadata are damaged; "unknown" where they are somebody else's."""
+    try:
+        return str(json.loads(metadata.read_text(encoding="utf-8")).get("family", "unknown"))
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def _write(path: Path, content: str | bytes | Mapping[str, Any]) -> None:
