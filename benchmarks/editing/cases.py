@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -12,8 +12,16 @@ import SimpleITK as sitk
 
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.volume import Grid, Volume
+from SparseToPreciseLib.editing.guidance import densify, nearest_on_stroke
+from SparseToPreciseLib.editing.influence import default_influence_radius
+from SparseToPreciseLib.editing.metrics import dice
 from SparseToPreciseLib.editing.segmenter import undertrained_segmenters
-from SparseToPreciseLib.editing.simulation import AMBIGUOUS_KINDS, GEOMETRIC_KINDS, corrupt, draw_stroke, influence_radius_for
+from SparseToPreciseLib.editing.simulation import (
+    AMBIGUOUS_KINDS,
+    GEOMETRIC_KINDS,
+    corrupt,
+    draw_stroke,
+)
 from SparseToPreciseLib.editing.working_grid import normalised, signed_distance
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -33,6 +41,7 @@ STRUCTURES = (
     (TUMOUR, 1, "MR brain tumour, 6.5 mm slices"),
 )
 MARGIN_MM = 20.0
+LEAST_DICE = 0.6
 SEGMENTER_STEPS = (30, 45, 70, 100, 150)
 FINEST_MM = 2.0
 
@@ -49,6 +58,8 @@ class Case:
         Volumes on one grid; truth and current are bool.
     fine
         Isotropic grid on which errors and strokes are simulated.
+    fine_truth
+        The truth there, (K, J, I) bool.
     """
 
     name: str
@@ -57,11 +68,27 @@ class Case:
     truth: Volume
     current: Volume
     fine: Grid
+    fine_truth: np.ndarray
 
-    def stroke(self, rng: np.random.Generator | None, **options) -> tuple[np.ndarray, float] | None:
-        """What the user draws on the current segmentation: stroke (N, 3) RAS and influence radius, both mm."""
-        truth, current = on_fine(self.truth, self.fine) > 0, on_fine(self.current, self.fine) > 0
-        sample = draw_stroke(truth, current, rng, **options)
+    def stroke(
+        self, rng: np.random.Generator | None, done: Sequence[tuple[np.ndarray, float]] = (), **options
+    ) -> tuple[np.ndarray, float] | None:
+        """What the user draws on the current segmentation: stroke (N, 3) RAS and influence radius, both mm.
+
+        Errors within half an influence radius of the strokes that are `done` are left alone while there are others.
+        """
+        truth, current = self.fine_truth, on_fine(self.current, self.fine) > 0
+        sample = None
+        if done:
+            left = current.copy()
+            for points, radius in done:
+                part = self.fine.slices_around(points, radius / 2)
+                grid = self.fine.cropped(part)
+                near = nearest_on_stroke(grid.points_ras().reshape(-1, 3), densify(points, radius / 8))[0]
+                left[part] = np.where(near.reshape(grid.shape) < radius / 2, truth[part], left[part])
+            sample = draw_stroke(truth, left, rng, **options)
+        if sample is None:
+            sample = draw_stroke(truth, current, rng, **options)
         if sample is None or len(sample.points) < 2:
             return None
         # A plane can pass half a voxel outside the coarser image.
@@ -69,7 +96,8 @@ class Case:
         points = points[self.image.grid.contains(points)]
         if len(points) < 2:
             return None
-        return points, influence_radius_for(truth, current, sample) * float(self.fine.spacing[0])
+        # The user leaves the radius to the tool, which does not know the truth.
+        return points, default_influence_radius(self.current, points)
 
     def with_current(self, current: Volume) -> Case:
         return replace(self, current=current.with_array(current.array > 0))
@@ -77,7 +105,9 @@ class Case:
 
 def on_fine(mask: Volume, fine: Grid) -> np.ndarray:
     """Signed distance (mm) of a mask on the fine grid."""
-    distance = mask.with_array(signed_distance(mask.array > 0, mask.grid.spacing_kji))
+    bounds = np.sort(fine.to_ras([[0, 0, 0], np.array(fine.shape[::-1]) - 1]).T, axis=1)
+    part = mask.cropped_to_box(bounds, margin_mm=2 * float(mask.spacing.max()))
+    distance = part.with_array(signed_distance(part.array > 0, part.grid.spacing_kji))
     return distance.resampled_to(fine).array
 
 
@@ -107,14 +137,18 @@ def equivalent_radius(truth: Volume) -> float:
     return float((np.count_nonzero(truth.array) * truth.grid.voxel_volume_mm3 * 3 / (4 * np.pi)) ** (1 / 3))
 
 
-def simulated_real_cases(repeats: int, seed: int = 0, kind: str = "geometric") -> Iterator[Case]:
-    """Wrong versions of every real structure.
+def simulated_real_cases(
+    repeats: int, seed: int = 0, kind: str = "geometric", numbers: Sequence[int] | None = None
+) -> Iterator[Case]:
+    """Wrong versions of every real structure (or of those of the given numbers in `STRUCTURES`).
 
     kind "geometric" or "ambiguous": simulated errors whose size is about half the structure's own radius, between
     6 and 25 mm. kind "segmenter": what a network makes of it that was trained on the structure itself for too short.
     """
     kinds = GEOMETRIC_KINDS if kind == "geometric" else AMBIGUOUS_KINDS
     for number, (file, label, name) in enumerate(STRUCTURES):
+        if numbers is not None and number not in numbers:
+            continue
         image, truth, fine = structure(file, label, name)
         fine_truth = on_fine(truth, fine) > 0
         fine_image = normalised(image.resampled_to(fine).array)
@@ -127,15 +161,15 @@ def simulated_real_cases(repeats: int, seed: int = 0, kind: str = "geometric") -
                 rng = np.random.default_rng([seed, number, repeat, kind == "geometric"])
                 radius = np.clip(0.5 * equivalent_radius(truth) * rng.uniform(0.6, 1.4), 6.0, 25.0)
                 wrong, _ = corrupt(fine_truth, rng, radius / fine.spacing[0], fine_image, kinds)
-            if not wrong.any():
-                continue
+            if dice(wrong, fine_truth) < LEAST_DICE:
+                continue  # to be segmented again, not edited
             distance = Volume(signed_distance(wrong, np.ones(3)), fine.ijk_to_ras).resampled_to(truth.grid).array
             # Where the finer grid's error is none, the coarser mask is the truth itself, not its resampled copy.
             same = Volume(signed_distance(fine_truth, np.ones(3)), fine.ijk_to_ras).resampled_to(truth.grid).array > 0
             current = np.where((distance > 0) != same, distance > 0, truth.array)
             if np.array_equal(current, truth.array):
                 continue
-            yield Case(name, kind, image, truth, truth.with_array(current), fine)
+            yield Case(name, kind, image, truth, truth.with_array(current), fine, fine_truth)
 
 
 __all__ = ["Case", "InputError", "STRUCTURES", "simulated_real_cases", "structure"]

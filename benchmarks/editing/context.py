@@ -1,0 +1,117 @@
+"""What every section of the benchmark needs: counts, seeds, editors, and workers."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from answers import Tools, load_tools
+
+ROOT = Path(__file__).resolve().parents[2]
+LIBRARY = ROOT / "SparseToPrecise" / "SparseToPreciseLib"
+IMAGES = ROOT / "docs" / "images"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many cases; see `FULL`, `QUICK` and `TINY`."""
+
+    phantoms_per_family: tuple[int, int, int] = (8, 8, 5)
+    """Geometric, ambiguous, segmenter; for each held-out family."""
+    ten_strokes_phantoms: int = 2
+    """Per held-out family and kind."""
+    ten_strokes_structures: tuple[int, ...] = (0, 2, 3, 7)
+    strokes: int = 10
+    structures: tuple[int, ...] = tuple(range(11))
+    repeats: int = 3
+    repeats_five: int = 1
+    """Of these the cases that get five strokes."""
+    robustness_phantoms: int = 3
+    robustness_repeats: int = 1
+    geometry_phantoms: int = 2
+    geometry_structures: tuple[int, ...] = (0, 3, 8)
+    timings: int = 9
+    large: tuple[int, int, int] = (400, 512, 512)
+    pictures: int = 4
+
+
+FULL = Size()
+QUICK = Size((2, 2, 1), 1, (2,), 4, (0, 2, 10), 1, 1, 1, 1, 1, (3,), 3, (200, 256, 256), 1)
+TINY = Size((1, 0, 0), 1, (), 2, (2,), 1, 1, 1, 1, 1, (), 1, (64, 96, 96), 0)
+SIZES = {"full": FULL, "quick": QUICK, "tiny": TINY}
+
+
+@dataclass(frozen=True)
+class Context:
+    """One run.
+
+    Attributes
+    ----------
+    size
+        Counts.
+    seed
+        Of phantoms, errors and strokes.
+    workers
+        Processes; one thread each.
+    cache
+        Folder of the rivals' weights and of the sections' results.
+    device
+        For the networks.
+    images
+        Folder of the pictures.
+    """
+
+    size: Size
+    seed: int
+    workers: int
+    cache: Path
+    device: str
+    images: Path = IMAGES
+
+    @property
+    def rivals(self) -> Path:
+        return self.cache / "rivals"
+
+    @property
+    def tools(self) -> Tools:
+        return load_tools(self.rivals, self.device)
+
+    def map(self, function: Callable[..., list], jobs: Sequence[tuple]) -> list[Any]:
+        """`function(context, *job)` for every job, in worker processes; the lists joined in the jobs' order."""
+        if self.workers == 1 or len(jobs) == 1:
+            _one_thread()
+            return [record for job in jobs for record in function(self, *job)]
+        # Read when the workers load numpy, which is before any initializer.
+        os.environ["OMP_NUM_THREADS"] = "1"
+        with multiprocessing.get_context("spawn").Pool(min(self.workers, len(jobs)), _one_thread) as pool:
+            return [record for part in pool.starmap(function, [(self, *job) for job in jobs], 1) for record in part]
+
+
+def _one_thread() -> None:
+    import SimpleITK as sitk
+    import torch
+
+    torch.set_num_threads(1)
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+
+
+def code_version() -> str:
+    """Hash of every source file whose change may change a number."""
+    digest = hashlib.sha256()
+    for folder in (LIBRARY, Path(__file__).parent):
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(path.relative_to(ROOT).as_posix().encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def commit() -> str:
+    """The git commit, or "unknown" outside a checkout."""
+    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    return found.stdout.strip() or "unknown"
