@@ -129,7 +129,7 @@ def edit_files(request: EditRequest, progress: Progress | None = None, truth: Vo
     progress = progress or Progress()
     _check_outputs(request)
     if request.device != "auto":
-        choose_device(request.device)  # one that is not there is refused at once, whichever editor will be used
+        choose_device(request.device)  # one that is not there is refused before anything is read
     timings: dict[str, float] = {}
     with _timed(timings, "read"):
         progress(0.0, "reading")

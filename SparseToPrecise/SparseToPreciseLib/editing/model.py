@@ -45,8 +45,9 @@ def load_editor(name: str | None = None, device: str = "auto") -> Editor:
     InputError
         No such editor, a bundle that is refused, or a device that is not there.
     """
-    chosen = choose_device(device, NEEDED_BYTES) if device != "auto" or name not in WARPS else Device("cpu")
     wanted = name or DEFAULT_EDITOR
+    # A device that was asked for must be there in any case; looking for one imports torch, so not for a warp.
+    chosen = choose_device(device, NEEDED_BYTES) if device != "auto" or wanted not in WARPS else Device("cpu")
     if wanted in WARPS:
         return WARPS[wanted]
     if name is None and (find_spec("torch") is None or all(bundle.name != wanted for bundle in find_bundles(FAMILY))):
