@@ -186,15 +186,8 @@ def model_card(recipe: Recipe, facts: Facts, metadata: dict[str, Any]) -> str:
             )
     form = "corrects the image-aware warp (a proposal that needs no training)" if recipe.form.residual else "redraws"
     before = "the image-aware warp itself" if recipe.form.residual else "the untrained network"
-    ends = [
-        text
-        for value, text in (
-            (recipe.minutes, f"{recipe.minutes:g} minutes"),
-            (recipe.epochs, f"{recipe.epochs:g} epochs"),
-            (recipe.steps, f"{recipe.steps} steps"),
-        )
-        if value is not None
-    ]
+    limits = {"minutes": recipe.minutes, "epochs": recipe.epochs, "steps": recipe.steps}
+    ends = [f"{value:g} {unit}" for unit, value in limits.items() if value is not None]
     software = ", ".join(f"{name} {number}" for name, number in training["software"].items())
     return f"""# {facts.name}
 

@@ -157,6 +157,8 @@ class Recipe:
         rank, processes = (distributed.get_rank(), distributed.get_world_size()) if several else (0, 1)
         if rank == 0:
             check_bundle_target(output, FAMILY)
+        else:
+            progress = Progress()  # one voice is enough
         used = choose_device(device)
         started = time.perf_counter()
         cache = Path(cache) if cache is not None else default_cache()
