@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
-from cases import Case
+from cases import LEAST_DICE, Case
 
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.editing.dataset import Simulation, training_segmenters
+from SparseToPreciseLib.editing.metrics import dice
 from SparseToPreciseLib.editing.simulation import AMBIGUOUS_KINDS, GEOMETRIC_KINDS, corrupt
 from SparseToPreciseLib.editing.working_grid import normalised
 from SparseToPreciseLib.phantoms import HELD_OUT_FAMILIES, make_phantom
@@ -85,7 +86,8 @@ def _wrong(
 ) -> np.ndarray | None:
     if kind == "segmenter":
         segmenters = _segmenters(seed)
-        return segmenters[rng.integers(len(segmenters))](image, truth)
+        output = segmenters[rng.integers(len(segmenters))](image, truth)
+        return output if dice(truth, output) >= LEAST_DICE else None
     wrong = truth
     try:
         for _ in range(errors):

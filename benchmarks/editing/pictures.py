@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from answers import Answerer, Tools, zone_of
-from cases import Case, on_fine, simulated_real_cases
+from cases import SEGMENTER_STEPS, Case, on_fine, simulated_real_cases
 from context import Context
 from tables import number
 
@@ -39,8 +39,9 @@ def run(context: Context) -> dict:
 
 
 def _row(context: Context, structure: int, kind: str, keys: list[str]) -> dict | None:
-    case = next(simulated_real_cases(1, context.seed + 4, kind, (structure,)))
-    drawn = case.stroke(np.random.default_rng([context.seed, 7, structure]))
+    tried = len(SEGMENTER_STEPS) if kind == "segmenter" else 1
+    case = next(simulated_real_cases(tried, context.seed + 4, kind, (structure,)), None)
+    drawn = case and case.stroke(np.random.default_rng([context.seed, 7, structure]))
     if drawn is None:
         return None
     answerer = Answerer(context.tools, case, *drawn)

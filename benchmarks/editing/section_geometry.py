@@ -52,8 +52,8 @@ def _job(context: Context, source: str, what: str | int) -> list[scores.Record]:
     if source == "phantom":
         case = next(held_out_cases(what, "geometric", 1, context.seed + 3))
     else:
-        case = next(simulated_real_cases(1, context.seed + 3, "geometric", (what,)))
-    drawn = case.stroke(np.random.default_rng([context.seed, 6]))
+        case = next(simulated_real_cases(1, context.seed + 3, "geometric", (what,)), None)
+    drawn = case and case.stroke(np.random.default_rng([context.seed, 6]))
     if drawn is None:
         return []
     records = []

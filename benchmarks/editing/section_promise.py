@@ -31,7 +31,7 @@ def run(context: Context) -> dict:
     tools = context.tools
     cases = [next(held_out_cases("bean", "geometric", 1, context.seed))]
     if len(context.size.structures) > 1:
-        cases += [next(simulated_real_cases(1, context.seed, "geometric", (n,))) for n in context.size.structures[::4]]
+        cases += simulated_real_cases(1, context.seed, "geometric", context.size.structures[::4])
     editors = [key for key in ("signed-distance-warp", "image-aware-warp", "residual", "default") if key in tools.names]
     records = []
     for number, case in enumerate(cases):

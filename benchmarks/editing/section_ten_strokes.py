@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
 import scores
 from answers import Answerer, Row, Tools, changed_outside, zone_of
-from cases import Case, simulated_real_cases
+from cases import SEGMENTER_STEPS, Case, simulated_real_cases
 from context import Context
 from phantom_cases import held_out_cases
 from tables import number, table
@@ -61,9 +62,9 @@ def _job(context: Context, source: str, what: str | int, kind: str, count: int) 
     if source == "phantom":
         cases = held_out_cases(what, kind, count, context.seed + 1, ERRORS)
     else:
-        cases = simulated_real_cases(count, context.seed + 1, kind, (what,))
+        cases = simulated_real_cases(len(SEGMENTER_STEPS), context.seed + 1, kind, (what,))
     records = []
-    for number_, case in enumerate(cases):
+    for number_, case in enumerate(itertools.islice(cases, count)):
         identity = f"{source} {what} {kind} {number_}"
         for row in context.tools.rows(*ROWS):
             records += _trajectory(context.tools, case, row, identity, context.size.strokes, context.seed)

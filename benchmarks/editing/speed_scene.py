@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 
@@ -35,13 +37,13 @@ def scene_of(shape: tuple[int, int, int]) -> Scene:
 
 
 def print_peak(shape: tuple[int, int, int]) -> None:
-    """In the child: one edit with the default editor; prints GB."""
-    import resource
-
+    """In a process of its own: one edit with the default editor; prints GB (Linux)."""
     from SparseToPreciseLib.editing.model import load_editor
 
     scene = scene_of(shape)
     loaded = sum(volume.array.nbytes for volume in scene[:2])
     edit(*scene, RADIUS_MM, editor=load_editor(None, "cpu"))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Not getrusage: its ru_maxrss survives execve, so that a child begins with the peak of its parent.
+    status = Path("/proc/self/status").read_text()
+    peak = int(re.search(r"VmHWM:\s*(\d+) kB", status).group(1)) * 1024
     print(json.dumps({"peak_gb": peak / 1e9, "loaded_gb": loaded / 1e9}))

@@ -33,9 +33,10 @@ OBJECTIVES = {
     "dice": "dice",
     "intercnn": "cross-entropy",
     "editing": "editing",
-    "residual-equal": "zone-editing",
+    "residual-equal": "zone-cross-entropy",
 }
-PHANTOMS, VALIDATION_PHANTOMS = 400, 40
+PHANTOMS, VALIDATION_PHANTOMS = 400, 16
+VALIDATIONS = 5
 LEARNING_RATE = 0.002
 """The paper's 0.005 is for hundreds of epochs; clipped and at batches of 4 this is stable for all objectives."""
 
@@ -76,6 +77,7 @@ def train(key: str, folder: Path, training: CaseStore, validation: CaseStore, mi
         validation,
         minutes,
         learning_rate=LEARNING_RATE,
+        validations=VALIDATIONS,
         seed=seed,
         progress=Progress(lambda fraction, message: print(f"{key} {fraction:4.0%} {message}", flush=True)),
     )
