@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def packaged_recipe(overrides: Mapping[str, Any] | None = None) -> Recipe:
     for key, value in (overrides or {}).items():
         if key not in parser:
             raise InputError(f"The recipe has no {key}; see configs/train.json for what it has.")
-        parser[key] = value
+        parser[key] = deepcopy(value)  # a later key may change a part of it
     try:
         return parser.get_parsed_content("recipe")
     except RuntimeError as error:  # MONAI's wrapper of what a component raised
