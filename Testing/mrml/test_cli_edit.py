@@ -187,7 +187,7 @@ def test_another_storage_gives_the_same_answer(cli, folder: Path, tmp_path: Path
         )  # fmt: skip
         answers.append(read_segment(where / "out.seg.nrrd", "Ball"))
     there = answers[1].with_array(answers[1].array.astype(np.float32)).resampled_to(GRID, fill=0).array > 0.5
-    assert dice(there, answers[0].array) >= 0.98 if name != "1:1:5" else 0.97  # 3 mm slices of an 18 mm ball
+    assert dice(there, answers[0].array) >= (0.97 if name == "1:1:5" else 0.98)  # 3 mm slices of an 18 mm ball
 
 
 def test_a_segmentation_on_another_cropped_grid_has_room_to_grow(cli, folder: Path) -> None:

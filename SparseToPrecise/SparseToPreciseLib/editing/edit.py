@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+from scipy import ndimage
 
 from ..core.errors import InputError
 from ..core.progress import Progress
@@ -151,7 +152,8 @@ def edit(
     dense = densify(stroke, step)
 
     mask = segmentation.array if segmentation.array.dtype == bool else segmentation.array != 0
-    region = segmentation.grid.slices_around(dense, influence_radius_mm)
+    # One voxel more than the zone: what touches the zone from outside shows there.
+    region = segmentation.grid.slices_around(dense, influence_radius_mm + float(segmentation.spacing.max()))
     if any(part.start >= part.stop for part in region):
         raise InputError(f"The segmentation {segmentation.name} does not reach the stroke, so nothing can be edited.")
     zone_grid = segmentation.grid.cropped(region)
@@ -188,6 +190,7 @@ def edit(
         timings["apply"] += time.perf_counter() - started
 
     started = time.perf_counter()
+    _tidy(before, after, (distance < step).reshape(zone.shape))
     result = mask.astype(np.uint8)
     result[region] = after
     changed = after != before
@@ -264,6 +267,18 @@ def protect_earlier(
         ours = grid.cropped(part)
         theirs = nearest_on_stroke(ours.points_ras().reshape(-1, 3), points)[0].reshape(ours.shape)
         zone[part] &= ~((theirs < protected_mm) & (theirs < distance.reshape(grid.shape)[part]))
+
+
+def _tidy(before: np.ndarray, after: np.ndarray, on_stroke: np.ndarray) -> None:
+    """Undo (in place) new islands and new holes: changed parts that hang on nothing old and not on the stroke."""
+    if np.array_equal(before, after):
+        return
+    for inside in (True, False):
+        parts, count = ndimage.label(after == inside)
+        founded = np.zeros(count + 1, dtype=bool)
+        founded[parts[(before == inside) | on_stroke]] = True
+        founded[0] = True
+        after[~founded[parts]] = not inside
 
 
 def _old_distance(mask: Volume, grid: Grid) -> tuple[Volume, bool]:

@@ -72,7 +72,7 @@ def channels(case: WorkingCase) -> dict[str, np.ndarray]:
 def network_logits(network: torch.nn.Module, form: NetworkForm, given: dict[str, torch.Tensor]) -> torch.Tensor:
     """Logits (B, 1, K, J, I) from named channels, each (B, 1, K, J, I)."""
     logits = network(torch.cat([given[name] for name in form.inputs], dim=1))
-    return given["proposal"] * CLIP + logits if form.residual else logits
+    return given["proposal"] * CLIP + logits.float() if form.residual else logits
 
 
 def start_at_zero(network: torch.nn.Module) -> None:

@@ -100,6 +100,8 @@ class Trainer:
         Of order and augmentation.
     device
         "cpu", "cuda", ...
+    bfloat16
+        Compute in bfloat16 (weights and loss stay float32): twice as fast on recent CPUs and GPUs.
     steps
         Stop after so many steps even if time is left; None: time alone decides.
     progress
@@ -126,6 +128,7 @@ class Trainer:
         validations: int = 10,
         seed: int = 0,
         device: str = "cpu",
+        bfloat16: bool = True,
         steps: int | None = None,
         progress: Progress | None = None,
         validated: Callable[[dict[str, float]], None] | None = None,
@@ -136,7 +139,7 @@ class Trainer:
             raise InputError(
                 f"There are {len(training)} cases to train on and {len(validation)} to validate with; give more data."
             )
-        self.network = network.to(device)
+        self.network = network.to(device, memory_format=torch.channels_last_3d)
         self.form = form
         self.objective = OBJECTIVES[objective]
         self.training = training
@@ -147,6 +150,7 @@ class Trainer:
         self.validations = validations
         self.seed = seed
         self.device = torch.device(device)
+        self.bfloat16 = bfloat16
         self.steps = steps
         self.progress = progress or Progress()
         self.validated = validated
@@ -183,7 +187,7 @@ class Trainer:
                 group["lr"] = self.learning_rate * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
             given = self._batch(rng)
             network.train()
-            loss = self.objective(network_logits(network, self.form, given), given)
+            loss = self.objective(self._logits(network, given), given)
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -198,6 +202,10 @@ class Trainer:
                 distributed.broadcast(value, 0)
         self.network.eval()
         return self.log
+
+    def _logits(self, network: torch.nn.Module, given: Given) -> torch.Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            return network_logits(network, self.form, given).float()
 
     def _share_done(self, minutes: float, step: int) -> float:
         share = max(minutes / self.minutes if self.minutes else 0.0, step / self.steps if self.steps else 0.0)
@@ -220,7 +228,7 @@ class Trainer:
             for start in range(0, len(self.validation), self.batch_size):
                 stop = min(start + self.batch_size, len(self.validation))
                 given = collated([self.validation[index] for index in range(start, stop)], self.device)
-                logits = network_logits(self.network, self.form, given)
+                logits = self._logits(self.network, given)
                 totals += float(self.objective(logits, given)) * (stop - start)
                 count += stop - start
                 zone = given["guidance"] > 0.5
