@@ -47,8 +47,9 @@ bench-editing: $(READY)
 	@$(BIN)/python benchmarks/editing/run.py
 
 train-editing: $(READY)
-	@echo "== Training the editing model; the bundle goes to training-output/editing."
-	@$(BIN)/sparse-to-precise train editing --output training-output/editing
+	@echo "== Training the editing model by its recipe; the bundle replaces SparseToPrecise/Resources/Models/editing."
+	@echo "== The simulated cases stay in ~/.cache/sparse-to-precise for the next time."
+	@$(BIN)/sparse-to-precise train editing --output SparseToPrecise/Resources/Models/editing
 
 clean:
 	rm -rf $(VENV) demo-output training-output build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
