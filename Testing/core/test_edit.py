@@ -11,7 +11,8 @@ from edit_cases import CENTRE, DENT, INFLUENCE, Case, arc, case_on, distance_to_
 from SparseToPreciseLib.core.errors import Cancelled, InputError
 from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.core.volume import Grid, Volume
-from SparseToPreciseLib.editing.edit import IMAGE_AWARE_WARP, PROTECTED_SHARE, WARPS, Warp, edit
+from SparseToPreciseLib.editing.edit import PROTECTED_SHARE, edit
+from SparseToPreciseLib.editing.editors import IMAGE_AWARE_WARP, WARPS, Warp
 from SparseToPreciseLib.editing.metrics import dice
 from SparseToPreciseLib.editing.working_grid import signed_distance
 

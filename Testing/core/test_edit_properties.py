@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.volume import Grid, Volume
-from SparseToPreciseLib.editing.edit import WARPS, Warp, edit
+from SparseToPreciseLib.editing.edit import edit
+from SparseToPreciseLib.editing.editors import WARPS, Warp
 
 # Editors that would change everything if they were let.
 WILD = {

@@ -13,7 +13,8 @@ from rivals import grow_from_seeds, sphere_brush
 from SparseToPreciseLib.core.bundles import find_bundles
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.volume import Grid, Volume
-from SparseToPreciseLib.editing.edit import IMAGE_AWARE_WARP, WARPS, Editor, edit
+from SparseToPreciseLib.editing.edit import edit
+from SparseToPreciseLib.editing.editors import IMAGE_AWARE_WARP, WARPS, Editor
 from SparseToPreciseLib.editing.guidance import RADIUS_PER_SIGMA, densify, nearest_on_stroke
 from SparseToPreciseLib.editing.model import FAMILY, load_editor
 from SparseToPreciseLib.editing.working_grid import (

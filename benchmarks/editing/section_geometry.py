@@ -13,7 +13,8 @@ from phantom_cases import held_out_cases
 from tables import number, table
 
 from SparseToPreciseLib.core.volume import Grid, Volume
-from SparseToPreciseLib.editing.edit import Editor, edit
+from SparseToPreciseLib.editing.edit import edit
+from SparseToPreciseLib.editing.editors import Editor
 from SparseToPreciseLib.editing.metrics import dice
 
 TITLE = "Geometry"

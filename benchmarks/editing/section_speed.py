@@ -15,7 +15,8 @@ from context import LIBRARY, Context
 from speed_scene import RADIUS_MM, Scene, scene_of
 from tables import number, table
 
-from SparseToPreciseLib.editing.edit import WARPS, Editor, edit
+from SparseToPreciseLib.editing.edit import edit
+from SparseToPreciseLib.editing.editors import WARPS, Editor
 from SparseToPreciseLib.editing.working_grid import working_grid
 
 TITLE = "Speed and memory"

@@ -42,17 +42,20 @@ LEARNING_RATE = 0.002
 
 
 def network_description(inputs: int) -> dict:
-    """The paper's size: 3D U-Net, filters 8-16-32-64, two 3 x 3 x 3 convolutions a level, instance normalisation."""
+    """The paper's size: 3D U-Net, filters 8-16-32-64, two 3 x 3 x 3 convolutions a level.
+
+    MONAI's with strided convolutions in place of pooling and instance normalisation: three times as many steps in the
+    same time as at full resolution.
+    """
     return {
-        "name": "DynUNet",
+        "name": "UNet",
         "arguments": {
             "spatial_dims": 3,
             "in_channels": inputs,
             "out_channels": 1,
-            "kernel_size": [3, 3, 3, 3],
-            "strides": [1, 2, 2, 2],
-            "upsample_kernel_size": [2, 2, 2],
-            "filters": [8, 16, 32, 64],
+            "channels": [8, 16, 32, 64],
+            "strides": [2, 2, 2],
+            "num_res_units": 2,
         },
     }
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +13,11 @@ import numpy as np
 from ..core.devices import choose_device
 from ..core.errors import InputError
 from ..core.files import ensure_writable, write_together
-from ..core.progress import Progress
+from ..core.progress import Progress, timed
 from ..core.volume import Grid, Volume
-from ..editing.edit import Editor, EditResult, checked_stroke
+from ..editing.edit import EditResult, checked_stroke
 from ..editing.edit import edit as edit_volume
+from ..editing.editors import Editor
 from ..editing.influence import default_influence_radius
 from ..editing.model import load_editor
 from ..mrml import files
@@ -131,14 +131,14 @@ def edit_files(request: EditRequest, progress: Progress | None = None, truth: Vo
     if request.device != "auto":
         choose_device(request.device)  # one that is not there is refused before anything is read
     timings: dict[str, float] = {}
-    with _timed(timings, "read"):
+    with timed(timings, "read"):
         progress(0.0, "reading")
         image = _read_image(request.image)
         strokes = [_read_stroke(path) for path in request.strokes]
         node = files.read_segmentation(request.segmentation)
         segment_id = find_segment(node, request.segment)
         before = segment_to_volume(node, segment_id)
-    with _timed(timings, "load model"):
+    with timed(timings, "load model"):
         progress(0.2, "loading the model")
         editor = load_editor(request.model, request.device)
 
@@ -168,7 +168,7 @@ def edit_files(request: EditRequest, progress: Progress | None = None, truth: Vo
         applied.append(AppliedStroke(path, points, radius, result, time.perf_counter() - started))
 
     outcome = EditOutcome(segment_id, image, before, after, applied, editor, timings)
-    with _timed(timings, "write"):
+    with timed(timings, "write"):
         progress(0.9, "writing")
         volume_to_segment(after, node, segment_id)
         _write(request, outcome, truth, lambda path: files.write_segmentation(node, path, on_top=[segment_id]))
@@ -258,9 +258,3 @@ def _write(
         outputs.append((request.report, lambda path: path.write_text(text, encoding="utf-8")))
     write_together(outputs)
 
-
-@contextlib.contextmanager
-def _timed(timings: dict[str, float], stage: str) -> Iterator[None]:
-    started = time.perf_counter()
-    yield
-    timings[stage] = time.perf_counter() - started

@@ -1,8 +1,10 @@
-"""Progress and cancel, in one object that long work carries along."""
+"""Progress and cancel, in one object that long work carries along; and how long its stages took."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import time
+from collections.abc import Callable, Iterator
 
 from .errors import Cancelled
 
@@ -40,3 +42,11 @@ class Progress:
     def part(self, start: float, stop: float) -> Progress:
         """A view for a sub-task: its 0..1 is start..stop of this one."""
         return Progress(lambda fraction, message: self(start + (stop - start) * fraction, message), self._cancelled)
+
+
+@contextlib.contextmanager
+def timed(timings: dict[str, float], stage: str) -> Iterator[None]:
+    """Add the wall time of a block, in seconds, to `timings[stage]`."""
+    started = time.perf_counter()
+    yield
+    timings[stage] = timings.get(stage, 0.0) + time.perf_counter() - started

@@ -2,60 +2,24 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 from scipy import ndimage
 
 from ..core.errors import InputError
-from ..core.progress import Progress
+from ..core.progress import Progress, timed
 from ..core.volume import Grid, Volume
+from .editors import IMAGE_AWARE_WARP, Editor
 from .guidance import RADIUS_PER_SIGMA, densify, nearest_on_stroke
-from .warps import image_aware_warp, signed_distance_warp
-from .working_grid import SIGMA_VOXELS, WorkingCase, around, signed_distance, working_case, working_grid
+from .working_grid import SIGMA_VOXELS, around, signed_distance, working_case, working_grid
 
 PROTECTED_SHARE = 0.5
 """An earlier stroke protects its surroundings up to this share of the influence radius."""
 
 LONGEST_PIECE_SIGMAS = 6.0
 """A longer stroke is worked on in pieces, so that memory does not grow with its length."""
-
-
-class Editor(Protocol):
-    """What corrects a working case: a model or a warp."""
-
-    name: str
-    device: str
-    multiple: int
-    """Sides of the working grid are multiples of this."""
-    note: str
-    """A sentence for the user about where or how it ran; else empty."""
-
-    def __call__(self, case: WorkingCase) -> np.ndarray:
-        """The corrected signed quantity, (K, J, I) float32, positive inside, about one per voxel at the boundary."""
-        ...
-
-
-@dataclass(frozen=True)
-class Warp:
-    """An editor without training."""
-
-    name: str
-    function: Callable[[WorkingCase], np.ndarray]
-    device: str = "cpu"
-    multiple: int = 16
-    note: str = ""
-
-    def __call__(self, case: WorkingCase) -> np.ndarray:
-        return self.function(case)
-
-
-IMAGE_AWARE_WARP = Warp("image-aware-warp", image_aware_warp)
-SIGNED_DISTANCE_WARP = Warp("signed-distance-warp", signed_distance_warp)
-WARPS = {warp.name: warp for warp in (IMAGE_AWARE_WARP, SIGNED_DISTANCE_WARP)}
 
 
 @dataclass(frozen=True)
@@ -145,72 +109,65 @@ def edit(
     what makes "unchanged elsewhere" a fact instead of a hope.
     """
     progress = progress or Progress()
-    started = time.perf_counter()
-    timings = {"prepare": 0.0, "editor": 0.0, "apply": 0.0}
-    stroke = checked_stroke(stroke_ras, influence_radius_mm, image)
-    step = influence_radius_mm / RADIUS_PER_SIGMA / SIGMA_VOXELS
-    dense = densify(stroke, step)
-
-    mask = segmentation.array if segmentation.array.dtype == bool else segmentation.array != 0
-    # One voxel more than the zone: what touches the zone from outside shows there.
-    region = segmentation.grid.slices_around(dense, influence_radius_mm + float(segmentation.spacing.max()))
-    if any(part.start >= part.stop for part in region):
-        raise InputError(f"The segmentation {segmentation.name} does not reach the stroke, so nothing can be edited.")
-    zone_grid = segmentation.grid.cropped(region)
-    distance, nearest = nearest_on_stroke(zone_grid.points_ras().reshape(-1, 3), dense)
-    zone = (distance < influence_radius_mm).reshape(zone_grid.shape)
-    nearest = nearest.reshape(zone_grid.shape)
-    if keep_earlier_edits:
-        protect_earlier(zone, zone_grid, distance, dense, earlier_strokes, PROTECTED_SHARE * influence_radius_mm)
-
-    before = mask[region]
-    after = before.copy()
-    timings["prepare"] += time.perf_counter() - started
+    timings: dict[str, float] = {}
+    with timed(timings, "prepare"):
+        stroke = checked_stroke(stroke_ras, influence_radius_mm, image)
+        dense = densify(stroke, influence_radius_mm / RADIUS_PER_SIGMA / SIGMA_VOXELS)
+        # The only pass over the whole array; the result is made in this copy.
+        mask = segmentation.with_array(segmentation.array.astype(bool))
+        zone = _zone_around(mask, dense, influence_radius_mm, earlier_strokes if keep_earlier_edits else ())
+        before = mask.array[zone.slices].copy()
+        after = before.copy()
     pieces = _pieces(dense, LONGEST_PIECE_SIGMAS * influence_radius_mm / RADIUS_PER_SIGMA)
     for number, (start, stop) in enumerate(pieces):
         progress(number / len(pieces), f"correcting near the stroke ({editor.name})")
-        started = time.perf_counter()
-        grid = working_grid(dense[start:stop], influence_radius_mm, editor.multiple)
-        old_distance, own_grid = _old_distance(segmentation.with_array(mask), grid)
-        case = working_case(image, old_distance, dense[grid.contains(dense)], grid)
-        timings["prepare"] += time.perf_counter() - started
-
+        with timed(timings, "prepare"):
+            grid = working_grid(dense[start:stop], influence_radius_mm, editor.multiple)
+            old_distance, own_grid = _old_distance(mask, grid)
+            case = working_case(image, old_distance, dense[grid.contains(dense)], grid)
         progress.check()
-        started = time.perf_counter()
-        change = editor(case) - case.signed_distance
-        timings["editor"] += time.perf_counter() - started
-
+        with timed(timings, "editor"):
+            change = editor(case) - case.signed_distance
         progress.check()
-        started = time.perf_counter()
-        # The change travels, not the new mask: where nothing changes, the old boundary keeps its sub-voxel place.
-        there = _on_zone(old_distance, own_grid, before, zone_grid)
-        there += Volume(change * np.float32(grid.spacing[0]), grid.ijk_to_ras).resampled_to(zone_grid).array
-        mine = zone & (nearest >= start) & (nearest < stop)
-        after[mine] = there[mine] > 0
-        timings["apply"] += time.perf_counter() - started
-
-    started = time.perf_counter()
-    _tidy(before, after, (distance < step).reshape(zone.shape))
-    result = mask.astype(np.uint8)
-    result[region] = after
-    changed = after != before
-    outside = changed & (distance.reshape(zone.shape) >= influence_radius_mm)
-    inside_before, inside_after = int(np.count_nonzero(mask)), 0
-    inside_after = inside_before + int(np.count_nonzero(after)) - int(np.count_nonzero(before))
-    timings["apply"] += time.perf_counter() - started
-    voxel = segmentation.grid.voxel_volume_mm3
-    notes = [editor.note] if editor.note else []
-    if not changed.any():
-        notes.append("No voxel changed: the boundary already runs along the stroke, or the influence radius is small.")
+        with timed(timings, "apply"):
+            # The change travels, not the new mask: where nothing changes, the old boundary keeps its sub-voxel place.
+            there = _on_zone(old_distance, own_grid, before, zone.grid)
+            there += Volume(change * np.float32(grid.spacing[0]), grid.ijk_to_ras).resampled_to(zone.grid).array
+            mine = zone.free & (zone.nearest >= start) & (zone.nearest < stop)
+            after[mine] = there[mine] > 0
+    with timed(timings, "apply"):
+        _tidy(before, after, zone.distance < grid.spacing[0])
+        outside = (after != before) & (zone.distance >= influence_radius_mm)
+        voxels_before = int(np.count_nonzero(mask.array))
+        mask.array[zone.slices] = after
     progress(1.0, "done")
+    return _result(mask, zone.slices, before, after, int(np.count_nonzero(outside)), voxels_before, timings, editor)
+
+
+def _result(
+    mask: Volume,
+    region: tuple[slice, slice, slice],
+    before: np.ndarray,
+    after: np.ndarray,
+    changed_outside: int,
+    voxels_before: int,
+    timings: dict[str, float],
+    editor: Editor,
+) -> EditResult:
+    changed = int(np.count_nonzero(after != before))
+    voxels_after = voxels_before + int(np.count_nonzero(after)) - int(np.count_nonzero(before))
+    voxel = mask.grid.voxel_volume_mm3
+    notes = [editor.note] if editor.note else []
+    if not changed:
+        notes.append("No voxel changed: the boundary already runs along the stroke, or the influence radius is small.")
     return EditResult(
-        segmentation=segmentation.with_array(result),
+        segmentation=mask.with_array(mask.array.view(np.uint8)),
         region=region,
-        changed_inside=int(np.count_nonzero(changed & ~outside)),
-        changed_outside=int(np.count_nonzero(outside)),
-        changed_mm3=float(np.count_nonzero(changed)) * voxel,
-        volume_before_mm3=inside_before * voxel,
-        volume_after_mm3=inside_after * voxel,
+        changed_inside=changed - changed_outside,
+        changed_outside=changed_outside,
+        changed_mm3=changed * voxel,
+        volume_before_mm3=voxels_before * voxel,
+        volume_after_mm3=voxels_after * voxel,
         timings=timings,
         editor=editor.name,
         device=editor.device,
@@ -244,8 +201,38 @@ def checked_stroke(stroke_ras: np.ndarray, influence_radius_mm: float, image: Vo
     return stroke
 
 
-def protect_earlier(
-    zone: np.ndarray,
+@dataclass(frozen=True)
+class _Zone:
+    """Where an edit may change a segmentation; arrays (K, J, I) over `slices` of the segmentation's grid.
+
+    distance: to the stroke, mm. nearest: index of the nearest stroke point. free: may change.
+    """
+
+    slices: tuple[slice, slice, slice]
+    grid: Grid
+    distance: np.ndarray
+    nearest: np.ndarray
+    free: np.ndarray
+
+
+def _zone_around(
+    segmentation: Volume, stroke: np.ndarray, influence_radius_mm: float, earlier_strokes: Sequence[np.ndarray]
+) -> _Zone:
+    # One voxel more than the zone: what touches the zone from outside shows there.
+    reach = influence_radius_mm + float(segmentation.spacing.max())
+    slices = segmentation.grid.slices_around(stroke, reach)
+    if any(part.start >= part.stop for part in slices):
+        raise InputError(f"The segmentation {segmentation.name} does not reach the stroke, so nothing can be edited.")
+    grid = segmentation.grid.cropped(slices)
+    distance, nearest = nearest_on_stroke(grid.points_ras().reshape(-1, 3), stroke)
+    distance, nearest = distance.reshape(grid.shape), nearest.reshape(grid.shape)
+    free = distance < influence_radius_mm
+    _protect(free, grid, distance, stroke, earlier_strokes, PROTECTED_SHARE * influence_radius_mm)
+    return _Zone(slices, grid, distance, nearest, free)
+
+
+def _protect(
+    free: np.ndarray,
     grid: Grid,
     distance: np.ndarray,
     stroke: np.ndarray,
@@ -266,7 +253,7 @@ def protect_earlier(
             continue
         ours = grid.cropped(part)
         theirs = nearest_on_stroke(ours.points_ras().reshape(-1, 3), points)[0].reshape(ours.shape)
-        zone[part] &= ~((theirs < protected_mm) & (theirs < distance.reshape(grid.shape)[part]))
+        free[part] &= ~((theirs < protected_mm) & (theirs < distance[part]))
 
 
 def _tidy(before: np.ndarray, after: np.ndarray, on_stroke: np.ndarray) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from ..core.bundles import Bundle, find_bundles, open_bundle
 from ..core.devices import Device, choose_device, run_with_fallback
 from ..core.errors import InputError
-from .edit import IMAGE_AWARE_WARP, WARPS, Editor
+from .editors import IMAGE_AWARE_WARP, WARPS, Editor
 from .working_grid import SIGMA_VOXELS, WorkingCase
 
 if TYPE_CHECKING:

@@ -209,7 +209,7 @@ sparse-to-precise edit IMAGE SEGMENTATION STROKE --output OUT --model {facts.nam
 
 - Data: {data}
 - Objective: {recipe.objective}; Adam, learning rate {recipe.learning_rate:g} falling to 0 along a cosine, batch
-  {recipe.batch_size} per process, gradients clipped at norm 1.
+  {recipe.batch_size} per process, gradients clipped at norm 1{', computed in bfloat16' if recipe.bfloat16 else ''}.
 - Ended after {" or ".join(ends)}: {training["steps"]} steps in {training["minutes"]:.1f} minutes ({training["clock"]})
   on {facts.device}, {facts.processes} process(es); {facts.seconds / 60:.1f} minutes of wall time with the simulation.
 - Seeds: {recipe.seed} (weights, order), {recipe.simulation.seed} (simulation).

@@ -71,7 +71,7 @@ class Recipe:
         What the network sees and whether it corrects the proposal.
     objective
         A key of `training.OBJECTIVES`.
-    learning_rate, batch_size, validations
+    learning_rate, batch_size, validations, bfloat16
         As in `Trainer`.
 
     Raises
@@ -95,6 +95,7 @@ class Recipe:
     learning_rate: float
     batch_size: int
     validations: int
+    bfloat16: bool
 
     def __post_init__(self) -> None:
         for name in _POSITIVE:
@@ -184,6 +185,7 @@ class Recipe:
             learning_rate=self.learning_rate,
             batch_size=self.batch_size,
             validations=self.validations,
+            bfloat16=self.bfloat16,
             seed=self.seed,
             device=used.name,
             steps=steps,
