@@ -163,9 +163,13 @@ def simulated_real_cases(
                 wrong, _ = corrupt(fine_truth, rng, radius / fine.spacing[0], fine_image, kinds)
             if dice(wrong, fine_truth) < LEAST_DICE:
                 continue  # to be segmented again, not edited
-            distance = Volume(signed_distance(wrong, np.ones(3)), fine.ijk_to_ras).resampled_to(truth.grid).array
+            # Beyond the fine grid lies nothing; its edge must not be repeated there.
+            distance = (
+                Volume(signed_distance(wrong, np.ones(3)), fine.ijk_to_ras).resampled_to(truth.grid, fill=-1.0).array
+            )
             # Where the finer grid's error is none, the coarser mask is the truth itself, not its resampled copy.
-            same = Volume(signed_distance(fine_truth, np.ones(3)), fine.ijk_to_ras).resampled_to(truth.grid).array > 0
+            same = Volume(signed_distance(fine_truth, np.ones(3)), fine.ijk_to_ras)
+            same = same.resampled_to(truth.grid, fill=-1.0).array > 0
             current = np.where((distance > 0) != same, distance > 0, truth.array)
             if np.array_equal(current, truth.array):
                 continue

@@ -24,7 +24,7 @@ class Size:
 
     phantoms_per_family: tuple[int, int, int] = (8, 8, 5)
     """Geometric, ambiguous, segmenter; for each held-out family."""
-    ten_strokes_phantoms: int = 2
+    ten_strokes_phantoms: int = 1
     """Per held-out family and kind."""
     ten_strokes_structures: tuple[int, ...] = (0, 2, 3, 7)
     strokes: int = 10
@@ -42,8 +42,31 @@ class Size:
 
 
 FULL = Size()
-QUICK = Size((2, 2, 1), 1, (2,), 4, (0, 2, 10), 1, 1, 1, 1, 1, (3,), 3, (200, 256, 256), 1)
-TINY = Size((1, 0, 0), 1, (), 2, (2,), 1, 1, 1, 1, 1, (), 1, (64, 96, 96), 0)
+QUICK = Size(
+    phantoms_per_family=(2, 2, 1),
+    ten_strokes_structures=(2,),
+    strokes=4,
+    structures=(0, 2, 10),
+    repeats=1,
+    robustness_phantoms=1,
+    geometry_phantoms=1,
+    geometry_structures=(3,),
+    timings=3,
+    large=(200, 256, 256),
+)
+TINY = Size(
+    phantoms_per_family=(1, 0, 0),
+    ten_strokes_structures=(),
+    strokes=2,
+    structures=(2,),
+    repeats=1,
+    robustness_phantoms=1,
+    geometry_phantoms=1,
+    geometry_structures=(),
+    timings=1,
+    large=(64, 96, 96),
+    pictures=0,
+)
 SIZES = {"full": FULL, "quick": QUICK, "tiny": TINY}
 
 

@@ -64,8 +64,9 @@ def _draw(rows: list[tuple], tools: Tools, keys: list[str], path: Path) -> None:
         plane = planes_through(stroke, case.image.grid)[0]
         half = float(np.ptp(stroke, axis=0).max() / 2 + 2.2 * radius)
         section = plane.grid(half, _PIXELS)
+        window = _window(case, stroke, radius)
         for place in axes:
-            _background(place, case, section, half)
+            _background(place, case, section, half, window)
         _outline(axes[0], case, case.current, section, half, BEFORE)
         _outline(axes[1], case, case.current, section, half, BEFORE)
         _zone_and_stroke(axes[1], case, stroke, radius, plane, section, half)
@@ -85,9 +86,15 @@ def _draw(rows: list[tuple], tools: Tools, keys: list[str], path: Path) -> None:
     figure.savefig(path, dpi=100, facecolor="black")
 
 
-def _background(axes: Axes, case: Case, section: Grid, half: float) -> None:
+def _window(case: Case, stroke: np.ndarray, radius: float) -> tuple[float, float]:
+    """Lowest and highest intensity shown: what lies in the influence zone, and a good deal more."""
+    low, high = np.percentile(case.image.array[zone_of(case.image.grid, stroke, radius)], (2, 98))
+    return float(low - 0.4 * (high - low)), float(high + 0.4 * (high - low))
+
+
+def _background(axes: Axes, case: Case, section: Grid, half: float, window: tuple[float, float]) -> None:
     image = case.image.resampled_to(section, fill=np.nan).array[0]
-    low, high = np.nanpercentile(image, (0.5, 99.5))
+    low, high = window
     axes.imshow(image, cmap="gray", vmin=low, vmax=high, extent=(-half, half, -half, half), interpolation="bilinear")
     axes.set(facecolor="black", xlim=(-half, half), ylim=(-half, half), xticks=[], yticks=[])
     axes.spines[:].set_visible(False)

@@ -12,7 +12,7 @@ import json
 import os
 import platform
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pictures
@@ -24,6 +24,7 @@ import section_robustness
 import section_speed
 import section_ten_strokes
 from answers import NETWORKS
+from cases import DATA
 from context import ROOT, SIZES, Context, code_version, commit
 from tables import number
 from train_rivals import DEFAULT_CACHE
@@ -41,6 +42,7 @@ SECTIONS = {
     "speed": section_speed,
 }
 PAGE = "editing.md"
+WITHOUT_DATA = {"structures": (), "ten_strokes_structures": (), "geometry_structures": (), "pictures": 0}
 
 
 def main() -> None:
@@ -48,15 +50,21 @@ def main() -> None:
     size = "quick" if given.quick else given.size
     output = given.output or (ROOT / "docs" / "benchmarks" if size == "full" else given.cache / size)
     images = ROOT / "docs" / "images" if given.output is None and size == "full" else output.parent / "images"
-    context = Context(SIZES[size], given.seed, given.workers, given.cache, given.device, images)
+    counts = SIZES[size] if DATA.is_dir() else replace(SIZES[size], **WITHOUT_DATA)
+    context = Context(counts, given.seed, given.workers, given.cache, given.device, images)
     stamp = _stamp(context)
     print(
         f"code {stamp['code']}, seed {given.seed}, {given.workers} workers, default: {context.tools.default}",
         flush=True,
     )
+    missing = [key for key in NETWORKS if key not in context.tools.editors]
+    if missing:
+        print(f"not trained: {', '.join(missing)}; benchmarks/editing/train_rivals.py does that in 25 CPU minutes each")
     results = given.cache / "results" / size
     results.mkdir(parents=True, exist_ok=True)
     for name in given.only:
+        if name == "real" and not context.size.structures:
+            continue
         started = time.perf_counter()
         print(f"{name} ...", end=" ", flush=True)
         found = SECTIONS[name].run(context)
@@ -146,6 +154,8 @@ def _head(context: Context, stamp: dict, fresh: dict) -> str:
         lines.append(f"- Not trained on this machine, so without rows: {', '.join(missing)}.")
     if "residual" not in tools.editors:
         lines.append("- No bundle is installed, so there is no row of the residual network by the committed recipe.")
+    if not DATA.is_dir():
+        lines.append(f"- **The real images ({DATA.name}) are not on this machine**, so nothing was measured on them.")
     seconds = sum(entry["seconds"] for entry in fresh.values())
     lines.append(f"- Computing time of the run: {number(seconds / 60, 1)} min with {context.workers} workers.")
     return "\n".join(lines)

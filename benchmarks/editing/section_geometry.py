@@ -22,7 +22,11 @@ STORAGES = ("as it is", "oblique", "flipped (LAS)", "anisotropic 1 : 1 : 5", "cr
 ROWS = ("signed-distance-warp", "image-aware-warp", "residual", "default")
 GOAL = 0.98
 _ANGLES = (25.0, -15.0, 10.0)
-_INTERPOLATED = ("oblique", "anisotropic 1 : 1 : 5")
+_OBLIQUE_SPACING, _THICK_SPACING = (0.5, 0.5, 0.5), (0.3, 0.3, 1.5)
+"""Of the case's fine grid: fine enough that resampling the mask costs little of it."""
+
+_DECIDED_MM = 1e-3
+"""A point of the fine grid exactly half-way between two voxels must not fall to a side by rounding."""
 
 
 def run(context: Context) -> dict:
@@ -79,8 +83,8 @@ def _answer(
     """Masks before and after on the case's fine grid, and the voxels changed outside the zone."""
     result = edit(image, mask, *drawn, editor=editor).segmentation
     return {
-        "before": on_fine(mask, case.fine) > 0,
-        "after": on_fine(result, case.fine) > 0,
+        "before": on_fine(mask, case.fine) > _DECIDED_MM,
+        "after": on_fine(result, case.fine) > _DECIDED_MM,
         "outside": changed_outside(mask.grid, mask.array, result.array, *drawn),
     }
 
@@ -96,11 +100,9 @@ def _stored(case: Case, stroke: np.ndarray, storage: str) -> tuple[Volume, Volum
         return image.cropped(part), mask.cropped(part), stroke
     if storage == "parent transform":
         return _under_transform(image, mask, stroke)
-    spacing = np.full(3, float(case.fine.spacing[0]))
-    axes = _rotation()
-    if storage != "oblique":
-        spacing, axes = spacing * (0.5, 0.5, 2.5), np.eye(3)
-    grid = _lattice(case.fine, spacing, axes)
+    oblique = storage == "oblique"
+    spacing = float(case.fine.spacing[0]) * np.array(_OBLIQUE_SPACING if oblique else _THICK_SPACING)
+    grid = _lattice(case.fine, spacing, _rotation() if oblique else np.eye(3))
     distance = Volume(on_fine(mask, case.fine), case.fine.ijk_to_ras).resampled_to(grid).array
     return image.resampled_to(grid), Volume(distance > 0, grid.ijk_to_ras, mask.name), stroke
 
@@ -186,6 +188,8 @@ def render(found: dict) -> str:
     return (
         "Each case is stored again, edited there with the same stroke, and its answer is compared with that of the "
         "case as it was, on one grid. Oblique and anisotropic storage resample the image and the old mask: what that "
-        "alone costs is the Dice of the masks before the edit.\n\n"
+        "alone costs is the Dice of the masks before the edit (voxels of "
+        f"{_OBLIQUE_SPACING[0]:g} and {' × '.join(f'{size:g}' for size in _THICK_SPACING)} of the spacing of the grid "
+        "on which they are compared).\n\n"
         f"The default against the bar of {GOAL}: " + "; ".join(lines) + ".\n\n" + table(head, rows)
     )

@@ -30,7 +30,7 @@ FORMATS = {".seg.nrrd": ".mrk.json", ".nrrd": ".fcsv", ".nii.gz": ".mrk.json", "
 def run(context: Context) -> dict:
     tools = context.tools
     cases = [next(held_out_cases("bean", "geometric", 1, context.seed))]
-    if len(context.size.structures) > 1:
+    if len(context.size.structures) > 1:  # not in the smallest run
         cases += simulated_real_cases(1, context.seed, "geometric", context.size.structures[::4])
     editors = [key for key in ("signed-distance-warp", "image-aware-warp", "residual", "default") if key in tools.names]
     records = []

@@ -163,8 +163,8 @@ def render(found: dict) -> str:
     labels = {row["row"]: row["label"] for row in found["rows"]}
     parts = [
         f"{found['cases']} wrong segmentations of {len(found['structures'])} structures in a CT, an MR slab and a "
-        "tumour in 6.5 mm slices (none of them was trained on). Strokes are drawn by the simulated user, with the "
-        "influence radius that covers the error on the stroke's plane. The sphere brush and the seeds of "
+        "tumour in 6.5 mm slices (none of them was trained on). Strokes are drawn by the simulated user, who "
+        "leaves the influence radius to the tool. The sphere brush and the seeds of "
         "grow-from-seeds are told on which side of the stroke the object lies; nobody else is.",
         _verdict(found, labels),
         "### One stroke, all kinds of error\n\n" + _first_table(found["first"]["all"], labels),
@@ -256,10 +256,11 @@ def _verdict(found: dict, labels: dict[str, str]) -> str:
         best = max((key for key in summary if key != "none"), key=lambda key: summary[key][name])
         digits = (number(summary[key][name], 4) for key in (default, best))
         if best == default:
-            lines.append(f"By {words} the default is the best row.")
+            lines.append(f"By {words} the default is the best row{_margin(found, name)}.")
         else:
             lines.append(
-                f"By {words} the default ({next(digits)}) is **not** the best row: {labels[best]} ({next(digits)})."
+                f"By {words} the default ({next(digits)}) is **not** the best row: {labels[best]} ({next(digits)}"
+                f"){_margin(found, name, best)}."
             )
     changes = {name: entry[default] for name, entry in found["structures"].items()}
     worst = min(changes, key=changes.get)
@@ -269,3 +270,16 @@ def _verdict(found: dict, labels: dict[str, str]) -> str:
         f"of −{WORST_DROP} is {'kept' if kept else '**not** kept'}."
     )
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _margin(found: dict, name: str, other: str | None = None) -> str:
+    """The paired difference to another row (the next best by mean Dice), in words."""
+    against = found["differences"].get("against", {})
+    other = other or found["differences"].get("next_best")
+    difference = against.get(other, {}).get("dice" if name == "dice" else "removed")
+    if difference is None:
+        return ""
+    label = next(row["label"] for row in found["rows"] if row["row"] == other)
+    text = interval(difference) if name == "dice" else interval(difference, 0, 100, " points")
+    unsure = difference["low"] <= 0 <= difference["high"]
+    return f"; default minus {label}: {text}" + (", which may be chance" if unsure else "")

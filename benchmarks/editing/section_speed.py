@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 
+import SimpleITK as sitk
 from answers import load_tools
 from context import LIBRARY, Context
 from speed_scene import RADIUS_MM, Scene, scene_of
@@ -30,6 +31,7 @@ def run(context: Context) -> dict:
 
     # Elsewhere one thread a worker; here as a user has it.
     torch.set_num_threads(os.cpu_count() or 1)
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(os.cpu_count() or 1)
     tools = context.tools
     key = next(
         (key for key in ("residual", "residual-equal", "editing", "cross-entropy") if key in tools.editors), None

@@ -119,6 +119,7 @@ def _draw(found: dict, path: Path) -> None:
                 label=curve["label"].replace("**", ""),
             )
         place.set(title=title, xlabel="strokes", ylabel="mm", ylim=(0, None))
+        place.set_xticks(range(found["strokes"] + 1))
         place.grid(alpha=0.3)
         place.spines[["top", "right"]].set_visible(False)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize=9)
@@ -128,7 +129,7 @@ def _draw(found: dict, path: Path) -> None:
 
 def render(found: dict) -> str:
     last = found["strokes"]
-    shown = [stroke for stroke in (0, 1, 2, 3, 5, 10) if stroke <= last]
+    shown = [stroke for stroke in (0, 1, 2, 3, 5) if stroke < last] + [last]
     head = ["mean (p95), mm, after", *map(str, shown), "strokes that raised the mean"]
     head += ["near stroke 1: right after it", f"after stroke {last}", "ratio"]
     rows = []

@@ -1,0 +1,148 @@
+"""The editing benchmark: its counts and rivals, and one tiny run from end to end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from SparseToPreciseLib.core.volume import Volume
+
+BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "editing"
+RADIUS = 8.0
+
+
+@pytest.fixture(autouse=True)
+def _benchmark_on_path(monkeypatch):
+    pytest.importorskip("slicer")
+    monkeypatch.syspath_prepend(str(BENCHMARK))
+
+
+@pytest.fixture
+def ball():
+    """Image, truth, a segmentation whose cap at high I is missing, and the stroke that shows where it was."""
+    k, j, i = np.indices((40, 40, 40)) - 20.0
+    inside = k**2 + j**2 + i**2 < 12**2
+    matrix = np.eye(4)
+    image = Volume(np.where(inside, 100.0, 10.0).astype(np.float32), matrix)
+    angles = np.linspace(-0.5, 0.5, 9)
+    stroke = np.stack([20 + 12 * np.cos(angles), 20 + 12 * np.sin(angles), np.full(9, 20.0)], axis=1)
+    return image, Volume(inside, matrix), Volume(inside & (i < 7), matrix), stroke
+
+
+def test_a_voxel_beyond_the_radius_is_counted(ball):
+    from answers import changed_outside
+
+    _, truth, current, stroke = ball
+    grid, before = truth.grid, current.array
+    after = before.copy()
+    after[20, 20, 32 + int(RADIUS) - 1] = True  # nearer than the radius
+    assert changed_outside(grid, before, after, stroke, RADIUS) == 0
+    after[20, 20, 2] = True
+    assert changed_outside(grid, before, after, stroke, RADIUS) == 1
+
+
+@pytest.mark.parametrize("erases", [False, True], ids=["adds", "erases"])
+def test_rivals_mend_the_cap_and_stay_in_the_zone(ball, erases):
+    from answers import changed_outside
+    from rivals import grow_from_seeds, sphere_brush
+
+    image, truth, current, stroke = ball
+    if erases:  # the old segmentation reaches four voxels too far instead
+        i = np.arange(40)[None, None, :] - 20
+        j = np.arange(40)[None, :, None] - 20
+        k = np.arange(40)[:, None, None] - 20
+        current = truth.with_array(truth.array | ((k**2 + j**2 < 36) & (i > 0) & (i < 16)))
+    wrong = np.count_nonzero(truth.array ^ current.array)
+    for answer in (
+        sphere_brush(truth, current, stroke, RADIUS),
+        grow_from_seeds(image, truth, current, stroke, RADIUS),
+    ):
+        assert np.count_nonzero(truth.array ^ answer) < 0.7 * wrong
+        assert changed_outside(truth.grid, current.array, answer, stroke, RADIUS) == 0
+
+
+def test_no_rival_changes_what_it_was_given(ball):
+    from rivals import grow_from_seeds, sphere_brush
+
+    image, truth, current, stroke = ball
+    before = current.array.copy()
+    sphere_brush(truth, current, stroke, RADIUS)
+    grow_from_seeds(image, truth, current, stroke, RADIUS)
+    np.testing.assert_array_equal(current.array, before)
+
+
+def test_the_interval_of_a_constant_difference_is_that_difference():
+    from scores import paired_interval
+
+    first = [{"case": n, "name": n % 3, "dice": 0.8 + n / 100} for n in range(12)]
+    second = [{**record, "dice": record["dice"] - 0.05} for record in reversed(first)]
+    found = paired_interval(first, second, "dice")
+    np.testing.assert_allclose(list(found.values()), 0.05, atol=1e-12)
+
+
+def test_intercnn_sees_its_own_answer_and_all_strokes_so_far():
+    import torch
+    from intercnn import STEPS, InterCNNTrainer
+
+    from SparseToPreciseLib.editing.network import PAPER_INPUTS, NetworkForm
+    from SparseToPreciseLib.editing.training import FIELDS
+
+    size = 16
+    case = {name: np.zeros((size,) * 3, np.float32) for name in FIELDS}
+    case["truth"][4:12, 4:12, 4:12] = 1
+    trainer = InterCNNTrainer(
+        torch.nn.Conv3d(3, 1, 1),
+        NetworkForm(PAPER_INPUTS, False),
+        "cross-entropy",
+        [case],
+        [case],
+        None,
+        batch_size=1,
+        steps=1,
+    )
+    rng = np.random.default_rng(0)
+    given = trainer._batch(rng)
+    assert given["guidance"].max() == 0
+    last = given["guidance"]
+    answer = torch.full((1, 1, size, size, size), -1.0, requires_grad=True)
+    for _ in range(STEPS - 1):
+        trainer.objective(answer + torch.rand_like(answer) * 1.1, given)
+        given = trainer._batch(rng)
+        assert (given["guidance"] >= last).all()
+        assert given["guidance"].max() > 0.9
+        assert given["mask"].any()
+        last = given["guidance"]
+    trainer.objective(answer, given)
+    assert trainer._batch(rng)["guidance"].max() == 0  # a new case
+
+
+def _run(cache: Path, output: Path, *options: str) -> str:
+    command = [sys.executable, BENCHMARK / "run.py", "--size", "tiny", "--workers", "1"]
+    command += ["--cache", cache, "--output", output, *options]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return (output / "editing.md").read_text(encoding="utf-8")
+
+
+def test_a_tiny_run_writes_the_page_and_its_numbers(tmp_path):
+    output = tmp_path / "docs" / "benchmarks"
+    page = _run(tmp_path, output, "--only", "promise,phantoms")
+    assert "**0 voxels** changed outside" in page
+    assert "| sphere brush |" in page and "image-aware warp" in page
+    assert "Not trained on this machine" in page
+    assert page.count("Not part of this run.") == 6
+    numbers = json.loads((output / "editing.json").read_text(encoding="utf-8"))
+    assert numbers["sections"]["phantoms"]["cases"] == 3
+    rows = {row["row"]: row for row in numbers["sections"]["phantoms"]["summary"]}
+    assert rows["none"]["removed_median"] == 0
+    assert all(entry["outside"] == 0 for entry in numbers["sections"]["promise"]["tally"].values())
+
+    # Results of another seed do not get onto the same page.
+    page = _run(tmp_path, output, "--only", "promise", "--seed", "1")
+    assert "the last results are of other code, weights or settings" in page
+    assert "| sphere brush |" not in page
