@@ -84,9 +84,12 @@ def signed_distance(mask: np.ndarray, spacing_kji: np.ndarray) -> np.ndarray:
     far = float(np.linalg.norm(np.array(mask.shape) * spacing_kji))
     if not mask.any() or mask.all():
         return np.full(mask.shape, far if mask.any() else -far, dtype=np.float32)
-    # Maurer's map measures to the centres of the object's border voxels; the mean with the complement's map is
-    # antisymmetric and so puts the zero on the border between the voxels.
+    # Maurer's map measures to the centres of the object's border voxels, half a voxel inside the border.
     inner = _maurer(mask, spacing_kji)
+    if np.ptp(spacing_kji) < 1e-3 * np.max(spacing_kji):
+        return inner + np.float32(0.5 * np.mean(spacing_kji))
+    # What half a voxel is depends on the direction here. The mean with the complement's map is antisymmetric, and so
+    # has its zero on the border whatever the direction, for twice the time.
     outer = _maurer(~mask, spacing_kji)
     return (inner - outer) * np.float32(0.5)
 
@@ -160,28 +163,33 @@ def working_case(
     )
 
 
+EXACT_WITHIN = 8
+"""Distances up to this many voxels are exact; a warp is sensitive to them only near the stroke."""
+
+
 def distances_on(shape: tuple[int, int, int], stroke: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distance (voxels) and nearest stroke point for every voxel of an array; see `nearest_on_stroke`.
 
-    Which point is nearest is found for blocks of 2x2x2 voxels and then among its neighbours on the stroke: half the
-    time of an exact search. The promise to change nothing outside the zone does not rest on this map.
+    Far from the stroke, which point is nearest is found for blocks of 2x2x2 voxels: a fifth of the time of an exact
+    search. The promise to change nothing outside the zone does not rest on this map.
     """
     blocks = tuple(-(-size // 2) for size in shape)
     centres = np.indices(blocks, dtype=np.float32).reshape(3, -1).T * 2 + 0.5
-    found = nearest_on_stroke(centres, stroke)[1].astype(np.int32).reshape(blocks)
+    nearest = nearest_on_stroke(centres, stroke)[1].astype(np.int32).reshape(blocks)
     for axis in range(3):
-        found = found.repeat(2, axis=axis)
-    found = found[tuple(slice(0, size) for size in shape)]
-    best, nearest = np.full(shape, np.inf, dtype=np.float32), found
-    for step in (0, -1, 1):
-        index = np.clip(found + step, 0, len(stroke) - 1)
-        squared = np.zeros(shape, dtype=np.float32)
-        for axis, size in enumerate(shape):
-            along = np.arange(size, dtype=np.float32).reshape([-1 if other == axis else 1 for other in range(3)])
-            squared += np.square(along - stroke[:, axis].astype(np.float32)[index])
-        closer = squared < best
-        best, nearest = np.where(closer, squared, best), np.where(closer, index, nearest)
-    return np.sqrt(best), nearest
+        nearest = nearest.repeat(2, axis=axis)
+    nearest = np.ascontiguousarray(nearest[tuple(slice(0, size) for size in shape)])
+    low = np.clip(np.floor(stroke.min(axis=0)) - EXACT_WITHIN, 0, shape).astype(int)
+    high = np.clip(np.ceil(stroke.max(axis=0)) + EXACT_WITHIN + 1, low, shape).astype(int)
+    box = tuple(slice(start, stop) for start, stop in zip(low, high, strict=True))
+    points = np.indices(high - low, dtype=np.float32).reshape(3, -1).T + low
+    if len(points):
+        nearest[box] = nearest_on_stroke(points, stroke)[1].reshape(high - low)
+    squared = np.zeros(shape, dtype=np.float32)
+    for axis, size in enumerate(shape):
+        along = np.arange(size, dtype=np.float32).reshape([-1 if other == axis else 1 for other in range(3)])
+        squared += np.square(along - stroke[:, axis].astype(np.float32)[nearest])
+    return np.sqrt(squared), nearest
 
 
 def sampled(array: np.ndarray, points: np.ndarray) -> np.ndarray:
