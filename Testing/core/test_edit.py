@@ -89,6 +89,23 @@ def test_within_the_radius_every_voxel_can_change_and_beyond_none(case: Case, ed
     assert np.array_equal(after[away > INFLUENCE], case.before.array[away > INFLUENCE])
 
 
+def test_new_islands_and_holes_that_hang_on_nothing_are_undone(case: Case) -> None:
+    """An editor that also fills a far corner of the zone and empties a spot within the object."""
+
+    def speckled(working) -> np.ndarray:
+        phi = IMAGE_AWARE_WARP(working).copy()
+        ring = (working.distance > 0.7 * working.radius) & (working.distance < 0.85 * working.radius)
+        for sign in (1, -1):
+            deep = np.argwhere(ring & (sign * phi > 4) & (sign * working.signed_distance > 4))
+            k, j, i = deep[len(deep) // 2]
+            phi[k - 1 : k + 2, j - 1 : j + 2, i - 1 : i + 2] = -20.0 * sign
+        return phi
+
+    plain = edit(case.image, case.before, case.stroke, INFLUENCE)
+    spotted = edit(case.image, case.before, case.stroke, INFLUENCE, editor=Warp("speckled", speckled))
+    assert np.array_equal(spotted.segmentation.array, plain.segmentation.array)
+
+
 def test_a_long_stroke_is_worked_on_in_pieces_with_one_result(case: Case) -> None:
     seen: list[tuple[int, ...]] = []
 
