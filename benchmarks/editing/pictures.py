@@ -88,8 +88,8 @@ def _draw(rows: list[tuple], tools: Tools, keys: list[str], path: Path) -> None:
 
 def _window(case: Case, stroke: np.ndarray, radius: float) -> tuple[float, float]:
     """Lowest and highest intensity shown: what lies in the influence zone, and a good deal more."""
-    low, high = np.percentile(case.image.array[zone_of(case.image.grid, stroke, radius)], (2, 98))
-    return float(low - 0.4 * (high - low)), float(high + 0.4 * (high - low))
+    low, high = np.percentile(case.image.array[zone_of(case.image.grid, stroke, radius)], (10, 97))
+    return float(low - 0.5 * (high - low)), float(high + 0.5 * (high - low))
 
 
 def _background(axes: Axes, case: Case, section: Grid, half: float, window: tuple[float, float]) -> None:
