@@ -1,6 +1,6 @@
 """Train the networks that the benchmark compares, each for the same computing time on the same cases.
 
-    python benchmarks/editing/train_rivals.py --minutes 25 [--store DIR --validation DIR] [--only editing,dice]
+    python benchmarks/editing/train_rivals.py --minutes 4 [--store DIR --validation DIR] [--only editing,dice]
 
 Each becomes a bundle in the cache folder; one that is there with the same settings is kept, so that a broken-off run
 can be taken up again. Time is CPU time of one thread, so that a busy machine does not change the result.
@@ -121,7 +121,7 @@ def _there(folder: Path, settings: dict) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=25.0, help="computing time of each network (one thread)")
+    parser.add_argument("--minutes", type=float, default=4.0, help="computing time of each network (one thread)")
     parser.add_argument("--only", default=",".join(NETWORKS), help=f"some of {', '.join(NETWORKS)}")
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="where weights and cases are kept")
     parser.add_argument("--store", type=Path, help="cases that build_store made; by default in the cache folder")
