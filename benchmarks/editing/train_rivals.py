@@ -1,6 +1,6 @@
 """Train the networks that the benchmark compares, each for the same computing time on the same cases.
 
-    python benchmarks/editing/train_rivals.py --minutes 4 [--store DIR --validation DIR] [--only editing,dice]
+    python benchmarks/editing/train_rivals.py --minutes 3 [--store DIR --validation DIR] [--only editing,dice]
 
 Each becomes a bundle in the cache folder; one that is there with the same settings is kept, so that a broken-off run
 can be taken up again. Time is CPU time of one thread, so that a busy machine does not change the result.
@@ -48,7 +48,7 @@ def network_description(inputs: int) -> dict:
     same time as at full resolution.
     """
     return {
-        "name": "UNet",
+        "name": "UNetWithHead",
         "arguments": {
             "spatial_dims": 3,
             "in_channels": inputs,
@@ -65,12 +65,13 @@ def train(key: str, folder: Path, training: CaseStore, validation: CaseStore, mi
     residual = key == "residual-equal"
     form = NetworkForm(RESIDUAL_INPUTS if residual else PAPER_INPUTS, residual)
     settings = {"minutes": minutes, "cases": len(training), "seed": seed, "learning_rate": LEARNING_RATE}
+    description = network_description(len(form.inputs))
     settings |= {"objective": OBJECTIVES[key], "simulation": _simulation(training)}
+    settings |= {"network": description, "inputs": list(form.inputs), "validations": VALIDATIONS}
     if _there(folder, settings):
         print(f"{key}: already there", flush=True)
         return
     torch.manual_seed(seed)
-    description = network_description(len(form.inputs))
     network = build_network(description)
     trainer = (InterCNNTrainer if key == "intercnn" else Trainer)(
         network,
@@ -121,7 +122,7 @@ def _there(folder: Path, settings: dict) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=4.0, help="computing time of each network (one thread)")
+    parser.add_argument("--minutes", type=float, default=3.0, help="computing time of each network (one thread)")
     parser.add_argument("--only", default=",".join(NETWORKS), help=f"some of {', '.join(NETWORKS)}")
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="where weights and cases are kept")
     parser.add_argument("--store", type=Path, help="cases that build_store made; by default in the cache folder")

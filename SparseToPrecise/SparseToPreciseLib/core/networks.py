@@ -17,6 +17,7 @@ NETWORKS: dict[str, tuple[str, str]] = {
     "UNet": ("monai.networks.nets.unet", "UNet"),
     "DynUNet": ("monai.networks.nets.dynunet", "DynUNet"),
     "SegResNet": ("monai.networks.nets.segresnet", "SegResNet"),
+    "UNetWithHead": ("SparseToPreciseLib.core.unet_head", "UNetWithHead"),
 }
 """Name in a bundle's metadata to (module, class)."""
 

@@ -75,12 +75,21 @@ def network_logits(network: torch.nn.Module, form: NetworkForm, given: dict[str,
     return given["proposal"] * CLIP + logits.float() if form.residual else logits
 
 
-def start_at_zero(network: torch.nn.Module) -> None:
-    """Set the last convolution to zero, so that an untrained residual network returns the proposal."""
+def start_at_zero(network: torch.nn.Module, inputs: int) -> None:
+    """Set the last convolution to zero, so that an untrained residual network returns the proposal.
+
+    Raises
+    ------
+    ValueError
+        The network's output does not come from its last convolution alone.
+    """
     last = [layer for layer in network.modules() if isinstance(layer, (torch.nn.Conv3d, torch.nn.ConvTranspose3d))][-1]
     torch.nn.init.zeros_(last.weight)
     if last.bias is not None:
         torch.nn.init.zeros_(last.bias)
+    with torch.no_grad():
+        if network(torch.randn(1, inputs, 16, 16, 16, device=last.weight.device)).any():
+            raise ValueError(f"{type(network).__name__} does not end in a plain convolution; choose another network.")
 
 
 def _clipped(distance: np.ndarray) -> np.ndarray:

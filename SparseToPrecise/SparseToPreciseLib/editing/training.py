@@ -159,7 +159,7 @@ class Trainer:
     def run(self) -> TrainingLog:
         """Train; afterwards the network holds the weights with the lowest validation loss. Returns the log."""
         if self.form.residual:
-            start_at_zero(self.network)
+            start_at_zero(self.network, len(self.form.inputs))
         several = distributed.is_available() and distributed.is_initialized()
         rank = distributed.get_rank() if several else 0
         network = DistributedDataParallel(self.network) if several else self.network
