@@ -11,10 +11,11 @@ from edit_cases import CENTRE, DENT, INFLUENCE, Case, arc, case_on, distance_to_
 from SparseToPreciseLib.core.errors import Cancelled, InputError
 from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.core.volume import Grid, Volume
-from SparseToPreciseLib.editing.edit import PROTECTED_SHARE, edit
+from SparseToPreciseLib.editing.edit import edit
 from SparseToPreciseLib.editing.editors import IMAGE_AWARE_WARP, WARPS, Warp
 from SparseToPreciseLib.editing.metrics import dice
 from SparseToPreciseLib.editing.working_grid import signed_distance
+from SparseToPreciseLib.editing.zone import PROTECTED_SHARE
 
 EVERYTHING = Warp("everything", lambda case: np.full_like(case.image, 1e6))
 NOTHING = Warp("nothing", lambda case: np.full_like(case.image, -1e6))
@@ -316,3 +317,21 @@ def test_progress_ends_at_one(case: Case) -> None:
     seen: list[float] = []
     edit(case.image, case.before, case.stroke, INFLUENCE, progress=Progress(lambda fraction, _: seen.append(fraction)))
     assert seen == sorted(seen) and seen[-1] == 1.0
+
+
+def test_an_answer_that_is_no_number_is_refused(case: Case) -> None:
+    diverged = Warp("diverged", lambda working: np.where(working.distance < 1, np.nan, working.signed_distance))
+    with pytest.raises(InputError, match="The editor diverged answered with values that are not numbers"):
+        edit(case.image, case.before, case.stroke, INFLUENCE, editor=diverged)
+
+
+def test_the_part_of_a_long_stroke_that_is_out_of_reach_is_left_out_with_a_note(case: Case) -> None:
+    """A stroke that leaves the boundary at a right angle, much longer than its influence radius."""
+    outward = case.stroke[0] - CENTRE
+    outward /= np.linalg.norm(outward)
+    along = np.linspace(0.0, 13.0, 14)
+    leaving = case.stroke[0] + outward * along[:, None]
+    result = edit(case.image, case.before, leaving, 2.0)
+    assert result.notes[0] == "A part of the stroke is too far from the segment's boundary and was left out."
+    with pytest.raises(InputError, match="farther from the boundary of ball"):
+        edit(case.image, case.before, leaving[11:], 2.0)

@@ -24,6 +24,7 @@ from SparseToPreciseLib.editing.network import (
     network_logits,
     start_at_zero,
 )
+from SparseToPreciseLib.editing.training_configs import packaged_config
 from SparseToPreciseLib.editing.warps import image_aware_warp
 from SparseToPreciseLib.editing.working_grid import SIGMA_VOXELS, WorkingCase, distances_on, signed_distance
 
@@ -52,6 +53,7 @@ def network_of(form: NetworkForm, name: str = "UNet") -> torch.nn.Module:
 def description_of(form: NetworkForm, name: str = "UNet") -> dict:
     shape = {
         "UNet": {"channels": [4, 8], "strides": [2]},
+        "UNetWithHead": {"channels": [4, 8], "strides": [2], "num_res_units": 2},
         "BasicUNet": {"features": [4, 4, 8, 8, 8, 4]},
         "DynUNet": {
             "kernel_size": [3, 3, 3],
@@ -87,16 +89,29 @@ def test_channels_have_the_cases_shape_and_stay_in_their_ranges(case: WorkingCas
     np.testing.assert_allclose(CLIP * given["proposal"][near], warp[near], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["UNet", "BasicUNet", "DynUNet", "SegResNet"])
+@pytest.mark.parametrize("name", ["UNet", "UNetWithHead", "BasicUNet", "DynUNet", "SegResNet"])
 def test_a_residual_network_that_starts_at_zero_returns_the_proposal_exactly(case: WorkingCase, name: str) -> None:
     form = NetworkForm()
     network, given = network_of(form, name).eval(), tensors(case)
     with torch.inference_mode():
         before = network_logits(network, form, given)
-        start_at_zero(network)
+        start_at_zero(network, len(form.inputs))
         after = network_logits(network, form, given)
     assert not torch.equal(before, given["proposal"] * CLIP)
     assert torch.equal(after, given["proposal"] * CLIP)
+
+
+def test_the_network_of_the_recipe_starts_at_zero() -> None:
+    description = packaged_config("train.json")["network"]
+    start_at_zero(build_network(description), description["arguments"]["in_channels"])
+
+
+def test_a_network_that_cannot_start_at_zero_is_refused() -> None:
+    """MONAI's residual units add their input to the last convolution's output."""
+    description = description_of(NetworkForm())
+    description["arguments"]["num_res_units"] = 2
+    with pytest.raises(ValueError, match="does not end in a plain convolution"):
+        start_at_zero(build_network(description), len(NetworkForm().inputs))
 
 
 def test_the_papers_form_is_the_network_alone_in_the_order_of_the_inputs(case: WorkingCase) -> None:
@@ -144,7 +159,7 @@ def test_a_networks_bundle_edits(tmp_path: Path, case: WorkingCase) -> None:
 def test_a_bundle_that_corrects_nothing_is_the_image_aware_warp(tmp_path: Path, case: WorkingCase) -> None:
     form = NetworkForm()
     network = network_of(form)
-    start_at_zero(network)
+    start_at_zero(network, len(form.inputs))
     answer = load_editor(written(tmp_path, form, network), "cpu")(case)
     np.testing.assert_array_equal(answer > 0, image_aware_warp(case) > 0)
 

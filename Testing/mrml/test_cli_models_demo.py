@@ -39,7 +39,7 @@ def make_bundle(path: Path, channels: int = len(RESIDUAL_INPUTS), **metadata) ->
     torch.manual_seed(0)
     description = {"name": "UNet", "arguments": ARGUMENTS | {"in_channels": channels}}
     network = build_network(description)
-    start_at_zero(network)
+    start_at_zero(network, channels)
     described = {
         "name": path.name,
         "family": "editing",

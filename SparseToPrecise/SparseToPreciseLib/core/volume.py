@@ -53,10 +53,12 @@ class Grid:
 
     @property
     def voxel_volume_mm3(self) -> float:
+        """Volume of a voxel, mm^3; right for sheared grids too."""
         return float(abs(np.linalg.det(self.ijk_to_ras[:3, :3])))
 
     @property
     def ras_to_ijk(self) -> np.ndarray:
+        """4x4 affine matrix, RAS in mm to fractional voxel index (I, J, K, 1)."""
         return np.linalg.inv(self.ijk_to_ras)
 
     def to_ras(self, ijk: np.ndarray) -> np.ndarray:
@@ -159,10 +161,12 @@ class Volume:
 
     @property
     def grid(self) -> Grid:
+        """Where the voxels lie."""
         return Grid(self.array.shape, self.ijk_to_ras)
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """(K, J, I) number of voxels."""
         return self.array.shape
 
     @property
@@ -240,7 +244,7 @@ class Volume:
 def _affine(
     array: np.ndarray, matrix: np.ndarray, offset: np.ndarray, shape: tuple[int, ...], order: int, fill: float | None
 ) -> np.ndarray:
-    """`scipy.ndimage.affine_transform`, or axis by axis where the matrix only permutes and scales (five times faster)."""
+    """`scipy.ndimage.affine_transform`; where the matrix only permutes and scales, axis by axis, five times faster."""
     was_bool = array.dtype == bool
     if was_bool or (order and array.dtype == np.float16):
         array = array.astype(np.uint8 if was_bool else np.float32)

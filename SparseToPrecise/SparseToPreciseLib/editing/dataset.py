@@ -31,7 +31,7 @@ __all__ = [
     "training_segmenters",
 ]
 
-FORMAT = 1
+FORMAT = 2
 """Of the stored cases; a store of another format is made anew. Raise it whenever the same recipe gives other cases."""
 
 

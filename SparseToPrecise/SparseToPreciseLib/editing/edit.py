@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 import numpy as np
 from scipy import ndimage
@@ -12,11 +13,9 @@ from ..core.errors import InputError
 from ..core.progress import Progress, timed
 from ..core.volume import Grid, Volume
 from .editors import IMAGE_AWARE_WARP, Editor
-from .guidance import RADIUS_PER_SIGMA, densify, nearest_on_stroke
+from .guidance import RADIUS_PER_SIGMA, densify
 from .working_grid import SIGMA_VOXELS, around, signed_distance, working_case, working_grid
-
-PROTECTED_SHARE = 0.5
-"""An earlier stroke protects its surroundings up to this share of the influence radius."""
+from .zone import zone_around
 
 LONGEST_PIECE_SIGMAS = 6.0
 """A longer stroke is worked on in pieces, so that memory does not grow with its length."""
@@ -33,7 +32,8 @@ class EditResult:
     region
         K,J,I slices that hold every voxel that could change.
     changed_inside, changed_outside
-        Voxels that changed within and beyond the influence radius; the latter is counted, and 0.
+        Voxels that changed within and beyond the influence radius; the latter is 0 by construction, and counted to
+        show it.
     changed_mm3
         Volume that changed.
     volume_before_mm3, volume_after_mm3
@@ -87,7 +87,7 @@ def edit(
     earlier_strokes
         Strokes (RAS, mm) by which this segment was edited before.
     keep_earlier_edits
-        A voxel nearer to an earlier stroke than to this one, and within `PROTECTED_SHARE` of the influence radius
+        A voxel nearer to an earlier stroke than to this one, and within `zone.PROTECTED_SHARE` of the influence radius
         of it, keeps its value. Where this stroke is drawn over an earlier one, it replaces it.
     progress
         Told about the stages; may cancel, in which case nothing has happened.
@@ -101,7 +101,7 @@ def edit(
     ------
     InputError
         See `checked_stroke`; also: an empty segment, no boundary of the segment within reach of the stroke,
-        NaN or infinite image values near the stroke.
+        NaN or infinite image values near the stroke or in the editor's answer.
 
     Notes
     -----
@@ -112,22 +112,31 @@ def edit(
     timings: dict[str, float] = {}
     with timed(timings, "prepare"):
         stroke = checked_stroke(stroke_ras, influence_radius_mm, image)
-        dense = densify(stroke, influence_radius_mm / RADIUS_PER_SIGMA / SIGMA_VOXELS)
+        step = influence_radius_mm / RADIUS_PER_SIGMA / SIGMA_VOXELS
+        dense = densify(stroke, step)
         # The only pass over the whole array; the result is made in this copy.
         mask = segmentation.with_array(segmentation.array.astype(bool))
-        zone = _zone_around(mask, dense, influence_radius_mm, earlier_strokes if keep_earlier_edits else ())
+        zone = zone_around(mask, dense, influence_radius_mm, earlier_strokes if keep_earlier_edits else ())
         before = mask.array[zone.slices].copy()
         after = before.copy()
     pieces = _pieces(dense, LONGEST_PIECE_SIGMAS * influence_radius_mm / RADIUS_PER_SIGMA)
+    out_of_reach = 0
     for number, (start, stop) in enumerate(pieces):
         progress(number / len(pieces), f"correcting near the stroke ({editor.name})")
         with timed(timings, "prepare"):
             grid = working_grid(dense[start:stop], influence_radius_mm, editor.multiple)
             old_distance, own_grid = _old_distance(mask, grid)
+            if old_distance is None:
+                out_of_reach += 1
+                continue
             case = working_case(image, old_distance, dense[grid.contains(dense)], grid)
         progress.check()
         with timed(timings, "editor"):
             change = editor(case) - case.signed_distance
+        if not np.isfinite(change).all():
+            raise InputError(
+                f"The editor {editor.name} answered with values that are not numbers; choose another model."
+            )
         progress.check()
         with timed(timings, "apply"):
             # The change travels, not the new mask: where nothing changes, the old boundary keeps its sub-voxel place.
@@ -135,13 +144,19 @@ def edit(
             there += Volume(change * np.float32(grid.spacing[0]), grid.ijk_to_ras).resampled_to(zone.grid).array
             mine = zone.free & (zone.nearest >= start) & (zone.nearest < stop)
             after[mine] = there[mine] > 0
+    if out_of_reach == len(pieces):
+        _refuse_without_boundary(mask)
     with timed(timings, "apply"):
-        _tidy(before, after, zone.distance < grid.spacing[0])
+        _tidy(before, after, zone.distance < step)
         outside = (after != before) & (zone.distance >= influence_radius_mm)
         voxels_before = int(np.count_nonzero(mask.array))
         mask.array[zone.slices] = after
     progress(1.0, "done")
-    return _result(mask, zone.slices, before, after, int(np.count_nonzero(outside)), voxels_before, timings, editor)
+    notes = [editor.note] if editor.note else []
+    if out_of_reach:
+        notes.append("A part of the stroke is too far from the segment's boundary and was left out.")
+    changed_outside = int(np.count_nonzero(outside))
+    return _result(mask, zone.slices, before, after, changed_outside, voxels_before, timings, editor, notes)
 
 
 def _result(
@@ -153,11 +168,11 @@ def _result(
     voxels_before: int,
     timings: dict[str, float],
     editor: Editor,
+    notes: list[str],
 ) -> EditResult:
     changed = int(np.count_nonzero(after != before))
     voxels_after = voxels_before + int(np.count_nonzero(after)) - int(np.count_nonzero(before))
     voxel = mask.grid.voxel_volume_mm3
-    notes = [editor.note] if editor.note else []
     if not changed:
         notes.append("No voxel changed: the boundary already runs along the stroke, or the influence radius is small.")
     return EditResult(
@@ -201,61 +216,6 @@ def checked_stroke(stroke_ras: np.ndarray, influence_radius_mm: float, image: Vo
     return stroke
 
 
-@dataclass(frozen=True)
-class _Zone:
-    """Where an edit may change a segmentation; arrays (K, J, I) over `slices` of the segmentation's grid.
-
-    distance: to the stroke, mm. nearest: index of the nearest stroke point. free: may change.
-    """
-
-    slices: tuple[slice, slice, slice]
-    grid: Grid
-    distance: np.ndarray
-    nearest: np.ndarray
-    free: np.ndarray
-
-
-def _zone_around(
-    segmentation: Volume, stroke: np.ndarray, influence_radius_mm: float, earlier_strokes: Sequence[np.ndarray]
-) -> _Zone:
-    # One voxel more than the zone: what touches the zone from outside shows there.
-    reach = influence_radius_mm + float(segmentation.spacing.max())
-    slices = segmentation.grid.slices_around(stroke, reach)
-    if any(part.start >= part.stop for part in slices):
-        raise InputError(f"The segmentation {segmentation.name} does not reach the stroke, so nothing can be edited.")
-    grid = segmentation.grid.cropped(slices)
-    distance, nearest = nearest_on_stroke(grid.points_ras().reshape(-1, 3), stroke)
-    distance, nearest = distance.reshape(grid.shape), nearest.reshape(grid.shape)
-    free = distance < influence_radius_mm
-    _protect(free, grid, distance, stroke, earlier_strokes, PROTECTED_SHARE * influence_radius_mm)
-    return _Zone(slices, grid, distance, nearest, free)
-
-
-def _protect(
-    free: np.ndarray,
-    grid: Grid,
-    distance: np.ndarray,
-    stroke: np.ndarray,
-    earlier_strokes: Sequence[np.ndarray],
-    protected_mm: float,
-) -> None:
-    """Take out of the zone (in place) what belongs to earlier strokes.
-
-    Points of an earlier stroke within the protected distance of the new one count as replaced by it.
-    """
-    for earlier in earlier_strokes:
-        points = densify(np.asarray(earlier, dtype=np.float64), protected_mm / 4)
-        points = points[nearest_on_stroke(points, stroke)[0] > protected_mm]
-        if len(points) == 0:
-            continue
-        part = grid.slices_around(points, protected_mm)
-        if any(side.start >= side.stop for side in part):
-            continue
-        ours = grid.cropped(part)
-        theirs = nearest_on_stroke(ours.points_ras().reshape(-1, 3), points)[0].reshape(ours.shape)
-        free[part] &= ~((theirs < protected_mm) & (theirs < distance[part]))
-
-
 def _tidy(before: np.ndarray, after: np.ndarray, on_stroke: np.ndarray) -> None:
     """Undo (in place) new islands and new holes: changed parts that hang on nothing old and not on the stroke."""
     if np.array_equal(before, after):
@@ -268,21 +228,28 @@ def _tidy(before: np.ndarray, after: np.ndarray, on_stroke: np.ndarray) -> None:
         after[~founded[parts]] = not inside
 
 
-def _old_distance(mask: Volume, grid: Grid) -> tuple[Volume, bool]:
-    """Signed distance (mm) of the old segmentation around the working grid, and whether it is on the mask's grid."""
+def _old_distance(mask: Volume, grid: Grid) -> tuple[Volume | None, bool]:
+    """Signed distance (mm) of the old segmentation around the working grid, and whether it is on the mask's grid.
+
+    None where no boundary of the segmentation lies within the grid.
+    """
     part = around(mask, grid)
     own_grid = part.array.dtype == bool
     inside = part.array if own_grid else part.array > 0.5
     if not inside.any() or inside.all():
-        if not mask.array.any():
-            raise InputError(
-                f"The segment {mask.name} is empty; a stroke corrects a boundary, so paint or threshold a first shape."
-            )
-        raise InputError(
-            f"The stroke is farther from the boundary of {mask.name} than the influence radius can reach; "
-            "draw nearer to it or choose a larger influence radius."
-        )
+        return None, own_grid
     return part.with_array(signed_distance(inside, part.grid.spacing_kji)), own_grid
+
+
+def _refuse_without_boundary(mask: Volume) -> NoReturn:
+    if not mask.array.any():
+        raise InputError(
+            f"The segment {mask.name} is empty; a stroke corrects a boundary, so paint or threshold a first shape."
+        )
+    raise InputError(
+        f"The stroke is farther from the boundary of {mask.name} than the influence radius can reach; "
+        "draw nearer to it or choose a larger influence radius."
+    )
 
 
 def _on_zone(old_distance: Volume, own_grid: bool, before: np.ndarray, zone_grid: Grid) -> np.ndarray:

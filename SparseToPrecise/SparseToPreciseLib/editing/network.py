@@ -88,7 +88,7 @@ def start_at_zero(network: torch.nn.Module, inputs: int) -> None:
     if last.bias is not None:
         torch.nn.init.zeros_(last.bias)
     with torch.no_grad():
-        if network(torch.randn(1, inputs, 16, 16, 16, device=last.weight.device)).any():
+        if network(torch.randn(1, inputs, 32, 32, 32, device=last.weight.device)).any():
             raise ValueError(f"{type(network).__name__} does not end in a plain convolution; choose another network.")
 
 

@@ -194,7 +194,12 @@ class Trainer:
             optimizer.step()
             losses.append(float(loss.detach()))
             step += 1
-        if best_weights is not None:
+        if rank == 0:
+            if best_weights is None:
+                raise InputError(
+                    f"The training came to nothing: the validation loss was never a number in {step} steps; "
+                    "choose a smaller learning rate."
+                )
             self.network.load_state_dict(best_weights)
         if several:
             # Only the first process knows which weights were the best.

@@ -41,8 +41,6 @@ class WorkingCase:
         (N, 3) voxel coordinates K, J, I, at most one voxel apart.
     sigma
         Sigma of the attention, voxels.
-    thickness
-        Slice thickness of the source image in working voxels along its coarsest axis (1 or less: isotropic).
     """
 
     image: np.ndarray
@@ -51,7 +49,6 @@ class WorkingCase:
     nearest: np.ndarray
     stroke: np.ndarray
     sigma: float = SIGMA_VOXELS
-    thickness: float = 1.0
 
     @property
     def radius(self) -> float:
@@ -159,7 +156,6 @@ def working_case(
         nearest=nearest,
         stroke=stroke,
         sigma=sigma,
-        thickness=float(part.spacing.max()) / voxel,
     )
 
 
