@@ -9,6 +9,7 @@ import pickle
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -123,7 +124,7 @@ def test_wrong_hashes_and_damaged_weights_are_refused(root: Path) -> None:
         (bundle / WEIGHTS).write_bytes(content)
         with pytest.raises(InputError, match="mine .*is refused: the SHA-256 of models/model.pt is"):
             open_bundle("mine").verify()
-    for content in (good[: len(good) // 2], b"", b"not a pickle at all", os.urandom(1000)):
+    for content in (good[: len(good) // 2], b"", b"not a pickle at all", np.random.default_rng(0).bytes(1000)):
         with_weights(bundle, content)
         with pytest.raises(InputError, match="not a file of plain weights") as caught:
             open_bundle("mine").verify()
@@ -238,6 +239,75 @@ def test_an_old_bundle_comes_back_when_the_exchange_fails(root: Path, monkeypatc
         write(root / "mine", card="new")
     assert open_bundle("mine").card == "old"
     assert list(root.iterdir()) == [target]
+
+
+def test_an_old_bundle_comes_back_when_a_signal_comes_between(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(root / "mine", card="old")
+    real = os.replace
+
+    def replace(source, destination) -> None:
+        real(source, destination)
+        if Path(destination).name.startswith(".old"):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(bundle_writing.os, "replace", replace)
+    with pytest.raises(KeyboardInterrupt):
+        write(root / "mine", card="new")
+    assert open_bundle("mine").card == "old"
+    assert list(root.iterdir()) == [root / "mine"]
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"configs/train.json": "{}"}, "exists and is no model bundle"),
+        ({"configs/train.json": "not JSON"}, "exists and is no model bundle"),
+        ({"configs/train.json": '{"recipe": {"_target_": "their.Recipe"}}'}, "exists and is no model bundle"),
+        ({"configs/train.json": '{"recipe": {"_target_": 3}}'}, "exists and is no model bundle"),
+        ({METADATA: "{"}, "exists and is no model bundle"),
+        ({METADATA: "[]", "configs/train.json": "{}"}, "exists and is no model bundle"),
+        ({METADATA: '{"family": "editing"}', "scans/patient.nrrd": "x"}, "holds scans/patient.nrrd, which no training"),
+        ({METADATA: '{"family": "editing"}', ".git": "x"}, "holds .git, which no training"),
+        ({METADATA: '{"family": "landmarks"}'}, "is a bundle of the family landmarks, not editing"),
+        ({METADATA: '{"version": "1"}'}, "is a bundle of the family unknown, not editing"),
+    ],
+)
+def test_a_foreign_folder_is_left_alone(root: Path, files: dict[str, str], words: str) -> None:
+    for name, content in files.items():
+        (root / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "mine" / name).write_text(content)
+    with pytest.raises(InputError, match=words):
+        write(root / "mine")
+    there = {path.relative_to(root / "mine").as_posix() for path in (root / "mine").rglob("*") if path.is_file()}
+    assert there == set(files)
+    assert all((root / "mine" / name).read_text() == content for name, content in files.items())
+
+
+def test_what_our_trainings_wrote_is_replaced(root: Path) -> None:
+    more = dict.fromkeys(bundle_writing.MORE, "old")
+    write(root / "mine", card="old", more=more)
+    assert write(root / "mine", card="new", more=more).card == "new"
+    waiting = root / "waiting" / "configs" / "train.json"
+    waiting.parent.mkdir(parents=True)
+    waiting.write_text('{"recipe": {"_target_": "SparseToPreciseLib.editing.training_recipe.Recipe"}}')
+    write(root / "waiting", card="new")
+    assert open_bundle("waiting").card == "new"
+
+
+def test_nothing_in_the_current_folder_hides_a_bundle(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(root / "mine")
+    write(root / "other")
+    (tmp_path / "here" / "mine").mkdir(parents=True)
+    (tmp_path / "here" / "other").touch()
+    monkeypatch.chdir(tmp_path / "here")
+    assert open_bundle("mine").path == root / "mine"
+    assert open_bundle("other").path == root / "other"
+    with pytest.raises(InputError, match="mine is refused: it lacks"):
+        open_bundle(tmp_path / "here" / "mine")
+    write(tmp_path / "here" / "mine")  # one that is a bundle is meant
+    assert open_bundle("mine").path == Path("mine")
 
 
 def test_the_shipped_bundles_are_in_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from SparseToPreciseLib.core.errors import InputError
-from SparseToPreciseLib.core.files import ensure_writable, write_atomically
+from SparseToPreciseLib.core.files import called_before_replacing, ensure_writable, write_atomically, write_together
 
 
 def _raising(error: BaseException):
@@ -59,6 +59,36 @@ def test_a_writer_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Could not write"):
         write_atomically(tmp_path / "out.nrrd", lambda path: None)
     assert not list(tmp_path.iterdir())
+
+
+def test_files_that_belong_together_are_all_written_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    targets = [tmp_path / "first.nrrd", tmp_path / "second.json", tmp_path / "third.png"]
+    for target in targets:
+        target.write_text("old")
+    outputs = [(target, lambda path: path.write_text("new")) for target in targets]
+    real, flushed = os.fsync, []
+
+    for fails in range(len(targets)):
+        flushed.clear()
+
+        def fsync(descriptor: int, fails: int = fails) -> None:
+            flushed.append(descriptor)
+            if len(flushed) == fails + 1:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            real(descriptor)
+
+        monkeypatch.setattr(os, "fsync", fsync)
+        with pytest.raises(InputError, match=f"Could not write .*{targets[fails].name}: the disk is full"):
+            write_together(outputs)
+        assert [target.read_text() for target in targets] == ["old"] * 3
+        assert sorted(tmp_path.iterdir()) == sorted(targets)
+    monkeypatch.undo()
+    seen: list[list[str]] = []
+    with called_before_replacing(lambda: seen.append([target.read_text() for target in targets])):
+        write_together(outputs)
+    assert seen == [["old"] * 3]
+    assert [target.read_text() for target in targets] == ["new"] * 3
+    assert sorted(tmp_path.iterdir()) == sorted(targets)
 
 
 @pytest.mark.parametrize("function", [ensure_writable, lambda path: write_atomically(path, Path.touch)])

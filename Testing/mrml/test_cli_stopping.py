@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from cli_files import RADIUS, snapshot
+from SparseToPreciseLib.cli import demo_case
+from SparseToPreciseLib.core import files as core_files
 
 LIBRARY = Path(__file__).resolve().parents[2] / "SparseToPrecise"
 
@@ -53,3 +55,33 @@ def test_stopping_at_any_moment_leaves_nothing_behind(folder: Path, moment: str,
     assert process.returncode == 128 + number
     assert error == "Stopped; nothing was written.\n"
     assert after == before
+
+
+def test_a_signal_between_two_outputs_comes_too_late(cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs = [folder / name for name in ("o.seg.nrrd", "p.png", "r.json")]
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    real, stopped = os.replace, []
+
+    def replace(source, destination) -> None:
+        real(source, destination)
+        if Path(destination) in outputs:
+            stopped.append(destination)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.raise_signal(number)
+
+    monkeypatch.setattr(core_files.os, "replace", replace)
+    inputs = [folder / name for name in ("image.nrrd", "ball.seg.nrrd", "stroke.fcsv")]
+    options = ("--segment", "Ball", "--influence-radius", RADIUS)
+    cli.succeeds("edit", *inputs, *options, "-o", outputs[0], "--picture", outputs[1], "--report", outputs[2])
+    assert stopped == outputs and all(path.is_file() for path in outputs)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+def test_a_stopped_demonstration_says_what_may_be_there(cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo_case, "edit_files", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    answer = cli("demo", "--output", folder / "demo")
+    assert answer.code == 128 + signal.SIGINT
+    assert (
+        answer.error == f"Stopped; no correction was written, but files of the phantom may be in {folder / 'demo'}.\n"
+    )
+    assert {path.name for path in (folder / "demo").iterdir()} == {"image.nrrd", "before.seg.nrrd", "stroke.mrk.json"}

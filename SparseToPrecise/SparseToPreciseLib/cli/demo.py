@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from .reporting import ProgressMode, reporting
+from .stopping import Stopped
 
 
 def demo(
@@ -25,7 +26,11 @@ def demo(
         from .demo_case import comparison, make_demo
         from .report import edit_report, edit_table
 
-        made = make_demo(output, reporter.progress)
+        try:
+            made = make_demo(output, reporter.progress)
+        except Stopped as stopped:
+            stopped.left = f"no correction was written, but files of the phantom may be in {output}."
+            raise
         reporter.finish(edit_report(made.request, made.outcome))
     reporter.show(
         comparison(made),

@@ -71,7 +71,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
             )
         return code if isinstance(code, int) else 0
     except Stopped as stopped:
-        print("Stopped; nothing was written.", file=sys.stderr)
+        print(f"Stopped; {stopped.left}", file=sys.stderr)
         return 128 + stopped.signal
     except Cancelled:
         print("Cancelled; nothing was written.", file=sys.stderr)

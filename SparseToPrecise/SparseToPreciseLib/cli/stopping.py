@@ -7,6 +7,8 @@ import signal
 import threading
 from collections.abc import Iterator
 
+from ..core.files import called_before_replacing
+
 
 class Stopped(BaseException):
     """A signal asked to stop. No `Exception`, so that only what cleans up after itself sees it.
@@ -15,21 +17,29 @@ class Stopped(BaseException):
     ----------
     signal
         Its number.
+    left
+        What of the command is there, to follow "Stopped; ".
     """
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.signal = number
+        self.left = "nothing was written."
 
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[None]:
-    """Within it, SIGINT and SIGTERM raise `Stopped`; files being written are removed on the way out."""
+    """Within it, SIGINT and SIGTERM raise `Stopped`; files being written are removed on the way out.
 
-    def stop(number: int, frame: object) -> None:
-        # Once is enough: a second Ctrl-C must not interrupt the cleaning up.
+    Once the outputs are about to get their names it is too late: then the command runs to its end.
+    """
+
+    def ignore() -> None:
         for name in handled:
             signal.signal(name, signal.SIG_IGN)
+
+    def stop(number: int, frame: object) -> None:
+        ignore()  # a second Ctrl-C must not interrupt the cleaning up
         raise Stopped(number)
 
     handled = [signal.SIGINT, signal.SIGTERM]
@@ -38,7 +48,8 @@ def stoppable() -> Iterator[None]:
         return
     before = {name: signal.signal(name, stop) for name in handled}
     try:
-        yield
+        with called_before_replacing(ignore):
+            yield
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)

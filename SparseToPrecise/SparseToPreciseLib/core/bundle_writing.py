@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,10 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from .bundles import CARD, LAYOUT, METADATA, WEIGHTS, Bundle, open_bundle, wrong_metadata
 from .errors import InputError
-from .files import ensure_writable, reason_of
+from .files import about_to_replace, ensure_writable, reason_of
 
 if TYPE_CHECKING:
     import torch
+
+MORE = ("configs/multi_gpu_train.json", "docs/log.csv", "docs/validation.png")
+"""What our trainings write into a bundle besides its `LAYOUT`."""
+
+_RECIPE = re.compile(r"SparseToPreciseLib\.(\w+)\.training_recipe\.Recipe")
 
 
 def write_bundle(
@@ -45,7 +51,8 @@ def write_bundle(
     card
         The model card, Markdown.
     more
-        Further files, path relative to the bundle: text, bytes, or something to write as JSON.
+        Further files, path relative to the bundle: text, bytes, or something to write as JSON. A bundle with others
+        than `MORE` is not replaced later.
 
     Raises
     ------
@@ -84,7 +91,8 @@ def check_bundle_target(path: str | os.PathLike[str], family: str) -> None:
     Raises
     ------
     InputError
-        The folder's parent is missing or read-only, or the folder holds something else than a bundle of the family.
+        The folder's parent is missing or read-only, or the folder holds anything that a training of the family did
+        not write.
     """
     path = Path(path).absolute()
     ensure_writable(path.with_name(f"{path.name}.bundle"))
@@ -92,19 +100,29 @@ def check_bundle_target(path: str | os.PathLike[str], family: str) -> None:
         return
     if not path.is_dir():
         raise InputError(f"{path} is a file; name a folder for the bundle.")
-    if (path / METADATA).is_file():
-        there = _family_of(path / METADATA)
-        if there not in (None, family):
-            raise InputError(f"{path} is a bundle of the family {there}, not {family}; choose another output.")
-    elif any(path.iterdir()) and not (path / LAYOUT[2]).is_file():
+    files = {file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_symlink() or not file.is_dir()}
+    if not files:
+        return
+    there = _family_of(path)
+    if there is None:
         raise InputError(f"{path} exists and is no model bundle, so it is left alone; choose another output.")
+    if there != family:
+        raise InputError(f"{path} is a bundle of the family {there}, not {family}; choose another output.")
+    foreign = sorted(files.difference(LAYOUT, MORE))
+    if foreign:
+        raise InputError(
+            f"{path} holds {foreign[0]}, which no training wrote, so it is left alone; choose another output."
+        )
 
 
-def _family_of(metadata: Path) -> str | None:
-    """None where the metadata are damaged; "unknown" where they are somebody else's."""
+def _family_of(folder: Path) -> str | None:
+    """The family of a bundle, or of configs of ours that wait for their first training; None: it is neither."""
     try:
-        return str(json.loads(metadata.read_text(encoding="utf-8")).get("family", "unknown"))
-    except (OSError, ValueError, AttributeError):
+        if (folder / METADATA).is_file():
+            return str(json.loads((folder / METADATA).read_text(encoding="utf-8")).get("family", "unknown"))
+        recipe = json.loads((folder / LAYOUT[2]).read_text(encoding="utf-8"))["recipe"]["_target_"]
+        return _RECIPE.fullmatch(recipe)[1]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 
 
@@ -119,14 +137,15 @@ def _write(path: Path, content: str | bytes | Mapping[str, Any]) -> None:
 
 def _exchange(fresh: Path, path: Path) -> None:
     """Put a complete folder in the place of another; the old one comes back when that fails."""
+    about_to_replace()
     if not path.exists():
         os.replace(fresh, path)
         return
     old = path.with_name(f".old{os.getpid()}-{path.name}")
-    os.replace(path, old)
     try:
+        os.replace(path, old)
         os.replace(fresh, path)
-    except BaseException:
-        os.replace(old, path)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+    finally:
+        if not path.exists():
+            os.replace(old, path)
+        shutil.rmtree(old, ignore_errors=True)

@@ -183,9 +183,11 @@ def open_bundle(path_or_name: str | os.PathLike[str], family: str | None = None)
 
 def _located(path_or_name: str | os.PathLike[str]) -> Path:
     path = Path(path_or_name)
-    if path.is_dir():
+    # What happens to have a bundle's name in the current folder must not hide that bundle.
+    bare = path.name == str(path_or_name)
+    if path.is_dir() and (not bare or (path / METADATA).is_file()):
         return path
-    if path.exists():
+    if path.exists() and not bare:
         raise InputError(f"{path} is a file; name the bundle's folder (the one that holds {METADATA}).")
     folders = bundle_folders()
     for folder in folders:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from .errors import InputError
@@ -27,34 +27,41 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], None]
         The folder is missing or read-only, or the disk is full.
     """
     path = _checked(path)
-    temporary = _temporary(path)
-    try:
-        write(temporary)
-        _flush(temporary)
+    with _complete(path, write) as temporary, _told_to_the_user(path):
         os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(f"Could not write {path}: {reason_of(error)}.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
     return path
 
 
 def write_together(outputs: Sequence[tuple[Path, Callable[[Path], object]]]) -> None:
     """Write several files so that either all of them are there afterwards or none; see `write_atomically`."""
-    if not outputs:
-        return
-    (path, write), rest = outputs[0], outputs[1:]
+    with contextlib.ExitStack() as stack:
+        complete = [(stack.enter_context(_complete(_checked(path), write)), path) for path, write in outputs]
+        about_to_replace()
+        for temporary, path in complete:
+            with _told_to_the_user(path):
+                os.replace(temporary, path)
 
-    def write_this_and_the_rest(temporary: Path) -> None:
-        try:
-            write(temporary)
-        except InputError as error:
-            raise InputError(str(error).replace(str(temporary), str(path))) from error
-        # Renamed only when the others are whole, too.
-        write_together(rest)
 
-    write_atomically(path, write_this_and_the_rest)
+_before_replacing: list[Callable[[], None]] = []
+
+
+@contextlib.contextmanager
+def called_before_replacing(action: Callable[[], None]) -> Iterator[None]:
+    """Within it, `action` is called when outputs that belong together are complete and about to be renamed.
+
+    Whoever can interrupt the work learns here from when on it must not, lest only a part of the outputs be there.
+    """
+    _before_replacing.append(action)
+    try:
+        yield
+    finally:
+        _before_replacing.remove(action)
+
+
+def about_to_replace() -> None:
+    """Call the actions of `called_before_replacing`."""
+    for action in _before_replacing:
+        action()
 
 
 def ensure_writable(path: str | os.PathLike[str]) -> Path:
@@ -69,9 +76,8 @@ def ensure_writable(path: str | os.PathLike[str]) -> Path:
     path = _checked(path)
     temporary = _temporary(path)
     try:
-        temporary.touch()
-    except OSError as error:
-        raise InputError(f"Could not write {path}: {reason_of(error)}.") from error
+        with _told_to_the_user(path):
+            temporary.touch()
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -90,6 +96,31 @@ def _checked(path: str | os.PathLike[str]) -> Path:
 def _temporary(path: Path) -> Path:
     # A prefix, not a suffix: readers and writers go by the extension (.seg.nrrd, .nii.gz).
     return path.with_name(f".tmp{os.getpid()}-{path.name}")
+
+
+@contextlib.contextmanager
+def _complete(path: Path, write: Callable[[Path], object]) -> Iterator[Path]:
+    """A file's content, whole and on the disk under a temporary name, which is gone afterwards."""
+    temporary = _temporary(path)
+    try:
+        with _told_to_the_user(path):
+            try:
+                write(temporary)
+            except InputError as error:
+                raise InputError(str(error).replace(str(temporary), str(path))) from error
+            _flush(temporary)
+        yield temporary
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _told_to_the_user(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"Could not write {path}: {reason_of(error)}.") from error
 
 
 def _flush(path: Path) -> None:
