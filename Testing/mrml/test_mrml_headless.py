@@ -66,6 +66,22 @@ def test_quiet_gives_the_descriptors_back_after_an_error(capfd):
     assert printed.text == "noise" and capfd.readouterr().err == "after"
 
 
+def test_quiet_gives_the_descriptors_back_when_it_is_stopped_half_way(capfd, monkeypatch):
+    real = os.dup2
+
+    def dup2(source, destination):
+        real(source, destination)
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "dup2", dup2)
+    with pytest.raises(KeyboardInterrupt), headless.quiet():
+        pytest.fail("it was stopped before")
+    os.write(1, b"out")
+    os.write(2, b"err")
+    assert capfd.readouterr() == ("out", "err")
+
+
 def test_a_process_starts_and_ends_without_a_word(tmp_path):
     code = "from SparseToPreciseLib.mrml import headless; headless.scene(); print('done')"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

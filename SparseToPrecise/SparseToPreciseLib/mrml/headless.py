@@ -96,13 +96,12 @@ def quiet() -> Iterator[SimpleNamespace]:
     sys.stderr.flush()
     saved: list[tuple[int, int]] = []
     with contextlib.ExitStack() as stack:
-        if not is_desktop():
-            sink = stack.enter_context(tempfile.TemporaryFile())
-            for descriptor in (1, 2):
+        sink = None if is_desktop() else stack.enter_context(tempfile.TemporaryFile())
+        try:
+            for descriptor in () if sink is None else (1, 2):
                 with contextlib.suppress(OSError):  # a process may have been started with a closed descriptor
                     saved.append((descriptor, os.dup(descriptor)))
                     os.dup2(sink.fileno(), descriptor)
-        try:
             yield printed
         finally:
             for descriptor, copy in saved:
