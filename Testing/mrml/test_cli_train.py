@@ -164,7 +164,7 @@ class TestRefusals:
         assert f'gone.nrrd of case 1 of "{part}"' in refused(content)
 
     def test_an_unreadable_image(self, refused, folder: Path) -> None:
-        (folder / "bad.nrrd").write_bytes(os.urandom(999))
+        (folder / "bad.nrrd").write_bytes(np.random.default_rng(0).bytes(999))
         assert "bad.nrrd" in refused({"training": [{"image": "bad.nrrd", "label": "labels.nii.gz"}]})
 
     def test_an_empty_labelmap(self, refused, folder: Path) -> None:
