@@ -11,6 +11,7 @@ import SimpleITK as sitk
 from edit_cases import CENTRE, INFLUENCE, arc, case_on, distance_to_polyline, grid_around, rotation
 
 from cli_files import GRID, RADIUS, labels_of, write_case
+from SparseToPreciseLib.cli import edit_files
 from SparseToPreciseLib.editing.metrics import dice
 from SparseToPreciseLib.mrml import files
 from SparseToPreciseLib.mrml.lookup import find_segment
@@ -262,3 +263,16 @@ class TestProgress:
     def test_none_still_shows_the_table(self, cli, folder: Path) -> None:
         answer = cli.succeeds(*self.arguments(folder, "--segment", "Ball", "--progress", "none"))
         assert "corrected by" in answer.out and "fraction" not in answer.out
+
+
+def test_the_report_is_made_once(cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    real = edit_files.edit_report
+    monkeypatch.setattr(edit_files, "edit_report", lambda *given: made.append(given) or real(*given))
+    inputs = [folder / name for name in ("image.nrrd", "ball.seg.nrrd", "stroke.fcsv")]
+    options = ("--segment", "Ball", "--influence-radius", RADIUS, "--progress", "json")
+    answer = cli.succeeds("edit", *inputs, *options, "-o", folder / "o.nrrd", "--report", folder / "r.json")
+    assert len(made) == 1
+    result = json.loads(answer.out.splitlines()[-1])["result"]
+    assert result["timings"].pop("write") > 0
+    assert result == json.loads((folder / "r.json").read_text())

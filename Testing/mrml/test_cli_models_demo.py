@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ torch = pytest.importorskip("torch")
 from SparseToPreciseLib.core.bundle_writing import write_bundle  # noqa: E402
 from SparseToPreciseLib.core.bundles import METADATA, WEIGHTS  # noqa: E402
 from SparseToPreciseLib.core.networks import build_network  # noqa: E402
+from SparseToPreciseLib.editing.editors import WARPS  # noqa: E402
 from SparseToPreciseLib.editing.network import RESIDUAL_INPUTS, start_at_zero  # noqa: E402
 from SparseToPreciseLib.editing.working_grid import SIGMA_VOXELS  # noqa: E402
 
@@ -128,6 +128,20 @@ class TestModels:
         out = cli.succeeds("models", "list").out
         assert "mine" in out and "0.0.1" in out and "broken" in out and "refused" in out
 
+    def test_list_has_the_editors_without_a_model_and_marks_the_default(
+        self, cli, models: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "200")
+        make_bundle(models / "mine")
+        for default in ("mine", *WARPS):
+            monkeypatch.setattr("SparseToPreciseLib.editing.model.DEFAULT_EDITOR", default)
+            out = cli.succeeds("models", "list").out
+            rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines()]
+            names = {row[0] for row in rows if row}
+            assert {f"{name} (default)" if name == default else name for name in ("mine", *WARPS)} <= names
+            assert out.count("(default)") == 1
+            assert all(row[1].endswith(".") for row in rows if row and row[0].removesuffix(" (default)") in WARPS)
+
     def test_show_prints_the_card_and_verify_says_it_is_in_order(self, cli, models: Path) -> None:
         make_bundle(models / "mine")
         assert "A model that adds nothing" in cli.succeeds("models", "show", "mine").out
@@ -168,11 +182,8 @@ class TestStart:
             "print(sorted(heavy & set(sys.modules)))"
         )
         environment = os.environ | {"PYTHONPATH": str(LIBRARY)}
-        started = time.perf_counter()
         ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
         assert ran.stdout.strip() == "[]"
-        # Measured 0.2 s; the limit is the promise, with room for a busy machine.
-        assert time.perf_counter() - started < 5.0
 
     def test_an_edit_with_a_warp_needs_no_torch(self, folder: Path) -> None:
         code = (
@@ -186,3 +197,32 @@ class TestStart:
         ran = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert (ran.returncode, ran.stderr) == (0, "")
         assert (folder / "o.nrrd").exists()
+
+    @pytest.mark.parametrize(("package", "title"), [("torch", "PyTorch"), ("monai", "MONAI")])
+    @pytest.mark.parametrize("command", ["edit", "train", "verify"])
+    def test_models_without_a_needed_package_are_refused_in_one_sentence(
+        self, folder: Path, models: Path, package: str, title: str, command: str
+    ) -> None:
+        make_bundle(models / "mine")
+        code = (
+            f"import sys; sys.modules['{package}'] = None\n"
+            "from SparseToPreciseLib.cli.main import run\n"
+            "sys.exit(run(sys.argv[1:]))"
+        )
+        arguments = {
+            "edit": edit_arguments(folder, "o.nrrd", "--model", "mine"),
+            "train": ("train", "editing", "--phantoms", 1, "-o", folder / "new", "--progress", "json"),
+            "verify": ("models", "verify", "mine"),
+        }[command]
+        environment = os.environ | {"PYTHONPATH": str(LIBRARY)}
+        ran = subprocess.run(
+            [sys.executable, "-c", code, *map(str, arguments)], env=environment, capture_output=True, text=True
+        )
+        sentence = (
+            f"{title} is not installed, which models need; install it (pip install {package}), "
+            "or edit with --model image-aware-warp, which does without."
+        )
+        assert (ran.returncode, ran.stderr) == (2, sentence + "\n")
+        if command == "train":
+            assert json.loads(ran.stdout.splitlines()[-1]) == {"error": sentence}
+        assert not (folder / "o.nrrd").exists() and not (folder / "new").exists()

@@ -9,10 +9,7 @@ from typing import Any
 
 from ..core.errors import InputError
 from ..core.volume import Volume
-from ..mrml import files
-from ..mrml.headless import scene
-from ..mrml.labelmaps import labelmap_from_segmentation
-from ..mrml.volumes import volume_from_node
+from ..mrml.arrays import read_image, read_labelmap
 
 Pair = tuple[Path, Path]
 
@@ -67,35 +64,15 @@ def _pairs(path: Path, content: dict[str, Any], part: str) -> list[Pair]:
     for number, entry in enumerate(entries, 1):
         names = [entry.get(key) for key in ("image", "label")] if isinstance(entry, dict) else []
         if len(names) != 2 or not all(isinstance(name, str) and name for name in names):
-            raise InputError(
-                f'Case {number} of "{part}" in {path} names not one "image" and one "label"; add them.'
-            )
+            raise InputError(f'Case {number} of "{part}" in {path} names not one "image" and one "label"; add them.')
         image, label = (path.parent / name for name in names)
         for file in (image, label):
             if not file.is_file():
-                raise InputError(
-                    f'{file} of case {number} of "{part}" in {path} does not exist; check the path.'
-                )
+                raise InputError(f'{file} of case {number} of "{part}" in {path} does not exist; check the path.')
         pairs.append((image, label))
     return pairs
 
 
 def _volumes(pairs: list[Pair]) -> Iterator[tuple[Volume, Volume]]:
     for image, label in pairs:
-        yield _image(image), _labelmap(label)
-
-
-def _image(path: Path) -> Volume:
-    node = files.read_volume(path)
-    try:
-        return volume_from_node(node)
-    finally:
-        scene().RemoveNode(node)
-
-
-def _labelmap(path: Path) -> Volume:
-    node = files.read_segmentation(path)
-    try:
-        return labelmap_from_segmentation(node)
-    finally:
-        scene().RemoveNode(node)
+        yield read_image(image), read_labelmap(label)

@@ -24,14 +24,14 @@ def demo(
     with reporting(progress) as reporter:
         reporter.progress(0.0, "making a phantom")
         from .demo_case import comparison, make_demo
-        from .report import edit_report, edit_table
+        from .report import edit_table
 
         try:
             made = make_demo(output, reporter.progress)
         except Stopped as stopped:
             stopped.left = f"no correction was written, but files of the phantom may be in {output}."
             raise
-        reporter.finish(edit_report(made.request, made.outcome))
+        reporter.finish(made.outcome.report)
     reporter.show(
         comparison(made),
         edit_table(made.outcome),

@@ -83,7 +83,7 @@ def edit(
     with reporting(progress) as reporter:
         reporter.progress(0.0, "starting")
         from .edit_files import EditRequest, edit_files
-        from .report import edit_report, edit_table
+        from .report import edit_table
 
         request = EditRequest(
             image=image,
@@ -99,5 +99,5 @@ def edit(
             report=report,
         )
         outcome = edit_files(request, reporter.progress)
-        reporter.finish(edit_report(request, outcome))
+        reporter.finish(outcome.report)
     reporter.show(edit_table(outcome), *outcome.warnings, f"Written: {output}")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,11 +22,12 @@ from ..editing.editors import Editor
 from ..editing.influence import default_influence_radius
 from ..editing.model import load_editor
 from ..mrml import files
+from ..mrml.arrays import read_image
 from ..mrml.headless import scene
 from ..mrml.lookup import find_segment
 from ..mrml.markups import stroke_from_node
 from ..mrml.segmentations import segment_to_volume, volume_to_segment
-from ..mrml.volumes import volume_from_node
+from .report import edit_report
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ class EditOutcome:
         What corrected the segment.
     timings
         Seconds for reading, loading the model and writing; the strokes have their own.
+    report
+        The content of --report, and the time for writing, which the file itself cannot have.
     """
 
     segment_id: str
@@ -97,6 +101,7 @@ class EditOutcome:
     strokes: list[AppliedStroke]
     editor: Editor
     timings: dict[str, float]
+    report: dict[str, Any] = field(default_factory=dict)
 
     @property
     def warnings(self) -> list[str]:
@@ -133,7 +138,7 @@ def edit_files(request: EditRequest, progress: Progress | None = None, truth: Vo
     timings: dict[str, float] = {}
     with timed(timings, "read"):
         progress(0.0, "reading")
-        image = _read_image(request.image)
+        image = read_image(request.image)
         strokes = [_read_stroke(path) for path in request.strokes]
         node = files.read_segmentation(request.segmentation)
         segment_id = find_segment(node, request.segment)
@@ -168,10 +173,12 @@ def edit_files(request: EditRequest, progress: Progress | None = None, truth: Vo
         applied.append(AppliedStroke(path, points, radius, result, time.perf_counter() - started))
 
     outcome = EditOutcome(segment_id, image, before, after, applied, editor, timings)
+    outcome.report.update(edit_report(request, outcome))
     with timed(timings, "write"):
         progress(0.9, "writing")
         volume_to_segment(after, node, segment_id)
         _write(request, outcome, truth, lambda path: files.write_segmentation(node, path, on_top=[segment_id]))
+    outcome.report["timings"]["write"] = round(timings["write"], 4)
     scene().RemoveNode(node)
     progress(1.0, "done")
     return outcome
@@ -225,14 +232,6 @@ def _check_outputs(request: EditRequest) -> None:
         ensure_writable(path)
 
 
-def _read_image(path: Path) -> Volume:
-    node = files.read_volume(path)
-    try:
-        return volume_from_node(node)
-    finally:
-        scene().RemoveNode(node)
-
-
 def _read_stroke(path: Path) -> np.ndarray:
     node = files.read_stroke(path)
     try:
@@ -252,9 +251,6 @@ def _write(
 
         outputs.append((request.picture, lambda path: draw_edit(path, outcome, truth)))
     if request.report is not None:
-        from .report import edit_report
-
-        text = json.dumps(edit_report(request, outcome), indent=2, ensure_ascii=False) + "\n"
+        text = json.dumps(outcome.report, indent=2, ensure_ascii=False) + "\n"
         outputs.append((request.report, lambda path: path.write_text(text, encoding="utf-8")))
     write_together(outputs)
-

@@ -12,6 +12,7 @@ from ..core.errors import Cancelled, InputError
 from .demo import demo
 from .edit import edit
 from .models import models_app
+from .reporting import missing_packages_named
 from .stopping import Stopped, stoppable
 from .train import train_app
 
@@ -63,7 +64,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     if not debug:
         _silence()
     try:
-        with stoppable():
+        with stoppable(), missing_packages_named():
             code = app(
                 [argument for argument in given if argument != "--debug"],
                 prog_name="sparse-to-precise",

@@ -10,6 +10,11 @@ models_app = typer.Typer(help="The model bundles that are installed.")
 
 _Bundle = Annotated[str, typer.Argument(metavar="BUNDLE", help="Name or folder of a bundle.", show_default=False)]
 
+_WARPS = {
+    "image-aware-warp": "Moves the boundary onto the stroke; around it, the image's intensities say how far.",
+    "signed-distance-warp": "Moves the boundary onto the stroke, without looking at the image.",
+}
+
 
 @models_app.command("list")
 def list_models() -> None:
@@ -19,6 +24,11 @@ def list_models() -> None:
 
     from ..core.bundles import bundle_folders, open_bundle
     from ..core.errors import InputError
+    from ..editing.editors import WARPS
+    from ..editing.model import DEFAULT_EDITOR, FAMILY
+
+    def marked(name: str, default: bool) -> str:
+        return f"{name} (default)" if default else name
 
     table = Table()
     for title in ("name", "family", "version", "trained on", "folder"):
@@ -31,13 +41,18 @@ def list_models() -> None:
             continue
         metadata = bundle.metadata
         table.add_row(
-            bundle.name,
+            marked(bundle.name, bundle.family == FAMILY and DEFAULT_EDITOR in (folder.name, bundle.name)),
             bundle.family,
             str(metadata.get("version", "")),
             str(metadata.get("data_source", "")),
             str(folder),
         )
-    Console(highlight=False, markup=False).print(table)
+    without = Table(title="Editors without a model")
+    for title in ("name", "what it does"):
+        without.add_column(title, overflow="fold")
+    for name in WARPS:
+        without.add_row(marked(name, name == DEFAULT_EDITOR), _WARPS[name])
+    Console(highlight=False, markup=False).print(table, without)
 
 
 @models_app.command()

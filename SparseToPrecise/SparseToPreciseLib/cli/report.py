@@ -10,10 +10,11 @@ import numpy as np
 
 from .. import __version__
 from ..editing.guidance import densify, nearest_on_stroke
-from .edit_files import AppliedStroke, EditOutcome, EditRequest
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from .edit_files import AppliedStroke, EditOutcome, EditRequest
 
 _PACKAGES = ("numpy", "scipy", "SimpleITK", "slicer-core", "torch", "monai")
 

@@ -61,12 +61,31 @@ class Reporter:
                 console.print(part, soft_wrap=isinstance(part, str))
 
 
+_PACKAGES = {"torch": "PyTorch", "monai": "MONAI"}
+
+
+@contextlib.contextmanager
+def missing_packages_named() -> Iterator[None]:
+    """Within it, a missing package of those that only models need is the user's to install, not a fault."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _PACKAGES:
+            raise
+        raise InputError(
+            f"{_PACKAGES[package]} is not installed, which models need; install it (pip install {package}), "
+            "or edit with --model image-aware-warp, which does without."
+        ) from error
+
+
 @contextlib.contextmanager
 def reporting(mode: ProgressMode) -> Iterator[Reporter]:
     """Report the progress of what happens within."""
     if mode is ProgressMode.JSON:
         try:
-            yield Reporter(mode)
+            with missing_packages_named():
+                yield Reporter(mode)
         except Exception as error:
             sentence = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
             _print_json({"error": " ".join(sentence.split())})
