@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from SparseToPreciseLib.core import bundle_writing
+from SparseToPreciseLib.core import bundle_writing, bundles
 from SparseToPreciseLib.core.bundle_writing import write_bundle
 from SparseToPreciseLib.core.bundles import LAYOUT, METADATA, WEIGHTS, find_bundles, open_bundle
 from SparseToPreciseLib.core.errors import InputError
@@ -312,7 +312,22 @@ def test_nothing_in_the_current_folder_hides_a_bundle(
 
 def test_the_shipped_bundles_are_in_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SPARSE_TO_PRECISE_MODELS", str(tmp_path))
-    for bundle in find_bundles():
-        bundle.verify()
-    shutil.rmtree(tmp_path)
-    find_bundles()  # a user folder that does not exist is none
+    shutil.rmtree(tmp_path)  # a user folder that does not exist is none
+    shipped = {bundle.path: bundle for bundle in find_bundles()}
+    folder = Path(bundles.__file__).resolve().parents[2] / "Resources" / "Models" / "editing"
+    assert folder in shipped
+    bundle = shipped[folder]
+    for found in shipped.values():
+        found.verify()
+    assert (bundle.name, bundle.family) == ("editing", "editing")
+    assert open_bundle("editing", family="editing").path == bundle.path
+    log = (bundle.path / "docs" / "log.csv").read_text(encoding="utf-8").splitlines()
+    assert "validation_loss" in log[0].split(",") and len(log) > 2
+    assert (bundle.path / "docs" / "validation.png").read_bytes().startswith(b"\x89PNG")
+    parameters = bundle.parameters
+    assert parameters["sigma_voxels"] > 0
+    assert set(parameters["inputs"]) >= {"image", "signed_distance"}
+    bundle.load_network(in_channels=len(parameters["inputs"]), out_channels=1)
+    recipe = json.loads((bundle.path / "configs" / "train.json").read_text(encoding="utf-8"))
+    assert recipe["recipe"]["_target_"] == "SparseToPreciseLib.editing.training_recipe.Recipe"
+    assert isinstance(recipe["seed"], int) and recipe["seed"] == bundle.metadata["training"]["seeds"]["recipe"]
