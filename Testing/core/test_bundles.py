@@ -17,6 +17,7 @@ from SparseToPreciseLib.core import bundle_writing, bundles
 from SparseToPreciseLib.core.bundle_writing import write_bundle
 from SparseToPreciseLib.core.bundles import LAYOUT, METADATA, WEIGHTS, find_bundles, open_bundle
 from SparseToPreciseLib.core.errors import InputError
+from SparseToPreciseLib.core.files import called_before_replacing
 from SparseToPreciseLib.core.networks import build_network
 
 NETWORK = {
@@ -281,6 +282,14 @@ def test_a_foreign_folder_is_left_alone(root: Path, files: dict[str, str], words
     there = {path.relative_to(root / "mine").as_posix() for path in (root / "mine").rglob("*") if path.is_file()}
     assert there == set(files)
     assert all((root / "mine" / name).read_text() == content for name, content in files.items())
+
+
+def test_whoever_can_interrupt_learns_that_a_bundle_is_about_to_be_replaced(root: Path) -> None:
+    seen: list[bool] = []
+    with called_before_replacing(lambda: seen.append((root / "mine").exists())):
+        write(root / "mine")
+        write(root / "mine")
+    assert seen == [False, True]
 
 
 def test_what_our_trainings_wrote_is_replaced(root: Path) -> None:
