@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FAMILY = "editing"
 
-DEFAULT_EDITOR = "image-aware-warp"
+DEFAULT_EDITOR = "editing"
 """What corrects where nothing else is asked for: the best on the real cases of docs/benchmarks/editing.md."""
 
 MULTIPLE = 16
