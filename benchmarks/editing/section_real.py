@@ -163,7 +163,7 @@ def render(found: dict) -> str:
     labels = {row["row"]: row["label"] for row in found["rows"]}
     parts = [
         f"{found['cases']} wrong segmentations of {len(found['structures'])} structures in a CT, an MR slab and a "
-        "tumour in 6.5 mm slices. No network was trained on them, but the image-aware warp's three constants were chosen "
+        "tumour in 6.5 mm slices. No network was trained on them, but the image-aware warp's constants were chosen "
         "on them, with other seeds, and the residual network starts from that warp. Strokes are drawn by the simulated "
         "user, who "
         "leaves the influence radius to the tool. The sphere brush and the seeds of "

@@ -12,6 +12,7 @@ from ..core.bundles import Bundle, find_bundles, open_bundle
 from ..core.devices import Device, choose_device, run_with_fallback
 from ..core.errors import InputError
 from .editors import IMAGE_AWARE_WARP, WARPS, Editor
+from .warps import FOLLOW_WIDTH, carried_to_stroke
 from .working_grid import SIGMA_VOXELS, WorkingCase
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ class NetworkEditor:
 
     def __call__(self, case: WorkingCase) -> np.ndarray:
         result, self._device = run_with_fallback(lambda device: self._run(case, device), self._device)
-        return result
+        # The paper's form redraws the boundary and stays as it is; the residual one promises to follow the stroke.
+        return carried_to_stroke(case, result, FOLLOW_WIDTH) if self.form.residual else result
 
     def _run(self, case: WorkingCase, device: torch.device) -> np.ndarray:
         import torch

@@ -52,10 +52,11 @@ def channels(case: WorkingCase) -> dict[str, np.ndarray]:
     """Every channel that a network may ask for, (K, J, I) float32, about -1 .. 1.
 
     image: the case's. mask: the old segmentation, 0/1. guidance: the paper's u, which equals A here.
-    signed_distance, warp, proposal: of the old segmentation, carried to the stroke, and the image-aware warp,
-    clipped at `CLIP` voxels and divided by it. evidence: see `warps.trusted_evidence`.
+    signed_distance, warp, proposal: of the old segmentation, carried to the stroke, and corrected by the evidence
+    (the image-aware warp before it is held at the stroke), clipped at `CLIP` voxels and divided by it.
+    evidence: see `warps.trusted_evidence`.
     """
-    warped = carried_to_stroke(case, CARRY_WIDTH)
+    warped = carried_to_stroke(case, case.signed_distance, CARRY_WIDTH)
     guidance = attention(case.distance, case.sigma)
     trusted = trusted_evidence(case, warped)
     return {

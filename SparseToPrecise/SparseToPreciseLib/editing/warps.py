@@ -18,17 +18,29 @@ BINS = 48
 CARRY_WIDTH = 0.75
 EVIDENCE_WEIGHT = 2.0
 STRONGEST_EVIDENCE = 3.0
+# What the image, or a network, adds can push the boundary off the stroke again; this brings it back, close by only.
+FOLLOW_WIDTH = 0.35
 
 
-def carried_to_stroke(case: WorkingCase, width: float) -> np.ndarray:
-    """phi0 - exp(-d^2 / 2 (width sigma)^2) * phi0(nearest stroke point): its zero passes through the stroke."""
-    at_stroke = sampled(case.signed_distance, case.stroke).astype(np.float32)
-    return case.signed_distance - attention(case.distance, width * case.sigma) * at_stroke[case.nearest]
+def carried_to_stroke(case: WorkingCase, phi: np.ndarray, width: float) -> np.ndarray:
+    """phi - exp(-d^2 / 2 (width sigma)^2) * phi(nearest stroke point): its zero passes through the stroke.
+
+    Parameters
+    ----------
+    case
+        Distances to the stroke, in voxels.
+    phi
+        (K, J, I) float32, signed, positive inside.
+    width
+        How far this reaches, in sigmas.
+    """
+    at_stroke = sampled(phi, case.stroke).astype(np.float32)
+    return phi - attention(case.distance, width * case.sigma) * at_stroke[case.nearest]
 
 
 def signed_distance_warp(case: WorkingCase) -> np.ndarray:
     """Shift the signed distance so that its zero passes through the stroke; blind to the image."""
-    return carried_to_stroke(case, 0.5)
+    return carried_to_stroke(case, case.signed_distance, 0.5)
 
 
 def evidence(case: WorkingCase, warped: np.ndarray) -> tuple[np.ndarray, float]:
@@ -68,6 +80,7 @@ def trusted_evidence(case: WorkingCase, warped: np.ndarray) -> np.ndarray:
 
 
 def image_aware_warp(case: WorkingCase) -> np.ndarray:
-    """A wider warp, corrected by what the image says about each voxel: phi + lambda A L."""
-    warped = carried_to_stroke(case, CARRY_WIDTH)
-    return warped + attention(case.distance, case.sigma) * trusted_evidence(case, warped)
+    """A wider warp, corrected by what the image says about each voxel, phi + lambda A L, and held at the stroke."""
+    warped = carried_to_stroke(case, case.signed_distance, CARRY_WIDTH)
+    corrected = warped + attention(case.distance, case.sigma) * trusted_evidence(case, warped)
+    return carried_to_stroke(case, corrected, FOLLOW_WIDTH)
