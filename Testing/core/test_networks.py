@@ -21,6 +21,7 @@ SMALL = {
         "filters": [4, 8, 8],
     },
     "SegResNet": {"spatial_dims": 3, "in_channels": 2, "out_channels": 1, "init_filters": 8},
+    "UNetWithHead": {"spatial_dims": 3, "in_channels": 2, "out_channels": 1, "channels": [4, 8], "strides": [2]},
 }
 
 
