@@ -21,12 +21,13 @@ from SparseToPreciseLib.editing.network import (
     NetworkForm,
     channels,
     form_from,
+    form_parameters,
     network_logits,
     start_at_zero,
 )
 from SparseToPreciseLib.editing.training_configs import packaged_config
 from SparseToPreciseLib.editing.warps import FOLLOW_WIDTH, carried_to_stroke, image_aware_warp
-from SparseToPreciseLib.editing.working_grid import SIGMA_VOXELS, WorkingCase, distances_on, sampled, signed_distance
+from SparseToPreciseLib.editing.working_grid import WorkingCase, distances_on, sampled, signed_distance
 
 SIZE = 32
 
@@ -136,8 +137,8 @@ def test_a_form_with_unknown_inputs_is_refused(inputs: object) -> None:
 
 
 def written(folder: Path, form: NetworkForm, network: torch.nn.Module, **parameters: object) -> str:
-    own = {"inputs": list(form.inputs), "residual": form.residual, "sigma_voxels": SIGMA_VOXELS}
-    metadata = {"family": "editing", "name": "tiny", "network": description_of(form), "parameters": own | parameters}
+    own = form_parameters(form) | parameters
+    metadata = {"family": "editing", "name": "tiny", "network": description_of(form), "parameters": own}
     bundle = write_bundle(folder / "tiny", metadata, network.state_dict(), inference={}, training={}, card="# tiny")
     return str(bundle.path)
 
@@ -164,11 +165,12 @@ def test_a_bundle_that_corrects_nothing_is_the_image_aware_warp(tmp_path: Path, 
     np.testing.assert_array_equal(answer > 0, image_aware_warp(case) > 0)
 
 
-@pytest.mark.parametrize("sigma", [20.0, None, "10"])
-def test_a_bundle_for_another_working_grid_is_refused(tmp_path: Path, sigma: object) -> None:
+@pytest.mark.parametrize("value", [20.0, None, "10"])
+@pytest.mark.parametrize("name", ["sigma_voxels", "carry_width"])
+def test_a_bundle_that_was_trained_on_other_channels_is_refused(tmp_path: Path, name: str, value: object) -> None:
     form = NetworkForm()
-    with pytest.raises(InputError, match=f"trained for a sigma of {sigma} voxels, not 10"):
-        load_editor(written(tmp_path, form, network_of(form), sigma_voxels=sigma), "cpu")
+    with pytest.raises(InputError, match=f"trained with {name.replace('_', ' ')} {value}, and this version has"):
+        load_editor(written(tmp_path, form, network_of(form), **{name: value}), "cpu")
 
 
 def test_a_bundle_whose_network_takes_other_channels_is_refused(tmp_path: Path) -> None:

@@ -18,9 +18,7 @@ DENT = np.sqrt(((np.indices(SHAPE) - np.array([CENTRE, CENTRE, CENTRE + RADIUS])
 
 def case_of(initial: np.ndarray, contrast: float = 1.0, noise: float = 0.15) -> WorkingCase:
     angles = np.linspace(-0.35, 0.35, 12)
-    stroke = np.stack(
-        [np.full(12, CENTRE), CENTRE + RADIUS * np.sin(angles), CENTRE + RADIUS * np.cos(angles)], axis=1
-    )
+    stroke = np.stack([np.full(12, CENTRE), CENTRE + RADIUS * np.sin(angles), CENTRE + RADIUS * np.cos(angles)], axis=1)
     stroke = densify(stroke, 1.0)
     distance, nearest = distances_on(SHAPE, stroke)
     image = 0.2 + 0.6 * contrast * TRUTH + np.random.default_rng(0).normal(0, noise, SHAPE)

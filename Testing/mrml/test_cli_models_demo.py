@@ -18,8 +18,7 @@ from SparseToPreciseLib.core.bundle_writing import write_bundle  # noqa: E402
 from SparseToPreciseLib.core.bundles import METADATA, WEIGHTS  # noqa: E402
 from SparseToPreciseLib.core.networks import build_network  # noqa: E402
 from SparseToPreciseLib.editing.editors import WARPS  # noqa: E402
-from SparseToPreciseLib.editing.network import RESIDUAL_INPUTS, start_at_zero  # noqa: E402
-from SparseToPreciseLib.editing.working_grid import SIGMA_VOXELS  # noqa: E402
+from SparseToPreciseLib.editing.network import RESIDUAL_INPUTS, NetworkForm, form_parameters, start_at_zero  # noqa: E402
 
 LIBRARY = Path(__file__).resolve().parents[2] / "SparseToPrecise"
 ARGUMENTS = {"spatial_dims": 3, "out_channels": 1, "channels": [2, 4], "strides": [2]}
@@ -46,7 +45,7 @@ def make_bundle(path: Path, channels: int = len(RESIDUAL_INPUTS), **metadata) ->
         "version": "0.0.1",
         "data_source": "nothing",
         "network": description,
-        "parameters": {"sigma_voxels": SIGMA_VOXELS, "inputs": list(RESIDUAL_INPUTS), "residual": True},
+        "parameters": form_parameters(NetworkForm()),
     }
     card = "# A model that adds nothing\n"
     return write_bundle(path, described | metadata, network.state_dict(), inference={}, training={}, card=card).path

@@ -125,4 +125,7 @@ def _zone_and_stroke(
 def render(found: dict) -> str:
     if not found["cases"]:
         return "No pictures in this run."
-    return f"![Before, stroke and after of real cases on the stroke's plane](../images/{PICTURE})"
+    return (
+        f"![Before, stroke and after of real cases on the stroke's plane](../images/{PICTURE})\n\n"
+        "Slices of the test reference images of TotalSegmentator (github.com/wasserth/TotalSegmentator, Apache-2.0)."
+    )

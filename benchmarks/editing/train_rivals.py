@@ -23,9 +23,8 @@ from SparseToPreciseLib.core.networks import build_network
 from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.editing.dataset import CaseStore, Simulation, build_store
 from SparseToPreciseLib.editing.model import FAMILY
-from SparseToPreciseLib.editing.network import PAPER_INPUTS, RESIDUAL_INPUTS, NetworkForm
+from SparseToPreciseLib.editing.network import PAPER_INPUTS, RESIDUAL_INPUTS, NetworkForm, form_parameters
 from SparseToPreciseLib.editing.training import Trainer
-from SparseToPreciseLib.editing.working_grid import SIGMA_VOXELS
 
 DEFAULT_CACHE = Path.home() / ".cache" / "sparse-to-precise" / "benchmark"
 OBJECTIVES = {
@@ -91,7 +90,7 @@ def train(key: str, folder: Path, training: CaseStore, validation: CaseStore, mi
         "version": "1",
         "family": FAMILY,
         "network": description,
-        "parameters": {"inputs": list(form.inputs), "residual": residual, "sigma_voxels": SIGMA_VOXELS},
+        "parameters": form_parameters(form),
         "benchmark": settings,
         "steps": log.rows[-1]["steps"],
     }

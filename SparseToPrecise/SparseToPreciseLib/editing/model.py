@@ -13,7 +13,7 @@ from ..core.devices import Device, choose_device, run_with_fallback
 from ..core.errors import InputError
 from .editors import IMAGE_AWARE_WARP, WARPS, Editor
 from .warps import FOLLOW_WIDTH, carried_to_stroke
-from .working_grid import SIGMA_VOXELS, WorkingCase
+from .working_grid import WorkingCase
 
 if TYPE_CHECKING:
     import torch
@@ -71,20 +71,21 @@ class NetworkEditor:
     Raises
     ------
     InputError
-        The bundle is refused, or was trained for another working grid.
+        The bundle is refused, or was trained on channels that this version computes differently.
     """
 
     multiple = MULTIPLE
 
     def __init__(self, bundle: Bundle, device: Device) -> None:
-        from .network import NetworkForm, form_from
+        from .network import NetworkForm, channel_constants, form_from
 
         self.form: NetworkForm = form_from(bundle.parameters)
-        if bundle.parameters.get("sigma_voxels") != SIGMA_VOXELS:
-            raise InputError(
-                f"The bundle {bundle.name} was trained for a sigma of {bundle.parameters.get('sigma_voxels')} voxels, "
-                f"not {SIGMA_VOXELS:g}; train it again with this version."
-            )
+        for name, value in channel_constants().items():
+            if bundle.parameters.get(name) != value:
+                raise InputError(
+                    f"The bundle {bundle.name} was trained with {name.replace('_', ' ')} "
+                    f"{bundle.parameters.get(name)}, and this version has {value:g}; train it again."
+                )
         self.name = bundle.name
         self.sha256 = bundle.sha256
         self.network = bundle.load_network(len(self.form.inputs), 1)

@@ -13,8 +13,8 @@ import torch
 
 from ..core.errors import InputError
 from .guidance import attention
-from .warps import CARRY_WIDTH, EVIDENCE_WEIGHT, STRONGEST_EVIDENCE, carried_to_stroke, trusted_evidence
-from .working_grid import WorkingCase
+from .warps import BINS, CARRY_WIDTH, EVIDENCE_WEIGHT, STRONGEST_EVIDENCE, carried_to_stroke, trusted_evidence
+from .working_grid import SIGMA_VOXELS, WorkingCase
 
 CLIP = 12.0
 """Distances and proposals are clipped at this many voxels; farther away they carry no news."""
@@ -37,6 +37,23 @@ class NetworkForm:
 
     inputs: tuple[str, ...] = RESIDUAL_INPUTS
     residual: bool = True
+
+
+def channel_constants() -> dict[str, float]:
+    """The numbers that decide what a network sees; one that was trained with others sees something else."""
+    return {
+        "sigma_voxels": SIGMA_VOXELS,
+        "clip_voxels": CLIP,
+        "histogram_bins": BINS,
+        "carry_width": CARRY_WIDTH,
+        "evidence_weight": EVIDENCE_WEIGHT,
+        "strongest_evidence": STRONGEST_EVIDENCE,
+    }
+
+
+def form_parameters(form: NetworkForm) -> dict:
+    """What a bundle's metadata say of its form; the inverse of `form_from`, with the `channel_constants`."""
+    return {"inputs": list(form.inputs), "residual": form.residual, **channel_constants()}
 
 
 def form_from(parameters: dict) -> NetworkForm:

@@ -14,6 +14,7 @@ from .. import __version__
 from .dataset import Generation
 from .guidance import RADIUS_PER_SIGMA
 from .model import FAMILY, MULTIPLE
+from .network import form_parameters
 from .working_grid import MARGIN_SIGMAS, SIGMA_VOXELS
 
 if TYPE_CHECKING:
@@ -130,9 +131,7 @@ def bundle_metadata(recipe: Recipe, facts: Facts) -> dict[str, Any]:
         "family": FAMILY,
         "network": dict(recipe.network),
         "parameters": {
-            "inputs": list(recipe.form.inputs),
-            "residual": recipe.form.residual,
-            "sigma_voxels": SIGMA_VOXELS,
+            **form_parameters(recipe.form),
             "working_spacing": WORKING_SPACING,
         },
         "training": {
@@ -209,7 +208,7 @@ sparse-to-precise edit IMAGE SEGMENTATION STROKE --output OUT --model {facts.nam
 
 - Data: {data}
 - Objective: {recipe.objective}; Adam, learning rate {recipe.learning_rate:g} falling to 0 along a cosine, batch
-  {recipe.batch_size} per process, gradients clipped at norm 1{', computed in bfloat16' if recipe.bfloat16 else ''}.
+  {recipe.batch_size} per process, gradients clipped at norm 1{", computed in bfloat16" if recipe.bfloat16 else ""}.
 - Ended after {" or ".join(ends)}: {training["steps"]} steps in {training["minutes"]:.1f} minutes ({training["clock"]})
   on {facts.device}, {facts.processes} process(es); {facts.seconds / 60:.1f} minutes of wall time with the simulation.
 - Seeds: {recipe.seed} (weights, order), {recipe.simulation.seed} (simulation).
