@@ -59,7 +59,7 @@ def main() -> None:
     )
     missing = [key for key in NETWORKS if key not in context.tools.editors]
     if missing:
-        print(f"not trained: {', '.join(missing)}; benchmarks/editing/train_rivals.py does that in 25 CPU minutes each")
+        print(f"not trained: {', '.join(missing)}; benchmarks/editing/train_rivals.py does that")
     results = given.cache / "results" / size
     results.mkdir(parents=True, exist_ok=True)
     for name in given.only:
