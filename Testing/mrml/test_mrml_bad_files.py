@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import resource
@@ -183,18 +184,17 @@ def test_a_stroke_file_with_nan_is_refused_when_it_is_used(scene, tmp_path, name
 # -------------------------------------------------------------------------------------------------- writing
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def full_disk():
-    """No file can grow beyond 2000 bytes while the test runs."""
+    """No file can grow beyond 2000 bytes within; the limit is off again before pytest writes to its own log."""
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def fill():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
-
-    yield fill
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    signal.signal(signal.SIGXFSZ, ignored)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, ignored)
 
 
 def writers():
@@ -208,10 +208,9 @@ def writers():
 
 
 @pytest.mark.parametrize(("name", "write"), list(writers()), ids=lambda value: value if isinstance(value, str) else "")
-def test_on_a_full_disk_the_old_file_survives_and_nothing_is_left(scene, tmp_path, capfd, full_disk, name, write):
+def test_on_a_full_disk_the_old_file_survives_and_nothing_is_left(scene, tmp_path, capfd, name, write):
     (tmp_path / name).write_text("the old file")
-    full_disk()
-    with pytest.raises(InputError) as caught:
+    with full_disk(), pytest.raises(InputError) as caught:
         write(tmp_path / name)
     assert str(tmp_path / name) in str(caught.value) and "\n" not in str(caught.value)
     assert "disk" in str(caught.value) and len(str(caught.value)) < 400
