@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from edit_cases import CENTRE, DENT, INFLUENCE, Case, arc, case_on, distance_to_polyline, grid_around, rotation
+from edit_cases import CENTRE, DENT, INFLUENCE, RADIUS, Case, arc, case_on, distance_to_polyline, grid_around, rotation
 
 from SparseToPreciseLib.core.errors import Cancelled, InputError
 from SparseToPreciseLib.core.progress import Progress
@@ -335,3 +335,21 @@ def test_the_part_of_a_long_stroke_that_is_out_of_reach_is_left_out_with_a_note(
     assert result.notes[0] == "A part of the stroke is too far from the segment's boundary and was left out."
     with pytest.raises(InputError, match="farther from the boundary of ball"):
         edit(case.image, case.before, leaving[11:], 2.0)
+
+
+def test_the_pieces_of_a_bent_stroke_are_not_joined_across_what_was_not_drawn(case: Case) -> None:
+    """A U whose legs run side by side: the cube of one leg also holds parts of the other, and no line between them."""
+    down, up = np.linspace(14.0, -14.0, 60), np.linspace(-14.0, 14.0, 60)
+    leg = np.stack([np.full(60, RADIUS - 3.0), down, np.zeros(60)], axis=1)
+    back = np.stack([np.full(60, RADIUS + 3.0), up, np.zeros(60)], axis=1)
+    stroke = CENTRE + np.concatenate([leg, back])
+    seen: list[float] = []
+
+    def looking(working) -> np.ndarray:
+        gaps = np.linalg.norm(np.diff(working.stroke, axis=0), axis=1)
+        seen.append(float(gaps.max()))
+        return working.signed_distance
+
+    edit(case.image, case.before, stroke, 3.0, editor=Warp("looking", looking))
+    assert len(seen) > 2
+    assert max(seen) > 2.0  # voxels: where the stroke leaves a cube and comes back, there is a gap

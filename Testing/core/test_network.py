@@ -12,6 +12,7 @@ from SparseToPreciseLib.core.bundle_writing import write_bundle
 from SparseToPreciseLib.core.devices import Device
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.networks import build_network
+from SparseToPreciseLib.editing import model
 from SparseToPreciseLib.editing.guidance import attention
 from SparseToPreciseLib.editing.model import NetworkEditor, load_editor
 from SparseToPreciseLib.editing.network import (
@@ -195,3 +196,24 @@ def test_an_editor_falls_back_to_the_cpu_and_says_so(tmp_path: Path, case: Worki
     monkeypatch.setattr(NetworkEditor, "_run", run)
     np.testing.assert_array_equal(editor(case), expected)
     assert editor.device == "cpu" and "memory of mps ran out" in editor.note
+
+
+@pytest.mark.parametrize("missing", ["torch", "monai", "the model editing"])
+def test_where_the_default_cannot_run_the_warp_stands_in_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, case: WorkingCase, missing: str
+) -> None:
+    if missing.startswith("the model"):
+        monkeypatch.setattr(model, "find_bundles", lambda family: [])
+    else:
+        found = model.find_spec
+        monkeypatch.setattr(model, "find_spec", lambda name: None if name == missing else found(name))
+    editor = load_editor(None, "cpu")
+    assert editor.note == f"Not installed: {missing}; the image-aware warp was used instead."
+    np.testing.assert_array_equal(editor(case), image_aware_warp(case))
+
+
+def test_the_default_is_the_shipped_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARSE_TO_PRECISE_MODELS", str(tmp_path))  # whatever this user has trained
+    editor = load_editor(None, "cpu")
+    assert (editor.name, editor.note) == ("editing", "")
+    assert editor.form.residual

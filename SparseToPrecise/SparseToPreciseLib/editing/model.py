@@ -37,7 +37,7 @@ def load_editor(name: str | None = None, device: str = "auto") -> Editor:
     ----------
     name
         "image-aware-warp", "signed-distance-warp", the name or folder of a bundle, or None for `DEFAULT_EDITOR`;
-        where the default's bundle or PyTorch is missing, the image-aware warp stands in and its note says so.
+        where the default's bundle, PyTorch or MONAI is missing, the image-aware warp stands in and its note says so.
     device
         auto, cpu, cuda, cuda:N or mps; the warps run on the CPU.
 
@@ -51,10 +51,13 @@ def load_editor(name: str | None = None, device: str = "auto") -> Editor:
     chosen = choose_device(device, NEEDED_BYTES) if device != "auto" or wanted not in WARPS else Device("cpu")
     if wanted in WARPS:
         return WARPS[wanted]
-    if name is None and (find_spec("torch") is None or all(bundle.name != wanted for bundle in find_bundles(FAMILY))):
-        return replace(
-            IMAGE_AWARE_WARP, note=f"The model {wanted} or PyTorch is not installed, so the image-aware warp was used."
-        )
+    if name is None:
+        missing = [package for package in ("torch", "monai") if find_spec(package) is None]
+        if all(bundle.name != wanted for bundle in find_bundles(FAMILY)):
+            missing.append(f"the model {wanted}")
+        if missing:
+            note = f"Not installed: {', '.join(missing)}; the image-aware warp was used instead."
+            return replace(IMAGE_AWARE_WARP, note=note)
     return NetworkEditor(open_bundle(wanted, FAMILY), chosen)
 
 

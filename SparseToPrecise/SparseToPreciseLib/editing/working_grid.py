@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from ..core.errors import InputError
 from ..core.volume import Grid, Volume
-from .guidance import RADIUS_PER_SIGMA, densify, nearest_on_stroke
+from .guidance import RADIUS_PER_SIGMA, nearest_on_stroke
 
 SIGMA_VOXELS = 10.0
 """Sigma of the attention on the working grid, in voxels (the paper: 20 on 128^3)."""
@@ -38,7 +38,7 @@ class WorkingCase:
     nearest
         Index of that point in `stroke`.
     stroke
-        (N, 3) voxel coordinates K, J, I, at most one voxel apart.
+        (N, 3) voxel coordinates K, J, I; neighbours along the stroke are at most one voxel apart.
     sigma
         Sigma of the attention, voxels.
     """
@@ -135,6 +135,9 @@ def working_case(
 ) -> WorkingCase:
     """Bring an image, the old segmentation's signed distance (mm) and a stroke (RAS, mm) onto the working grid.
 
+    The stroke's points are at most one working voxel apart along it (`densify`), and are not joined here: where a long
+    stroke leaves the grid and comes back, nothing was drawn between.
+
     Raises
     ------
     InputError
@@ -147,7 +150,7 @@ def working_case(
             f"{image.name or 'The image'} has NaN or infinite values near the stroke; "
             "replace them (for example with a threshold) before editing there."
         )
-    stroke = densify(grid.to_ijk(stroke_ras)[:, ::-1], 1.0)
+    stroke = grid.to_ijk(stroke_ras)[:, ::-1]
     distance, nearest = distances_on(grid.shape, stroke)
     return WorkingCase(
         image=normalised(part.resampled_to(grid).array),

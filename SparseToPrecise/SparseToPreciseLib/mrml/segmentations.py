@@ -201,12 +201,7 @@ def grown_to_hold(grid: Grid, volume: Volume) -> Grid:
     # On another lattice, half a voxel more than the centres, so that no part of the border voxels is lost.
     reach = 0.0 if _lattice_offset(volume.grid, grid) is not None else 0.5
     ends = [(part.start - reach, part.stop - 1 + reach) for part in box[::-1]]
-    ijk = grid.to_ijk(volume.grid.to_ras(np.array(list(product(*ends)))))
-    low = np.minimum(np.round(ijk.min(axis=0)), 0).astype(int)
-    high = np.maximum(np.round(ijk.max(axis=0)), np.array(grid.shape[::-1]) - 1).astype(int)
-    matrix = grid.ijk_to_ras.copy()
-    matrix[:3, 3] = grid.to_ras(low)
-    return Grid(tuple(int(size) for size in (high - low + 1)[::-1]), matrix)
+    return grid.grown_to_hold(volume.grid.to_ras(np.array(list(product(*ends)))))
 
 
 def _binary_labelmap() -> str:
