@@ -6,14 +6,14 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator
-from enum import StrEnum
+from enum import Enum
 from typing import Any
 
 from ..core.errors import InputError
 from ..core.progress import Progress
 
 
-class ProgressMode(StrEnum):
+class ProgressMode(str, Enum):
     """Values of --progress."""
 
     BAR = "bar"

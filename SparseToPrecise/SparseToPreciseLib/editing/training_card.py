@@ -6,7 +6,7 @@ import io
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -150,7 +150,7 @@ def bundle_metadata(recipe: Recipe, facts: Facts) -> dict[str, Any]:
             "simulation_cases_per_second": round(facts.generation.cases_per_second, 3) or None,
             "simulation_workers": facts.generation.workers or None,
             "best": {key: value for key, value in facts.best.items() if value == value},
-            "date": datetime.now(UTC).date().isoformat(),
+            "date": datetime.now(timezone.utc).date().isoformat(),
             "software": {"sparse-to-precise": __version__, "python": platform.python_version(), **versions},
         },
     }
