@@ -145,7 +145,7 @@ def edit(
             mine = zone.free & (zone.nearest >= start) & (zone.nearest < stop)
             after[mine] = there[mine] > 0
     if out_of_reach == len(pieces):
-        _refuse_without_boundary(mask)
+        refuse_without_boundary(mask)
     with timed(timings, "apply"):
         _tidy(before, after, zone.distance < step)
         outside = (after != before) & (zone.distance >= influence_radius_mm)
@@ -241,7 +241,8 @@ def _old_distance(mask: Volume, grid: Grid) -> tuple[Volume | None, bool]:
     return part.with_array(signed_distance(inside, part.grid.spacing_kji)), own_grid
 
 
-def _refuse_without_boundary(mask: Volume) -> NoReturn:
+def refuse_without_boundary(mask: Volume) -> NoReturn:
+    """Raise the `InputError` that says why nothing can be corrected: an empty segment, or a stroke out of reach."""
     if not mask.array.any():
         raise InputError(
             f"The segment {mask.name} is empty; a stroke corrects a boundary, so paint or threshold a first shape."

@@ -66,13 +66,15 @@ def fill_image(image: vtk.vtkImageData, array: np.ndarray, start_ijk: tuple[int,
     image.GetPointData().SetScalars(scalars)
 
 
-def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
-    """A copy of a volume node's voxels, placed where the node shows them.
+def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode, *, copy: bool = True) -> Volume:
+    """A volume node's voxels, placed where the node shows them.
 
     Parameters
     ----------
     node
         A scalar volume (an image or a labelmap) with one value per voxel.
+    copy
+        False gives a view of the node's own memory, for use on the main thread before the node changes.
 
     Returns
     -------
@@ -96,7 +98,8 @@ def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
         )
     matrix = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)
-    return Volume(image_array(image).copy(), parent_to_world(node) @ matrix_to_array(matrix), node.GetName() or "")
+    array = image_array(image).copy() if copy else image_array(image)
+    return Volume(array, parent_to_world(node) @ matrix_to_array(matrix), node.GetName() or "")
 
 
 def volume_to_node(
