@@ -11,6 +11,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -157,8 +158,9 @@ def write_stroke(stroke: np.ndarray | slicer.vtkMRMLMarkupsNode, path: str | os.
     name = path.name[: -len(extension)]
     node = stroke_to_node(stroke, name, curve=as_curve) if isinstance(stroke, np.ndarray) else stroke
     storage = slicer.vtkMRMLMarkupsJsonStorageNode if as_curve else slicer.vtkMRMLMarkupsFiducialStorageNode
+    rows = node.GetNumberOfControlPoints()
     try:
-        return _write(path, storage, node, _check_markups_json if as_curve else _check_fcsv)
+        return _write(path, storage, node, _check_markups_json if as_curve else partial(_check_fcsv, rows=rows))
     finally:
         if node is not stroke:
             scene().RemoveNode(node)
@@ -253,21 +255,25 @@ def _write(path: Path, storage_class: type, node: slicer.vtkMRMLStorableNode, ch
     return write_atomically(path, write)
 
 
-def _check_fcsv(path: Path) -> None:
-    """Every row has three coordinates: Slicer would make the point (0, 0, 0) of any other text."""
+def _check_fcsv(path: Path, rows: int | None = None) -> None:
+    """Three coordinates in every row (Slicer makes (0, 0, 0) of other text); Slicer 5.12 is silent on lost rows."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a text file in the .fcsv format; save the stroke again.") from error
-    for number, line in enumerate(lines, start=1):
+    found = 0
+    for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
             continue
+        found += 1
         try:
             x, y, z = (float(value) for value in line.split(",")[1:4])
         except ValueError as error:
             raise InputError(
                 f"{path} has no coordinates x,y,z in line {number} ({line[:40]!r}); save the stroke again."
             ) from error
+    if rows is not None and (found != rows or not text.endswith("\n")):
+        raise InputError(f"{path} holds {found} of {rows} points; save the stroke again.")
 
 
 def _check_markups_json(path: Path) -> None:
