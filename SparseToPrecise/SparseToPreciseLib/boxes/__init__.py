@@ -1,0 +1,1 @@
+"""Loose boxes: tightened around the object, and segmented from boxes alone."""
