@@ -6,11 +6,8 @@ Formats: images and labelmaps .nrrd .nii .nii.gz .mha; segmentations also .seg.n
 
 from __future__ import annotations
 
-import json
 import os
-import re
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,19 +15,18 @@ import numpy as np
 import slicer
 
 from ..core.errors import InputError
-from ..core.files import write_atomically
 from ..core.volume import Volume
 from .headers import Header, read_header
-from .headless import logic, quiet, scene
+from .headless import scene
 from .labelmaps import labelmap_from_segmentation, segmentation_from_labelmap
 from .lookup import keep_label_values
 from .markups import stroke_to_node
+from .storage import known_extension, load_markup, markup_in_json, read_node, readable_file, write_node
 from .volumes import volume_from_node, volume_to_node
 
 IMAGE_EXTENSIONS = (".nrrd", ".nii", ".nii.gz", ".mha")
 SEGMENTATION_EXTENSIONS = (".seg.nrrd", *IMAGE_EXTENSIONS)
 STROKE_EXTENSIONS = (".mrk.json", ".fcsv")
-_LONGEST_REASON = 160
 # Cosine between two axes; 1e-4 moves the far corner of 500 voxels by a twentieth of a voxel.
 _RIGHT_ANGLE_TOLERANCE = 1e-4
 
@@ -46,7 +42,7 @@ def read_volume(path: str | os.PathLike[str]) -> slicer.vtkMRMLScalarVolumeNode:
     InputError
         Missing, empty, unreadable, damaged or incomplete file, another format, 2D, 4D, or several values per voxel.
     """
-    path, extension = _checked(path, IMAGE_EXTENSIONS, "an image")
+    path, extension = readable_file(path, IMAGE_EXTENSIONS, "an image")
     header = read_header(path)
     if header.is_segmentation:
         raise InputError(f"{path} is a segmentation, not an image; give the image that it belongs to.")
@@ -65,7 +61,7 @@ def read_segmentation(path: str | os.PathLike[str]) -> slicer.vtkMRMLSegmentatio
     InputError
         As `read_volume`, or the labelmap holds other values than whole numbers.
     """
-    path, extension = _checked(path, SEGMENTATION_EXTENSIONS, "a segmentation")
+    path, extension = readable_file(path, SEGMENTATION_EXTENSIONS, "a segmentation")
     header = read_header(path)
     name = path.name[: -len(extension)]
     if header.is_segmentation:
@@ -88,17 +84,12 @@ def read_stroke(path: str | os.PathLike[str]) -> slicer.vtkMRMLMarkupsNode:
     InputError
         Missing, empty, unreadable or damaged file, another format, or no markup or several in the file.
     """
-    path, extension = _checked(path, STROKE_EXTENSIONS, "a stroke")
+    path, extension = readable_file(path, STROKE_EXTENSIONS, "a stroke")
     if extension == ".fcsv":
         _check_fcsv(path)
     else:
-        _check_markups_json(path)
-    messages = slicer.vtkMRMLMessageCollection()
-    with quiet() as printed:
-        node_id = logic("Markups").LoadMarkups(str(path), path.name[: -len(extension)], messages)
-    if not node_id:
-        raise InputError(f"{path} could not be read as a markup{_reason(messages, printed.text)}; save it again.")
-    return scene().GetNodeByID(node_id)
+        markup_in_json(path, "stroke")
+    return load_markup(path, path.name[: -len(extension)], "stroke")
 
 
 def write_volume(volume: Volume | slicer.vtkMRMLScalarVolumeNode, path: str | os.PathLike[str]) -> Path:
@@ -109,12 +100,12 @@ def write_volume(volume: Volume | slicer.vtkMRMLScalarVolumeNode, path: str | os
     InputError
         Another format, or the file cannot be written; an old file survives and nothing partial is left.
     """
-    path, extension = _known(path, IMAGE_EXTENSIONS, "an image")
+    path, extension = known_extension(path, IMAGE_EXTENSIONS, "an image")
     node = volume_to_node(volume) if isinstance(volume, Volume) else volume
     try:
         if extension in (".nii", ".nii.gz"):
             _check_right_angles(path, node)
-        return _write(path, slicer.vtkMRMLVolumeArchetypeStorageNode, node, read_header)
+        return write_node(path, slicer.vtkMRMLVolumeArchetypeStorageNode, node, read_header)
     finally:
         if node is not volume:
             scene().RemoveNode(node)
@@ -139,9 +130,9 @@ def write_segmentation(
     InputError
         As `write_volume`.
     """
-    path, extension = _known(path, SEGMENTATION_EXTENSIONS, "a segmentation")
+    path, extension = known_extension(path, SEGMENTATION_EXTENSIONS, "a segmentation")
     if extension == ".seg.nrrd":
-        return _write(path, slicer.vtkMRMLSegmentationStorageNode, node, read_header)
+        return write_node(path, slicer.vtkMRMLSegmentationStorageNode, node, read_header)
     return write_volume(labelmap_from_segmentation(node, on_top), path)
 
 
@@ -153,14 +144,15 @@ def write_stroke(stroke: np.ndarray | slicer.vtkMRMLMarkupsNode, path: str | os.
     InputError
         As `write_volume`.
     """
-    path, extension = _known(path, STROKE_EXTENSIONS, "a stroke")
+    path, extension = known_extension(path, STROKE_EXTENSIONS, "a stroke")
     as_curve = extension == ".mrk.json"
     name = path.name[: -len(extension)]
     node = stroke_to_node(stroke, name, curve=as_curve) if isinstance(stroke, np.ndarray) else stroke
     storage = slicer.vtkMRMLMarkupsJsonStorageNode if as_curve else slicer.vtkMRMLMarkupsFiducialStorageNode
     rows = node.GetNumberOfControlPoints()
+    check = partial(markup_in_json, kind="stroke") if as_curve else partial(_check_fcsv, rows=rows)
     try:
-        return _write(path, storage, node, _check_markups_json if as_curve else partial(_check_fcsv, rows=rows))
+        return write_node(path, storage, node, check)
     finally:
         if node is not stroke:
             scene().RemoveNode(node)
@@ -172,28 +164,6 @@ def _check_right_angles(path: Path, node: slicer.vtkMRMLScalarVolumeNode) -> Non
     node.GetIJKToRASDirections(axes)
     if np.abs(np.transpose(axes) @ axes - np.eye(3)).max() > _RIGHT_ANGLE_TOLERANCE:
         raise InputError(f"{path} cannot hold an image whose axes are not at right angles; write a .nrrd file.")
-
-
-def _known(path: str | os.PathLike[str], extensions: Sequence[str], what: str) -> tuple[Path, str]:
-    """The path and the longest of the extensions that it ends with."""
-    path = Path(path)
-    for extension in sorted(extensions, key=len, reverse=True):
-        if path.name.lower().endswith(extension) and len(path.name) > len(extension):
-            return path, extension
-    raise InputError(f"{path} does not have a known extension; {what} is stored as {', '.join(extensions)}.")
-
-
-def _checked(path: str | os.PathLike[str], extensions: Sequence[str], what: str) -> tuple[Path, str]:
-    path, extension = _known(path, extensions, what)
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; give the file with {what}.")
-    if not path.exists():
-        raise InputError(f"{path} does not exist; check the path.")
-    if not os.access(path, os.R_OK):
-        raise InputError(f"{path} may not be read; change its permissions or copy it.")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path} is empty (0 bytes); copy or export it again.")
-    return path, extension
 
 
 def _check_scalar_3d(path: Path, header: Header) -> None:
@@ -208,51 +178,13 @@ def _read_scalar(path: Path, name: str) -> slicer.vtkMRMLScalarVolumeNode:
     storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
     storage.SetSingleFile(True)  # else other files with a number in their name are taken for further slices
     storage.SetForceRightHandedIJKCoordinateSystem(False)  # keep the file's order of voxels, so that outputs have it
-    return _read(path, storage, "vtkMRMLScalarVolumeNode", name)
+    return read_node(path, storage, "vtkMRMLScalarVolumeNode", name)
 
 
 def _read_segments(path: Path, name: str) -> slicer.vtkMRMLSegmentationNode:
-    node = _read(path, slicer.vtkMRMLSegmentationStorageNode(), "vtkMRMLSegmentationNode", name)
+    node = read_node(path, slicer.vtkMRMLSegmentationStorageNode(), "vtkMRMLSegmentationNode", name)
     keep_label_values(node)
     return node
-
-
-def _read(path: Path, storage: slicer.vtkMRMLStorageNode, node_class: str, name: str) -> slicer.vtkMRMLStorableNode:
-    node = scene().AddNewNodeByClass(node_class, name)
-    storage.SetFileName(str(path))
-    with quiet() as printed:
-        success = storage.ReadData(node)
-    if not success:
-        scene().RemoveNode(node)
-        reason = _reason(storage.GetUserMessages(), printed.text)
-        raise InputError(f"{path} could not be read{reason}; export it again.")
-    return node
-
-
-def _write(path: Path, storage_class: type, node: slicer.vtkMRMLStorableNode, check: Callable[[Path], object]) -> Path:
-    """Write a node in a folder of its own beside the target, check what is there, and only then move it."""
-
-    def write(temporary: Path) -> None:
-        # Slicer's volume writer makes a folder beside its file, and leaves it there when it fails.
-        with tempfile.TemporaryDirectory(prefix=".tmp", dir=path.parent) as folder:
-            written = Path(folder) / path.name
-            storage = storage_class()
-            storage.SetFileName(str(written))
-            with quiet() as printed:
-                success = storage.WriteData(node)
-            try:
-                # Some writers report success on a full disk.
-                check(written)
-            except InputError as error:
-                success, printed.text = 0, printed.text or str(error)
-            if not success:
-                raise InputError(
-                    f"{path} could not be written completely; check that the disk is not full"
-                    f"{_reason(storage.GetUserMessages(), printed.text, written)}."
-                )
-            os.replace(written, temporary)
-
-    return write_atomically(path, write)
 
 
 def _check_fcsv(path: Path, rows: int | None = None) -> None:
@@ -274,26 +206,3 @@ def _check_fcsv(path: Path, rows: int | None = None) -> None:
             ) from error
     if rows is not None and (found != rows or not text.endswith("\n")):
         raise InputError(f"{path} holds {found} of {rows} points; save the stroke again.")
-
-
-def _check_markups_json(path: Path) -> None:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        markups = content["markups"]
-        count = len(markups)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is not a valid markups file (.mrk.json); save the stroke again.") from error
-    if count != 1:
-        raise InputError(f"{path} holds {count} markups; save one stroke per file.")
-
-
-def _reason(messages: slicer.vtkMRMLMessageCollection, printed: str, hide: Path | None = None) -> str:
-    """What Slicer says about the failure, as " (...)" on one line; "" when it says nothing."""
-    texts = [messages.GetNthMessageText(index) for index in range(messages.GetNumberOfMessages())] + [printed]
-    text = next((text for text in texts if text.strip()), "")
-    text = text.rpartition("Description:")[2] if "Description:" in text else text
-    text = re.sub(r"\x1b\[[0-9;]*m|\[vtk.*?\]", "", text)
-    if hide is not None:
-        text = text.replace(str(hide), hide.name)
-    text = " ".join(text.split()).rstrip(". ")
-    return f" ({text[:_LONGEST_REASON]})" if text else ""
