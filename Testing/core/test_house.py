@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -17,14 +16,23 @@ import house
 from SparseToPreciseLib import __version__
 from SparseToPreciseLib.core.requirements import PYTORCH
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 PYPROJECT = tomllib.loads((house.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 RESOURCES = house.ROOT / "SparseToPrecise" / "Resources"
 MODULES = house.module_folders()
 
 
-def requirements(lines: list[str]) -> dict[str, Requirement]:
+def requirements(lines: list[str], python: str = "3.11") -> dict[str, Requirement]:
+    """By normalised name, those whose markers hold for a version of Python."""
     parsed = [Requirement(line) for line in lines if line.strip() and not line.startswith("#")]
-    return {re.sub(r"[-_.]+", "-", requirement.name).lower(): requirement for requirement in parsed}
+    valid = [one for one in parsed if one.marker is None or one.marker.evaluate({"python_version": python})]
+    found = {re.sub(r"[-_.]+", "-", one.name).lower(): one for one in valid}
+    assert len(found) == len(valid), f"a package stands twice for Python {python}"
+    return found
 
 
 # ---------------------------------------------------------------------------------------------- CMake lists
@@ -204,11 +212,22 @@ def test_requirements_inside_slicer_are_those_of_the_package():
     }
 
 
-def test_constraints_pin_every_requirement_inside_its_range():
-    pins = requirements((house.ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines())
+PYTHONS = [line.rpartition(" ")[2] for line in PYPROJECT["project"]["classifiers"] if ":: 3." in line]
+
+
+def test_supported_pythons_are_those_that_the_workflow_runs():
+    workflow = (house.ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8")
+    assert set(re.findall(r'python: "(3\.\d+)"', workflow)) == set(PYTHONS)
+    assert PYPROJECT["project"]["requires-python"] == f">={PYTHONS[0]}"
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_constraints_pin_every_requirement_inside_its_range(python: str):
+    pins = requirements((house.ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines(), python)
     assert str(pins["torch"]) == "torch==2.13.0"
     extras = PYPROJECT["project"]["optional-dependencies"].values()
-    wanted = requirements([*PYPROJECT["project"]["dependencies"], *(line for lines in extras for line in lines)])
+    lines = [*PYPROJECT["project"]["dependencies"], *(line for extra in extras for line in extra)]
+    wanted = requirements(lines, python)
     for name, requirement in wanted.items():
         assert name in pins, f"constraints.txt pins no {name}"
         (pin,) = pins[name].specifier

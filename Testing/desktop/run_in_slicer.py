@@ -1,24 +1,96 @@
-"""Run the desktop tests inside Slicer; the exit code is 0 only when tests ran and all of them passed.
+"""Runs the desktop tests inside Slicer; started by run_in_slicer.sh, which tells in DESKTOP_* what to do.
 
-Slicer --no-splash --testing --disable-settings --ignore-slicerrc --additional-module-paths SparseToPrecise \
-    --python-script Testing/desktop/run_in_slicer.py
+The exit code is 0 only when tests ran and all of them passed. Slicer brings no pytest; this is unittest.
 """
 
+from __future__ import annotations
+
+import collections
+import json
 import os
 import sys
 import traceback
 import unittest
+from pathlib import Path
 
-import slicer
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+HIDDEN = {name for name in os.environ.get("DESKTOP_HIDE", "").split(",") if name}
+
+from hidden_packages import hide  # noqa: E402
+
+hide(HIDDEN)
+
+import desktop_support  # noqa: E402
+import slicer  # noqa: E402
+
+
+class Result(unittest.TextTestResult):
+    """Counts an exception in a slot or an observer, which Qt and VTK swallow, as an error of the running test."""
+
+    def startTest(self, test):  # noqa: N802
+        desktop_support.uncaught.clear()
+        super().startTest(test)
+
+    def addSuccess(self, test):  # noqa: N802
+        if desktop_support.uncaught:
+            self.addError(test, desktop_support.uncaught[0])
+        else:
+            super().addSuccess(test)
+
+    def addError(self, test, err):  # noqa: N802
+        super().addError(test, err)
+        self._picture(test)
+
+    def addFailure(self, test, err):  # noqa: N802
+        super().addFailure(test, err)
+        self._picture(test)
+
+    def _picture(self, test):
+        try:
+            desktop_support.screenshot("failed-" + test.id().replace("/", "_")[-120:])
+        except Exception:  # the picture is an extra; what failed is already noted
+            traceback.print_exc()
+
+
+def tests() -> unittest.TestSuite:
+    """Generic checks; with a main window also each module's own tests and the files test_*.py beside this one."""
+    import generic_checks
+
+    found = [generic_checks.suite()]
+    if slicer.util.mainWindow() is not None:
+        loader = unittest.defaultTestLoader
+        found += [loader.loadTestsFromName(name) for name in desktop_support.module_names()]
+        found.append(loader.discover(str(HERE), pattern="test_*.py", top_level_dir=str(HERE)))
+    only = os.environ.get("DESKTOP_ONLY", "")
+    return unittest.TestSuite(test for suite in found for test in flat(suite) if only in test.id())
+
+
+def flat(suite: unittest.TestSuite):
+    for one in suite:
+        if isinstance(one, unittest.TestSuite):
+            yield from flat(one)
+        else:
+            yield one
 
 
 def run() -> int:
-    """Find and run test_*.py beside this file; without pytest, which Slicer does not bring."""
-    folder = os.path.dirname(os.path.abspath(__file__))
-    suite = unittest.defaultTestLoader.discover(folder, pattern="test_*.py", top_level_dir=folder)
-    result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(suite)
+    sys.excepthook = lambda *error: (desktop_support.uncaught.append(error), sys.__excepthook__(*error))
+    runner = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, resultclass=Result)
+    result = runner.run(tests())
     ran = result.testsRun - len(result.skipped)
-    print(f"Slicer {slicer.app.applicationVersion}: {ran} desktop tests ran, {len(result.skipped)} skipped", flush=True)
+    summary = {
+        "slicer": slicer.app.applicationVersion,
+        "python": sys.version.split()[0],
+        "hidden packages": sorted(HIDDEN),
+        "ran": ran,
+        "failed": sorted(test.id() for test, _ in [*result.failures, *result.errors]),
+        "skipped": dict(collections.Counter(reason for _, reason in result.skipped)),
+    }
+    name = os.environ.get("DESKTOP_PASS", "desktop-tests")
+    folder = Path(os.environ.get("DESKTOP_SCREENSHOTS") or slicer.app.temporaryPath)
+    (folder / f"{name}.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    print(f"{ran} desktop tests ran, {len(result.skipped)} skipped", flush=True)
     return 0 if result.wasSuccessful() and ran > 0 else 1
 
 
