@@ -25,11 +25,12 @@ from ..core.devices import choose_device
 from ..core.errors import InputError
 from ..core.networks import build_network, network_channels
 from ..core.progress import Progress
+from ..core.training_loop import TrainingLog
 from .dataset import CaseStore, Simulation, build_store
 from .dataset_volumes import VolumeScenes
 from .model import FAMILY
 from .network import NetworkForm
-from .training import OBJECTIVES, Trainer, TrainingLog
+from .training import OBJECTIVES, Trainer
 from .training_card import Facts, bundle_metadata, model_card, validation_curve
 from .training_configs import default_cache, packaged_config
 

@@ -29,12 +29,15 @@ class Anatomy:
         Structures cut out of the target (a lumen, the canal of a vertebra).
     territory : callable, optional
         Points (3, ...) -> region numbers (...): neighbours that belong to the construction (a partition of organs).
+    twins : list of ndarray
+        Where further copies of the whole construction may lie (the vertebrae above and below), in units.
     """
 
     target: Shape
     inside: list[Shape] = field(default_factory=list)
     beside: list[Shape] = field(default_factory=list)
     territory: Callable[[np.ndarray], np.ndarray] | None = None
+    twins: list[np.ndarray] = field(default_factory=list)
 
 
 def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
@@ -211,7 +214,9 @@ def vertebra(rng: np.random.Generator) -> Anatomy:
     cortex = rng.uniform(1.5, 3.0)
     centre = rotation @ canal_at * 0.4
     marrow = shapes.moved(lambda points: whole(points) + cortex, rotation, -centre)
-    return Anatomy(shapes.moved(whole, rotation, -centre), [marrow] if rng.random() < 0.8 else [])
+    chain = [rotation @ (side * 2.3 * height, 0, 0) for side in (-1, 1)]
+    inside = [marrow] if rng.random() < 0.8 else []
+    return Anatomy(shapes.moved(whole, rotation, -centre), inside, twins=chain)
 
 
 BUILDERS: dict[str, Callable[[np.random.Generator], Anatomy]] = {

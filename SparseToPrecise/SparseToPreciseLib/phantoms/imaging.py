@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from .fields import UNITS_PER_CUBE, coordinates, enlarged, sampling_matrix, separable, smooth_field
 from .neighbourhood import FIRST_TARGET_LABEL, LabelMap
+
+TissueValues = Callable[[np.random.Generator, LabelMap, int], tuple[np.ndarray, np.ndarray]]
+"""Chooses the mean and the texture of each of so many labels."""
 
 # Hounsfield units (low, high, texture amplitude), and how often a neighbour or a target is made of it
 _CT_TISSUES = {
@@ -107,12 +111,20 @@ def _fan(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
     return away * (points[second] + 48) < rng.uniform(1.0, 2.0)
 
 
-def form_image(rng: np.random.Generator, regions: LabelMap, scanner: Scanner) -> np.ndarray:
-    """Simulated scan of a label map, in arbitrary units (Hounsfield units for CT): (K, J, I) float32."""
+def form_image(
+    rng: np.random.Generator, regions: LabelMap, scanner: Scanner, ct_values: TissueValues | None = None
+) -> np.ndarray:
+    """Simulated scan of a label map, in arbitrary units (Hounsfield units for CT): (K, J, I) float32.
+
+    With `ct_values` the scan is a CT whose tissues it chooses; without, modality and tissues are random.
+    """
     shape = regions.labels.shape
     count = int(regions.labels.max()) + 1
-    modality = rng.choice(["ct", "mr", "ultrasound"], p=[0.42, 0.43, 0.15])
-    values = _ct_values if modality == "ct" else _free_values
+    if ct_values is None:
+        modality = rng.choice(["ct", "mr", "ultrasound"], p=[0.42, 0.43, 0.15])
+        values = _ct_values if modality == "ct" else _free_values
+    else:
+        modality, values = "ct", ct_values
     means, texture = values(rng, regions, max(count, FIRST_TARGET_LABEL + 1))
     means, texture = means.astype(np.float32), texture.astype(np.float32)
     grain = smooth_field(rng, shape, rng.uniform(2.2, 6)) * rng.uniform(0.2, 0.7)

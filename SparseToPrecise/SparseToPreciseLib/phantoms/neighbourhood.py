@@ -71,14 +71,29 @@ def _largest(heights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return labels, best - second
 
 
-def build_label_map(rng: np.random.Generator, anatomy: Anatomy, shape: tuple[int, int, int]) -> LabelMap:
-    """Draw the anatomy and its neighbours on a cube of `shape` voxels."""
+def build_label_map(
+    rng: np.random.Generator,
+    anatomy: Anatomy,
+    shape: tuple[int, int, int],
+    centre: np.ndarray | None = None,
+    twins: bool = False,
+) -> LabelMap:
+    """Draw the anatomy and its neighbours on a cube of `shape` voxels.
+
+    Parameters
+    ----------
+    centre : (3,), optional
+        Point of the construction that goes to the cube's centre; None takes one near the target's surface.
+    twins
+        Draw the anatomy's twins as well: they look like the target and are not it.
+    """
     coarse_shape = tuple(max(8, -(-size // max(1, round(size / 32)))) for size in shape)
     step = UNITS_PER_CUBE / coarse_shape[0]
     points = coordinates(coarse_shape)
     period = rng.uniform(14, 32)
     warp = smooth_field(rng, coarse_shape, period, 3) * period * rng.uniform(0.01, 0.14)
-    warped = points + warp + _place(rng, anatomy).reshape(3, 1, 1, 1)
+    centre = _place(rng, anatomy) if centre is None else np.asarray(centre, np.float32)
+    warped = points + warp + centre.reshape(3, 1, 1, 1)
 
     # background: a few tissues by the largest of smooth fields, or the construction's own territory
     count = int(rng.integers(3, 8))
@@ -129,6 +144,8 @@ def build_label_map(rng: np.random.Generator, anatomy: Anatomy, shape: tuple[int
     target = distance < 0
     for values in lumens:
         target &= values > 0
+    if twins:
+        _draw_twins(labels, anatomy, warped)
     labels[target] = FIRST_TARGET_LABEL
     inside = [enlarged(part(warped), shape) for part in anatomy.inside]
     if not inside and rng.random() < 0.25:  # a rim that differs: cortex, capsule, enhancing wall
@@ -138,3 +155,13 @@ def build_label_map(rng: np.random.Generator, anatomy: Anatomy, shape: tuple[int
     for number, values in enumerate(inside, start=1):
         labels[target & (values < 0)] = FIRST_TARGET_LABEL + number
     return LabelMap(labels, target, bone)
+
+
+def _draw_twins(labels: np.ndarray, anatomy: Anatomy, warped: np.ndarray) -> None:
+    """Copies of the target with the target's own labels."""
+    for shift in anatomy.twins:
+        there = warped - np.asarray(shift, np.float32).reshape(3, 1, 1, 1)
+        twin = enlarged(anatomy.target(there), labels.shape) < 0
+        labels[twin] = FIRST_TARGET_LABEL
+        for number, part in enumerate(anatomy.inside, start=1):
+            labels[twin & (enlarged(part(there), labels.shape) < 0)] = FIRST_TARGET_LABEL + number

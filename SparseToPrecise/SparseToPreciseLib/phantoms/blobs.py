@@ -1,0 +1,167 @@
+"""`make_blob`: one whole object in its surroundings, for boxes (`make_phantom` shows the surroundings of a boundary)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..core.errors import InputError
+from ..core.volume import Volume
+from . import families, shapes
+from .blob_families import ball, liver, sac
+from .blob_looks import LOOKS
+from .families import Anatomy
+from .fields import UNITS_PER_CUBE
+from .imaging import annotate, form_image, random_scanner
+from .neighbourhood import build_label_map
+
+BLOBS: dict[str, tuple[Callable[[np.random.Generator], Anatomy], float]] = {
+    "liver": (liver, 0.17),
+    "organ": (families.organ, 0.15),
+    "lobed": (families.lobed, 0.10),
+    "bean": (families.bean, 0.15),
+    "vertebra": (families.vertebra, 0.12),
+    "sac": (sac, 0.12),
+    "ball": (ball, 0.05),
+    "rod": (families.rod, 0.05),
+    "partition": (families.partition, 0.05),
+    "cavity": (families.cavity, 0.04),
+}
+"""Kind to (family, how often it is drawn when no kind is asked for)."""
+
+_ATTEMPTS = 20
+_SMALLEST, _LARGEST = 15.0, 44.0
+_CUT_SHARE = 0.15
+_TWINS_SHARE = 0.75
+
+
+@dataclass(frozen=True)
+class Blob:
+    """One case.
+
+    Attributes
+    ----------
+    image, mask
+        On one isotropic grid along RAS, float32 and uint8; the object lies whole inside, except where it is `cut`.
+    kind, seed
+        What it was made from.
+    cut
+        The field of view ends within the object.
+    """
+
+    image: Volume
+    mask: Volume
+    kind: str
+    seed: int
+    cut: bool
+
+
+def make_blob(
+    seed: int,
+    kind: str | None = None,
+    *,
+    size: int = 80,
+    spacing_mm: float = 2.0,
+    look: str | None = None,
+    cut: bool | None = None,
+) -> Blob:
+    """Make the case number `seed`; the same arguments always give the same case.
+
+    Parameters
+    ----------
+    kind
+        A key of `BLOBS`; None draws one.
+    size
+        Voxels along each side of the cube (fewer where the object is cut).
+    spacing_mm
+        Of a voxel.
+    look
+        A key of `blob_looks.LOOKS`: what one hospital's images look like. None: any modality and contrast.
+    cut
+        Whether the field of view ends within the object; None: sometimes.
+
+    Raises
+    ------
+    InputError
+        Unknown kind or look, or a size below 32.
+    """
+    if kind is not None and kind not in BLOBS:
+        raise InputError(f"There is no kind of blob {kind!r}; choose one of {', '.join(BLOBS)}.")
+    if look is not None and look not in LOOKS:
+        raise InputError(f"There is no look {look!r}; choose one of {', '.join(LOOKS)}.")
+    if size < 32:
+        raise InputError(f"A blob in a cube of {size} voxels is too small; give at least 32.")
+    for attempt in range(_ATTEMPTS):
+        rng = np.random.default_rng([seed, attempt, 77])
+        drawn = kind or rng.choice(list(BLOBS), p=[share for _, share in BLOBS.values()])
+        anatomy, centre = _fitted(BLOBS[drawn][0](rng), rng)
+        regions = build_label_map(rng, anatomy, (size,) * 3, centre, twins=rng.random() < _TWINS_SHARE)
+        if _whole(regions.target):
+            break
+    else:
+        raise InputError(f"Seed {seed} gives no usable blob of the kind {kind!r}; choose another seed.")
+    scanner = random_scanner(rng, (size,) * 3)
+    mask = annotate(rng, regions, scanner)
+    image = form_image(rng, regions, scanner, LOOKS[look] if look else None)
+    cut = rng.random() < _CUT_SHARE if cut is None else cut
+    if cut:
+        image, mask = _cut_by_field_of_view(rng, image, mask)
+    matrix = np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0])
+    matrix[:3, 3] = -(size - 1) / 2 * spacing_mm
+    name = f"{drawn} {seed}"
+    return Blob(Volume(image, matrix, name), Volume(mask.astype(np.uint8), matrix, name), str(drawn), seed, cut)
+
+
+def _fitted(anatomy: Anatomy, rng: np.random.Generator) -> tuple[Anatomy, np.ndarray]:
+    """The anatomy scaled so that all of it fits, and the point that goes near the cube's centre."""
+    steps = np.linspace(-90, 90, 46, dtype=np.float32)
+    points = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"))
+    inside = anatomy.target(points) < 0
+    for lumen in anatomy.beside:
+        inside &= lumen(points) > 0
+    there = points[:, inside]
+    if there.shape[1] < 8:  # thinner than the lattice: as large as it may be
+        there = np.array([[-20.0, 20.0]] * 3)
+    low, high = there.min(axis=1), there.max(axis=1)
+    wanted = np.exp(rng.uniform(np.log(_SMALLEST), np.log(_LARGEST)))
+    scale = float((high - low).max() + 4.0) / wanted
+    return _scaled(anatomy, scale), (low + high) / 2 / scale + rng.normal(0, 2.5, 3)
+
+
+def _scaled(anatomy: Anatomy, scale: float) -> Anatomy:
+    def one(shape: shapes.Shape) -> shapes.Shape:
+        return lambda points: shape(points * np.float32(scale)) / np.float32(scale)
+
+    territory = anatomy.territory
+    return replace(
+        anatomy,
+        target=one(anatomy.target),
+        inside=[one(shape) for shape in anatomy.inside],
+        beside=[one(shape) for shape in anatomy.beside],
+        territory=None if territory is None else lambda points: territory(points * np.float32(scale)),
+        twins=[np.asarray(shift) / scale for shift in anatomy.twins],
+    )
+
+
+def _whole(target: np.ndarray) -> bool:
+    """Whether the object is there and touches no face of the cube."""
+    border = np.ones(target.shape, bool)
+    border[1:-1, 1:-1, 1:-1] = False
+    extent = [np.ptp(axis) + 1 for axis in np.nonzero(target)] if target.any() else [0]
+    least = 0.1 * target.shape[0]
+    return min(extent) >= least and max(extent) <= target.shape[0] * _LARGEST * 1.2 / UNITS_PER_CUBE and not (
+        target & border
+    ).any()
+
+
+def _cut_by_field_of_view(
+    rng: np.random.Generator, image: np.ndarray, mask: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What is left when the image ends somewhere within the object, at the upper end of an axis."""
+    axis = int(rng.integers(3))
+    extent = np.nonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))[0]
+    last = int(round(extent[0] + (extent[-1] - extent[0] + 1) * rng.uniform(0.5, 0.9)))
+    kept = tuple(slice(0, max(last, 8)) if other == axis else slice(None) for other in range(3))
+    return np.ascontiguousarray(image[kept]), np.ascontiguousarray(mask[kept])
