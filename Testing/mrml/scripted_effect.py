@@ -33,7 +33,12 @@ class ScriptedEffect:
 
     def modifySelectedSegmentByLabelmap(self, labelmap, mode, bypass=False):  # noqa: N802
         self.logic.ModifySegmentByLabelmap(
-            self._parameters.GetSegmentationNode(), self._parameters.GetSelectedSegmentID(), labelmap, mode, True, bypass
+            self._parameters.GetSegmentationNode(),
+            self._parameters.GetSelectedSegmentID(),
+            labelmap,
+            mode,
+            True,
+            bypass,
         )
 
     def saveStateForUndo(self):  # noqa: N802

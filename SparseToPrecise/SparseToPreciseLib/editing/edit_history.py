@@ -40,7 +40,9 @@ class PastEdit:
     changed_mm3
         Volume that changed.
     built_on
-        Numbers of the edits that the segment showed when this one was made.
+        Numbers of the edits that were not undone when this one was made.
+    reverts
+        The number of the edit that this one takes back; 0 for a stroke.
     """
 
     number: int
@@ -50,6 +52,7 @@ class PastEdit:
     before: np.ndarray
     changed_mm3: float
     built_on: frozenset[int] = frozenset()
+    reverts: int = 0
 
     @cached_property
     def codes(self) -> np.ndarray:
@@ -92,19 +95,26 @@ class EditHistory:
         values
             Of the segment after the edit.
         """
-        voxels = np.asarray(voxels, dtype=np.int32).reshape(-1, 3)
-        order = np.argsort(_codes(voxels))
         self._last_number += 1
         edit = PastEdit(
             self._last_number,
             np.array(stroke, dtype=np.float64),
             float(influence_radius_mm),
-            voxels[order],
-            np.asarray(before, dtype=bool)[order],
+            *_sorted(voxels, before),
             float(changed_mm3),
         )
+        return self._remember(edit, values)
+
+    def add_reversal(self, number: int, voxels: np.ndarray, before: np.ndarray, values: Values) -> None:
+        """Remember that an edit was reverted, and which voxels that has changed; see `revert`.
+
+        Voxels may have the reverted edit's values for other reasons, so the voxels alone cannot tell.
+        """
+        self._remember(PastEdit(0, np.empty((0, 3)), 0.0, *_sorted(voxels, before), 0.0, reverts=number), values)
+
+    def _remember(self, edit: PastEdit, values: Values) -> PastEdit:
         self._edits.append(edit)
-        shown = frozenset(other.number for other in self.in_effect(values) if other is not edit)
+        shown = frozenset(other.number for other, holding, _ in self._states(values) if holding and other is not edit)
         self._edits[-1] = edit = replace(edit, built_on=shown)
         while len(self._edits) > 1 and sum(len(one.voxels) for one in self._edits) > self._most_voxels:
             self._edits.pop(0)
@@ -150,13 +160,20 @@ class EditHistory:
     def _states(self, values: Values) -> list[tuple[PastEdit, bool, np.ndarray]]:
         """(edit, whether what is left of it holds, which voxels are left), oldest first."""
         states = []
-        replaced = np.empty(0, dtype=np.int64)
+        # A reversal gives voxels back to earlier edits, so it hides earlier reversals only.
+        by_edits = by_any = np.empty(0, dtype=np.int64)
+        reverted = set()
         for edit in reversed(self._edits):
-            left = ~np.isin(edit.codes, replaced)
+            left = ~np.isin(edit.codes, by_any if edit.reverts else by_edits)
             held = values(edit.voxels[left]) != edit.before[left]
-            holding = bool(held.mean() >= _HELD_SHARE) if len(held) else True
+            holding = edit.number not in reverted and bool(not len(held) or held.mean() >= _HELD_SHARE)
             if holding:
-                replaced = np.union1d(replaced, edit.codes)
+                by_any = np.union1d(by_any, edit.codes)
+            if edit.reverts:
+                reverted |= {edit.reverts} if holding else set()
+                continue
+            if holding:
+                by_edits = np.union1d(by_edits, edit.codes)
             states.append((edit, holding, left))
         return states[::-1]
 
@@ -176,6 +193,12 @@ class EditHistory:
             else:
                 wanted[touched] = earlier.before[np.searchsorted(earlier.codes, edit.codes[touched])]
         return wanted
+
+
+def _sorted(voxels: np.ndarray, before: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    voxels = np.asarray(voxels, dtype=np.int32).reshape(-1, 3)
+    order = np.argsort(_codes(voxels))
+    return voxels[order], np.asarray(before, dtype=bool)[order]
 
 
 def _codes(voxels: np.ndarray) -> np.ndarray:
