@@ -42,9 +42,10 @@ class Box:
     def __post_init__(self) -> None:
         center, axes, size = (np.array(value, dtype=np.float64) for value in (self.center, self.axes, self.size))
         if center.shape != (3,) or not np.isfinite(center).all():
-            raise InputError(f"A box needs a centre of three finite coordinates (mm), not {center.tolist()}.")
+            raise InputError(f"A box needs a centre of three finite coordinates (mm), not {center.round(4).tolist()}.")
         if size.shape != (3,) or not np.isfinite(size).all() or not (size > 0).all():
-            raise InputError(f"A box needs three positive lengths (mm), not {size.tolist()}; draw it with a volume.")
+            given = size.round(4).tolist()
+            raise InputError(f"A box needs three positive lengths (mm), not {given}; draw it with a volume.")
         if axes.shape != (3, 3) or not np.allclose(axes.T @ axes, np.eye(3), atol=1e-4):
             raise InputError(
                 f"The axes of the box are not at right angles (directions {np.round(axes, 4).tolist()}); "

@@ -1,0 +1,118 @@
+"""Boxes: markups ROIs and segments as `Box` and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+
+from ..core.box import Box
+from ..core.errors import InputError
+from .headless import scene as current_scene
+from .segmentations import segment_to_volume
+from .volumes import array_to_matrix, matrix_to_array, parent_to_world
+
+_ROI = "vtkMRMLMarkupsROINode"
+
+
+def box_from_roi(node: slicer.vtkMRMLMarkupsROINode) -> Box:
+    """The box of an ROI of either type, with the node's linear parent transforms applied.
+
+    Slicer draws an ROI under a shearing transform as the right-angled box nearest to what it has become; here that
+    is refused, because the box would not be the one that was drawn.
+
+    Raises
+    ------
+    InputError
+        Another kind of markup, an ROI that is not placed yet or has no volume, a non-linear or shearing transform.
+    """
+    name = node.GetName() or "The ROI"
+    if not node.IsA(_ROI):
+        raise InputError(f"{name} is a markup of type {node.GetMarkupType()}; draw the box as an ROI.")
+    if node.GetROIType() not in (node.ROITypeBox, node.ROITypeBoundingBox):
+        raise InputError(f"{name} is an ROI of a type that is not known; draw it as Box or Bounding Box.")
+    if not node.GetNumberOfDefinedControlPoints():
+        raise InputError(f"{name} has not been placed yet; draw it around the object.")
+    matrix = parent_to_world(node) @ matrix_to_array(node.GetObjectToNodeMatrix())
+    try:
+        return Box.from_matrix(matrix, np.array(node.GetSize()))
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
+
+
+def box_from_segment(node: slicer.vtkMRMLSegmentationNode, segment_id: str) -> Box:
+    """The tight box of a segment along the axes of the image that it was drawn on, whole voxels included.
+
+    Raises
+    ------
+    InputError
+        As `segmentations.segment_to_volume`, or the segment is empty.
+    """
+    return Box.bounding(segment_to_volume(node, segment_id))
+
+
+def roi_from_box(
+    box: Box,
+    name: str = "ROI",
+    *,
+    color: tuple[float, float, float] | None = None,
+    parent_transform: slicer.vtkMRMLTransformNode | None = None,
+    scene: slicer.vtkMRMLScene | None = None,
+) -> slicer.vtkMRMLMarkupsROINode:
+    """A new ROI node where the box lies in the world.
+
+    Parameters
+    ----------
+    color
+        RGB from 0 to 1; None leaves Slicer's.
+    parent_transform
+        A transform to put the node under, which must keep right angles.
+    scene
+        None: the current scene.
+
+    Raises
+    ------
+    InputError
+        As `place_roi`.
+    """
+    node = (scene or current_scene()).AddNewNodeByClass(_ROI, name)
+    node.CreateDefaultDisplayNodes()
+    if color is not None:
+        for paint in (node.GetDisplayNode().SetColor, node.GetDisplayNode().SetSelectedColor):
+            paint(*color)
+    try:
+        if parent_transform is not None:
+            node.SetAndObserveTransformNodeID(parent_transform.GetID())
+        place_roi(node, box)
+    except InputError:
+        node.GetScene().RemoveNode(node)
+        raise
+    return node
+
+
+def place_roi(node: slicer.vtkMRMLMarkupsROINode, box: Box) -> None:
+    """Move an ROI to a box in the world; it stays under its transform and becomes one of the type Box.
+
+    Raises
+    ------
+    InputError
+        The node is under a transform under which the box would have no right angles, or which is not linear.
+    """
+    try:
+        local = Box.from_matrix(np.linalg.inv(parent_to_world(node)) @ _object_matrix(box), box.size)
+    except InputError as error:
+        raise InputError(f"{node.GetName()}: {error}") from error
+    modifying = node.StartModify()
+    try:
+        if node.GetROIType() != node.ROITypeBox:
+            node.SetROIType(node.ROITypeBox)
+        node.SetAndObserveObjectToNodeMatrix(array_to_matrix(_object_matrix(local)))
+        node.SetSize(*local.size)
+    finally:
+        node.EndModify(modifying)
+
+
+def _object_matrix(box: Box) -> np.ndarray:
+    matrix = np.eye(4)
+    matrix[:3, :3] = box.axes
+    matrix[:3, 3] = box.center
+    return matrix
