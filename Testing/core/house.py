@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import io
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,3 +137,34 @@ def _problem(layer: str, file_name: str, imported: str) -> str:
     if layer in FAMILIES and target == "phantoms" and TRAINS.match(file_name):
         return ""
     return f"{layer} imports {imported}; it may import {', '.join(sorted(ALLOWED[layer])) or 'nothing'} of the library"
+
+
+def code_lines(source: str) -> int:
+    """Lines with code: neither blank, nor comment, nor docstring."""
+    lines: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT):
+            lines.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node):
+            lines -= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    return len(lines - {source.count("\n") + 1})  # the end of the file is a token, too
+
+
+def too_long(root: Path = ROOT) -> list[str]:
+    """One line for each source that is longer than its kind may be.
+
+    Module folders: 150 lines of code, the Segment Editor effect 250. The library: 300 lines of text.
+    """
+    wrong = []
+    for folder in module_folders(root):
+        for path in sorted(folder.rglob("*.py")):
+            source = path.read_text(encoding="utf-8")
+            if layer_of(path, root) != MODULE:
+                count, limit, what = len(source.splitlines()), 300, "lines"
+            else:
+                effect = path.name == "SegmentEditorEffect.py"
+                count, limit, what = code_lines(source), 250 if effect else 150, "lines of code"
+            if count > limit:
+                wrong.append(f"{path.relative_to(root).as_posix()} has {count} {what}; at most {limit}: split it")
+    return wrong

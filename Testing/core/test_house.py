@@ -172,6 +172,37 @@ def test_light_modules_import_nothing_heavy(module: str, absent: set[str]):
     assert result.stdout.strip() == "[]"
 
 
+# ---------------------------------------------------------------------------------------------- length
+
+
+def test_no_source_is_too_long():
+    wrong = house.too_long()
+    assert not wrong, "\n".join(wrong)
+
+
+def test_lines_of_code_are_neither_blank_nor_comments_nor_docstrings():
+    source = '"""Module\n\ntext."""\n\nimport a  # why\n\n\ndef f():\n    "doc"\n    # note\n    return """x\n\ny"""\n'
+    assert house.code_lines(source) == 5
+
+
+@pytest.mark.parametrize(
+    ("file", "lines", "wrong"),
+    [
+        ("EditingModule/EditingModule.py", 150, False),
+        ("EditingModule/EditingModule.py", 151, True),
+        ("EditingModule/EditingModuleLib/SegmentEditorEffect.py", 250, False),
+        ("EditingModule/EditingModuleLib/SegmentEditorEffect.py", 251, True),
+        ("EditingModule/EditingModuleLib/panel.py", 151, True),
+        (f"{LIB}/core/volume.py", 300, False),
+        (f"{LIB}/core/volume.py", 301, True),
+    ],
+)
+def test_a_planted_long_source_is_found(tmp_path: Path, file: str, lines: int, wrong: bool):
+    planted(tmp_path, "EditingModule/EditingModule.py", "")
+    planted(tmp_path, file, "# a comment\n\n" * (LIB not in file) + "x = 1\n" * lines)
+    assert [line.partition(" ")[0] for line in house.too_long(tmp_path)] == [file] * wrong
+
+
 # ---------------------------------------------------------------------------------------------- package
 
 
