@@ -218,8 +218,8 @@ class TestStart:
             [sys.executable, "-c", code, *map(str, arguments)], env=environment, capture_output=True, text=True
         )
         sentence = (
-            f"{title} is not installed, which models need; install it (pip install {package}), "
-            "or edit with --model image-aware-warp, which does without."
+            f"{title} is not installed, which models need; install it (pip install {package}); "
+            "only edits with --model image-aware-warp do without."
         )
         assert (ran.returncode, ran.stderr) == (2, sentence + "\n")
         if command == "train":

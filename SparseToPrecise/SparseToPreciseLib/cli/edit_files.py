@@ -13,7 +13,7 @@ import numpy as np
 
 from ..core.devices import choose_device
 from ..core.errors import InputError
-from ..core.files import ensure_writable, write_together
+from ..core.files import write_together
 from ..core.progress import Progress, timed
 from ..core.volume import Grid, Volume
 from ..editing.edit import EditResult, checked_stroke
@@ -27,6 +27,7 @@ from ..mrml.headless import scene
 from ..mrml.lookup import find_segment
 from ..mrml.markups import stroke_from_node
 from ..mrml.segmentations import segment_to_volume, volume_to_segment
+from .outputs import check_outputs
 from .report import edit_report
 
 
@@ -217,19 +218,15 @@ def _pads(grid: Grid, grown: Grid) -> np.ndarray:
 def _check_outputs(request: EditRequest) -> None:
     if not request.strokes:
         raise InputError("No stroke was given; name at least one .mrk.json or .fcsv file.")
-    outputs = {request.output: files.SEGMENTATION_EXTENSIONS}
-    for path, extension in ((request.picture, ".png"), (request.report, ".json")):
-        if path is not None:
-            if path in outputs:
-                raise InputError(f"{path} is named for two outputs; give each its own name.")
-            outputs[path] = (extension,)
-    for path, extensions in outputs.items():
-        if not path.name.lower().endswith(extensions):
-            raise InputError(f"The output {path} must end with {' or '.join(extensions)}.")
-        kept = [request.image, *request.strokes] + ([] if path is request.output else [request.segmentation])
-        if any(path.resolve() == other.resolve() for other in kept):
-            raise InputError(f"The output {path} is one of the inputs; give it another name.")
-        ensure_writable(path)
+    check_outputs(
+        [
+            (request.output, files.SEGMENTATION_EXTENSIONS),
+            (request.picture, (".png",)),
+            (request.report, (".json",)),
+        ],
+        [request.image, *request.strokes],
+        replaced=request.segmentation,
+    )
 
 
 def _read_stroke(path: Path) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.volume import Volume
 from ..editing.guidance import densify, nearest_on_stroke
+from .drawing import PIXELS, draw_contour, draw_directions, draw_slice, intensity_window, soft_mask
 from .edit_files import EditOutcome
 from .planes import Plane, planes_through
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 BEFORE, AFTER, STROKE, ZONE, TRUTH = "#ffb000", "#2fd3ff", "#ff3d9a", "#ffffff", "#b6ff3d"
-_PIXELS = 320
 _CONTEXT_RADII = 2.2
 
 
@@ -54,8 +54,7 @@ def draw_edit(path: Path, outcome: EditOutcome, truth: Volume | None = None) -> 
     extent = np.ptp(leading.points, axis=0).max() / 2
     half = float(extent + _CONTEXT_RADII * leading.influence_radius_mm)
     sections = [_section(plane, half, outcome, truth) for plane in planes]
-    seen = np.concatenate([section.image[np.isfinite(section.image)] for section in sections])
-    window = np.percentile(seen, (0.5, 99.5)) if len(seen) else (0.0, 1.0)
+    window = intensity_window([section.image for section in sections])
 
     side, gap, head, foot = 2.9, 0.03, 0.3, 0.4  # inches
     width, height = 3 * side + 4 * gap, 3 * side + 2 * gap + head + foot
@@ -64,12 +63,12 @@ def draw_edit(path: Path, outcome: EditOutcome, truth: Volume | None = None) -> 
         for column, (title, draw) in enumerate((("before", _before), ("stroke", _stroke), ("after", _after))):
             corner = (gap + column * (side + gap)) / width, (foot + (2 - row) * (side + gap)) / height
             axes = figure.add_axes((*corner, side / width, side / height))
-            _background(axes, section, window)
+            draw_slice(axes, section.image, section.half, window)
             draw(axes, section, outcome)
             if row == 0:
                 axes.set_title(title, color="white", fontsize=11, pad=4)
             if column == 0:
-                _annotate(axes, section)
+                draw_directions(axes, section.plane, section.half)
     entries = [
         ("before", BEFORE, "-"),
         ("stroke", STROKE, "-"),
@@ -84,40 +83,15 @@ def draw_edit(path: Path, outcome: EditOutcome, truth: Volume | None = None) -> 
 
 
 def _section(plane: Plane, half: float, outcome: EditOutcome, truth: Volume | None) -> _Section:
-    grid = plane.grid(half, _PIXELS)
+    grid = plane.grid(half, PIXELS)
     points = grid.points_ras().reshape(-1, 3)
     outside = np.full(len(points), np.inf)
     for stroke in outcome.strokes:
         dense = densify(stroke.points, stroke.influence_radius_mm / 20)
         outside = np.minimum(outside, nearest_on_stroke(points, dense)[0] - stroke.influence_radius_mm)
-    masks = [None if mask is None else _soft(mask, grid) for mask in (outcome.before, outcome.after, truth)]
+    masks = [None if mask is None else soft_mask(mask, grid) for mask in (outcome.before, outcome.after, truth)]
     image = outcome.image.resampled_to(grid, fill=np.nan).array[0]
-    return _Section(plane, half, image, *masks, outside.reshape(_PIXELS, _PIXELS))
-
-
-def _soft(mask: Volume, grid) -> np.ndarray:
-    """A mask on a plane, interpolated so that its 0.5 contour is the boundary between the voxels."""
-    near = mask.cropped(mask.grid.slices_around(grid.points_ras().reshape(-1, 3), 0.0))
-    return near.with_array((near.array != 0).astype(np.float32)).resampled_to(grid, fill=0.0).array[0]
-
-
-def _background(axes: Axes, section: _Section, window: tuple[float, float]) -> None:
-    half = section.half
-    axes.imshow(
-        section.image, cmap="gray", vmin=window[0], vmax=window[1], extent=(-half, half, -half, half), origin="upper"
-    )
-    axes.set_facecolor("black")
-    axes.set(xlim=(-half, half), ylim=(-half, half), xticks=[], yticks=[])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-
-
-def _contour(axes: Axes, section: _Section, values: np.ndarray, level: float, color: str, **style) -> None:
-    if np.nanmin(values) < level < np.nanmax(values):
-        middle = section.half - section.half / _PIXELS  # pixel centres
-        axes.contour(
-            values, levels=[level], colors=[color], extent=(-middle, middle, middle, -middle), origin=None, **style
-        )
+    return _Section(plane, half, image, *masks, outside.reshape(PIXELS, PIXELS))
 
 
 def _filled(axes: Axes, section: _Section, where: np.ndarray, color: str) -> None:
@@ -130,17 +104,17 @@ def _filled(axes: Axes, section: _Section, where: np.ndarray, color: str) -> Non
 
 
 def _before(axes: Axes, section: _Section, outcome: EditOutcome) -> None:
-    _contour(axes, section, section.before, 0.5, BEFORE, linewidths=1.6)
+    draw_contour(axes, section.before, section.half, 0.5, BEFORE, linewidths=1.6)
     _truth(axes, section)
 
 
 def _stroke(axes: Axes, section: _Section, outcome: EditOutcome) -> None:
-    _contour(axes, section, section.before, 0.5, BEFORE, linewidths=1.2)
-    _contour(axes, section, section.outside_zone, 0.0, ZONE, linewidths=1.0, linestyles="dashed")
+    draw_contour(axes, section.before, section.half, 0.5, BEFORE, linewidths=1.2)
+    draw_contour(axes, section.outside_zone, section.half, 0.0, ZONE, linewidths=1.0, linestyles="dashed")
     thick = float(outcome.image.spacing.max()) / 2
     for stroke in outcome.strokes:
         # In its own plane the stroke is a line; elsewhere it is seen where it passes through the slice.
-        flat, depth = section.plane.project(densify(stroke.points, section.half / _PIXELS))
+        flat, depth = section.plane.project(densify(stroke.points, section.half / PIXELS))
         on = np.abs(depth) <= thick
         axes.plot(*np.where(on[:, None], flat, np.nan).T, color=STROKE, linewidth=2.2, solid_capstyle="round")
         if on.any() and np.ptp(flat[on], axis=0).max() < section.half / 20:
@@ -150,26 +124,10 @@ def _stroke(axes: Axes, section: _Section, outcome: EditOutcome) -> None:
 def _after(axes: Axes, section: _Section, outcome: EditOutcome) -> None:
     _filled(axes, section, (section.after > 0.5) & (section.before <= 0.5), AFTER)
     _filled(axes, section, (section.after <= 0.5) & (section.before > 0.5), BEFORE)
-    _contour(axes, section, section.after, 0.5, AFTER, linewidths=1.6)
+    draw_contour(axes, section.after, section.half, 0.5, AFTER, linewidths=1.6)
     _truth(axes, section)
 
 
 def _truth(axes: Axes, section: _Section) -> None:
     if section.truth is not None:
-        _contour(axes, section, section.truth, 0.5, TRUTH, linewidths=1.2, linestyles="dotted")
-
-
-def _annotate(axes: Axes, section: _Section) -> None:
-    """The plane's name, the anatomical directions and a scale bar."""
-    style = {"color": "white", "fontsize": 9, "transform": axes.transAxes}
-    left, right, upper, lower = section.plane.letters
-    axes.text(0.02, 0.98, section.plane.name, ha="left", va="top", **style)
-    axes.text(0.01, 0.5, left, ha="left", va="center", **style)
-    axes.text(0.99, 0.5, right, ha="right", va="center", **style)
-    axes.text(0.5, 0.98, upper, ha="center", va="top", **style)
-    axes.text(0.5, 0.02, lower, ha="center", va="bottom", **style)
-    length = float(10 ** np.floor(np.log10(section.half / 2)))
-    length = max(step * length for step in (1, 2, 5) if step * length <= section.half / 2)
-    start, level = 0.96 * section.half, -0.93 * section.half
-    axes.plot([start - length, start], [level, level], color="white", linewidth=2)
-    axes.text(start - length / 2, level, f"{length:g} mm", color="white", fontsize=8, ha="center", va="bottom")
+        draw_contour(axes, section.truth, section.half, 0.5, TRUTH, linewidths=1.2, linestyles="dotted")

@@ -1,4 +1,4 @@
-"""Planes through a stroke, and how a radiologist is used to seeing them."""
+"""Planes through a stroke or a box, and how a radiologist is used to seeing them."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def planes_through(stroke: np.ndarray, image: Grid) -> list[Plane]:
     # The image axis that lies best in the plane, then the one at right angles to both.
     second = axes[np.abs(axes @ normal).argmin()]
     second = _unit(second - (second @ normal) * normal)
-    return [_plane(middle, direction) for direction in (normal, second, np.cross(normal, second))]
+    return [plane_at(middle, direction) for direction in (normal, second, np.cross(normal, second))]
 
 
 def _normal(centred: np.ndarray, axes: np.ndarray, spacing: np.ndarray) -> np.ndarray:
@@ -94,7 +94,8 @@ def _normal(centred: np.ndarray, axes: np.ndarray, spacing: np.ndarray) -> np.nd
     return _unit(chosen - (chosen @ directions[0]) * directions[0])
 
 
-def _plane(centre: np.ndarray, normal: np.ndarray) -> Plane:
+def plane_at(centre: np.ndarray, normal: np.ndarray) -> Plane:
+    """The plane through a RAS point at right angles to a unit vector, turned as a radiologist sees it."""
     axis = int(np.abs(normal).argmax())
     name, right, up = _VIEWS[axis]
     up = _unit(up - (np.array(up) @ normal) * normal)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ def edit_report(request: EditRequest, outcome: EditOutcome) -> dict[str, Any]:
     """The content of --report: lengths in mm, volumes in mm^3, times in seconds, changes in voxels."""
     inside, outside = changed_voxels(outcome)
     return {
-        "versions": {"sparse-to-precise": __version__, "python": platform.python_version(), **_versions()},
+        "versions": software(),
         "inputs": {
             "image": str(request.image),
             "segmentation": str(request.segmentation),
@@ -101,11 +102,10 @@ def _stroke(stroke: AppliedStroke) -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str]:
-    found = {}
+def software() -> dict[str, str]:
+    """Versions of what computes."""
+    found = {"sparse-to-precise": __version__, "python": platform.python_version()}
     for package in _PACKAGES:
-        try:
+        with contextlib.suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     return found

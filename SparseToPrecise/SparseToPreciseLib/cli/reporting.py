@@ -74,8 +74,8 @@ def missing_packages_named() -> Iterator[None]:
         if package not in _PACKAGES:
             raise
         raise InputError(
-            f"{_PACKAGES[package]} is not installed, which models need; install it (pip install {package}), "
-            "or edit with --model image-aware-warp, which does without."
+            f"{_PACKAGES[package]} is not installed, which models need; install it (pip install {package}); "
+            "only edits with --model image-aware-warp do without."
         ) from error
 
 
