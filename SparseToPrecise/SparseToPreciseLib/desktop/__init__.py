@@ -1,0 +1,1 @@
+"""Qt pieces that the modules share. Importing the package loads nothing."""
