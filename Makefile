@@ -1,5 +1,6 @@
-# Needs python3.11, pip, git, make and gcc; everything else comes into .venv.
+# Needs Python 3.10 to 3.13 (PYTHON names it), pip, git, make and gcc; everything else comes into .venv.
 PYTHON ?= python3.11
+SLICER ?= Slicer
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed-from-constraints
@@ -8,12 +9,13 @@ VENV_WITHOUT_ENSUREPIP := { $(PYTHON) -m venv --without-pip --clear $(VENV) && \
 	$(PYTHON) -m pip --python $(BIN)/python install --disable-pip-version-check pip; }
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test lint bench-editing train-editing clean
+.PHONY: help environment demo test test-desktop lint bench-editing train-editing clean
 
 help:
 	@echo "make environment    create .venv (the other commands do it when needed)"
 	@echo "make demo           edit an example case; results in demo-output/"
 	@echo "make test           all tests that need no desktop application"
+	@echo "make test-desktop   the tests of the application, in SLICER=/path/to/Slicer"
 	@echo "make lint           style (ruff)"
 	@echo "make bench-editing  write docs/benchmarks/editing.md anew"
 	@echo "make train-editing  train the editing model by the committed recipe"
@@ -38,6 +40,9 @@ demo: $(READY)
 test: $(READY)
 	@echo "== Running the tests of the levels core and mrml; those of the desktop application are skipped here."
 	@$(BIN)/python -m pytest
+
+test-desktop:
+	@Testing/desktop/run_in_slicer.sh '$(SLICER)'
 
 lint: $(READY)
 	@$(BIN)/ruff check .

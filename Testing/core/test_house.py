@@ -58,6 +58,15 @@ def test_module_cmake_lists_equal_the_tree(folder: Path):
     assert not message, "\n" + message
 
 
+@pytest.mark.parametrize("folder", MODULES, ids=lambda folder: folder.name)
+def test_ctest_runs_the_generic_tests_and_those_of_the_module(folder: Path):
+    text = re.sub(r"(?m)#.*$", "", (folder / "CMakeLists.txt").read_text(encoding="utf-8"))
+    (name,) = house.cmake_list(text, "MODULE_NAME")
+    assert name == folder.name
+    assert re.search(r"slicerMacroBuildScriptedModule\([^)]*\bWITH_GENERIC_TESTS\b", text)
+    assert re.search(r"slicer_add_python_unittest\(\s*SCRIPT \$\{MODULE_NAME\}\.py\b", text)
+
+
 def test_the_comparison_sees_missing_surplus_and_doubled_lines():
     text = "set(MODULE_NAME Foo)\nset(LIST\n  ${MODULE_NAME}.py  # the module\n  FooLib/gone.py\n  a.png a.png\n  )"
     listed = house.cmake_list(text, "LIST")
