@@ -57,9 +57,11 @@ def apply(effect: Any, job: Job, result: EditResult, histories: EditHistories) -
         was moved. Nothing has happened then.
     """
     lattice = checked_unchanged(effect, job)
-    before, after = job.segment.array.astype(bool), result.segmentation.array.astype(bool)
+    region = result.region  # all that edit() may have changed
+    box = job.box.part(region)
+    before, after = (volume.array[region] != 0 for volume in (job.segment, result.segmentation))
     wanted = before != after
-    changed = write_changes(effect, lattice, job.box, after, wanted)
+    changed = write_changes(effect, lattice, box, after, wanted)
     voxel = job.segment.grid.voxel_volume_mm3
     number = int(np.count_nonzero(changed))
     withheld = int(np.count_nonzero(wanted & ~changed))
@@ -69,7 +71,7 @@ def apply(effect: Any, job: Job, result: EditResult, histories: EditHistories) -
     past = histories.begun(job.node, job.segment_id, lattice).add(
         transformed(np.linalg.inv(job.to_world), job.stroke),
         job.options.influence_radius_mm,
-        np.argwhere(changed)[:, ::-1] + job.box.start,
+        np.argwhere(changed)[:, ::-1] + box.start,
         before[changed],
         number * voxel,
         lattice.values,
@@ -131,6 +133,6 @@ def checked_unchanged(effect: Any, job: Job) -> Lattice:
 
 def proposed(effect: Any, job: Job, result: EditResult) -> np.ndarray:
     """(K, J, I) bool: the segment within the job's box as `apply` would make it, masks included."""
-    lattice = checked_unchanged(effect, job)
+    checked_unchanged(effect, job)
     after = result.segmentation.array.astype(bool)
-    return np.where(editable_part(effect, lattice, job.box), after, job.segment.array.astype(bool))
+    return np.where(editable_part(effect, job.box), after, job.segment.array.astype(bool))

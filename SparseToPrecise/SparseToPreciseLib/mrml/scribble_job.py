@@ -148,9 +148,7 @@ def prepare(effect: Any, stroke_ras: np.ndarray, options: Options, histories: Ed
     limits = _limits(lattice, reference)
     grid = Grid(limits.shape, _shifted(to_world @ lattice.matrix, limits.start))
     slices = _around(grid, stroke, max(reach, options.influence_radius_mm + float(grid.spacing.max())) + 2 * step)
-    start = tuple(first + part.start for first, part in zip(limits.start, slices[::-1], strict=True))
-    stop = tuple(first + part.stop for first, part in zip(limits.start, slices[::-1], strict=True))
-    box = IndexBox(start, stop)
+    box = limits.part(slices)
     if box.empty:
         raise InputError(f"The stroke lies outside {node.GetName()}; draw it on the segmentation's image.")
     part = lattice.part(box)

@@ -45,6 +45,11 @@ class IndexBox:
             return other if self.empty else self
         return IndexBox(tuple(map(min, self.start, other.start)), tuple(map(max, self.stop, other.stop)))
 
+    def part(self, slices: tuple[slice, slice, slice]) -> IndexBox:
+        """The part that K,J,I slices select in this box's array."""
+        start = tuple(first + one.start for first, one in zip(self.start, slices[::-1], strict=True))
+        return IndexBox(start, tuple(first + one.stop for first, one in zip(self.start, slices[::-1], strict=True)))
+
     def slices_in(self, outer: IndexBox) -> tuple[slice, slice, slice]:
         """K,J,I slices of this box in the array of an outer one."""
         return tuple(

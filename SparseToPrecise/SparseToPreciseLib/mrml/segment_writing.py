@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 import slicer
 
-from ..core.volume import Volume
-from .segment_lattice import IndexBox, Lattice, lattice_of
-from .segmentations import image_matrix, onto_grid
+from .segment_lattice import IndexBox, Lattice, extent_box, lattice_of
 from .volumes import image_array
 
 
@@ -20,23 +18,24 @@ def is_masked(effect: Any) -> bool:
     return not everywhere or bool(parameters.GetSourceVolumeIntensityMask())
 
 
-def editable_part(effect: Any, lattice: Lattice, box: IndexBox) -> np.ndarray:
+def editable_part(effect: Any, box: IndexBox) -> np.ndarray:
     """(K, J, I) bool: which voxels of a box the user allows to be edited.
+
+    The box counts on the lattice of the segmentation's geometry; `scribble_job.prepare` refuses other segments when
+    there is a mask.
 
     Segment Editor applies its masks itself. They are looked at here for a preview, and because it lets an edit inside
     one segment take voxels away outside that segment (and gives them to it), which a correction must not.
     """
     allowed = np.ones(box.shape, dtype=bool)
     parameters = effect.parameterSetNode()
-    grid = Volume(allowed, lattice.matrix @ _translation(box.start)).grid
     if parameters.GetMaskMode() != slicer.vtkMRMLSegmentationNode.EditAllowedEverywhere:
-        mask = effect.maskLabelmap()
-        allowed &= onto_grid(Volume(image_array(mask), image_matrix(mask)), grid) == 0
+        common, values = _values_in(effect.maskLabelmap(), box)
+        allowed[common.slices_in(box)] &= values == 0
     if parameters.GetSourceVolumeIntensityMask():
-        image = effect.sourceVolumeImageData()
+        common, values = _values_in(effect.sourceVolumeImageData(), box)
         low, high = parameters.GetSourceVolumeIntensityMaskRange()
-        inside = (image_array(image) >= low) & (image_array(image) <= high)
-        allowed &= onto_grid(Volume(inside, image_matrix(image)), grid)
+        allowed[common.slices_in(box)] &= (values >= low) & (values <= high)
     return allowed
 
 
@@ -67,7 +66,7 @@ def write_changes(effect: Any, lattice: Lattice, box: IndexBox, after: np.ndarra
     before = lattice.part(box)
     change = wanted & (before != after)
     if is_masked(effect) and change.any():
-        change &= editable_part(effect, lattice, box)
+        change &= editable_part(effect, box)
     if not change.any():
         return change
     effect.saveStateForUndo()
@@ -76,9 +75,10 @@ def write_changes(effect: Any, lattice: Lattice, box: IndexBox, after: np.ndarra
     # One update of what is shown, not two.
     modifying = node.StartModify()
     try:
+        # Adding first: the first change crops a labelmap that is as large as the image, and adding does it faster.
         for part, mode in (
-            (change & ~after, effect.ModificationModeRemove),
             (change & after, effect.ModificationModeAdd),
+            (change & ~after, effect.ModificationModeRemove),
         ):
             if part.any():
                 inner, array = _smallest(box, part)
@@ -98,7 +98,8 @@ def _smallest(box: IndexBox, array: np.ndarray) -> tuple[IndexBox, np.ndarray]:
     return inner, array[inner.slices_in(box)]
 
 
-def _translation(start: tuple[int, int, int]) -> np.ndarray:
-    matrix = np.eye(4)
-    matrix[:3, 3] = start
-    return matrix
+def _values_in(image: slicer.vtkOrientedImageData, box: IndexBox) -> tuple[IndexBox, np.ndarray]:
+    """The part of a box that an image on the same lattice holds, and its values there."""
+    whole = extent_box(image)
+    common = box.intersection(whole)
+    return common, image_array(image)[common.slices_in(whole)]
