@@ -104,6 +104,8 @@ def ui(tmp_path: Path) -> ui_files.UiFile:
         ("def f(self):\n b = self.ui.applyButton\n b.setMRMLScene(1)", "a QPushButton has no setMRMLScene"),
         ("self.ui.radius.connect('valueChanged(int)', f)", "a ctkSliderWidget has no signal valueChanged(int)"),
         ("self.ui.applyButton.connect('triggered(bool)', f)", "a QPushButton has no signal triggered(bool)"),
+        ("class A:\n def f(self):\n  self.b = qt.QLabel()\n def g(self):\n  self.b.click()", "a QLabel has no click"),
+        ("def f():\n t = qt.QTimer()\n t.connect('timeout(int)', g)", "a QTimer has no signal timeout(int)"),
     ],
 )
 def test_a_planted_wrong_use_is_found(ui: ui_files.UiFile, code: str, problem: str):
@@ -119,6 +121,8 @@ def test_a_planted_wrong_use_is_found(ui: ui_files.UiFile, code: str, problem: s
         "self.ui.imageSelector.connect('currentNodeChanged(vtkMRMLNode *)', f)",
         "self.ui.row = Row(); self.ui.box.addWidget(self.ui.row); self.ui.row.whatever()",
         "def f(self):\n b = self.ui.applyButton\n b.click()\ndef g(self):\n b = other()\n b.anything()",
+        "class A:\n def f(self):\n  self.b = None\n  self.b = qt.QLabel()\n  self.b.anything()",
+        "def f():\n t = qt.QTimer()\n t.connect('timeout()', g)\n t.timeout.connect(g)\n t.start(5)",
     ],
 )
 def test_right_uses_pass(ui: ui_files.UiFile, code: str):

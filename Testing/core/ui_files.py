@@ -10,7 +10,6 @@ import ast
 import json
 import re
 import xml.etree.ElementTree as ElementTree
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,33 +64,51 @@ def lineage(name: str) -> Iterator[dict]:
         name = CLASSES[name]["base"]
 
 
-def _widget_of(node: ast.AST, aliases: dict[str, str]) -> str | None:
-    """The widget that an expression stands for: `<anything>.ui.<name>`, `ui.<name>`, or a local name for one."""
-    if isinstance(node, ast.Name):
-        return aliases.get(node.id)
-    if isinstance(node, ast.Attribute):
-        owner = node.value
-        if (isinstance(owner, ast.Attribute) and owner.attr == "ui") or (
-            isinstance(owner, ast.Name) and owner.id == "ui"
-        ):
-            return node.attr
-    return None
+def _in_ui(node: ast.AST) -> str | None:
+    """The name of the widget that an expression takes from a .ui file: `<anything>.ui.<name>` or `ui.<name>`."""
+    if not isinstance(node, ast.Attribute):
+        return None
+    owner = node.value
+    of_ui = (isinstance(owner, ast.Attribute) and owner.attr == "ui") or (
+        isinstance(owner, ast.Name) and owner.id == "ui"
+    )
+    return node.attr if of_ui else None
 
 
-def _aliases(function: ast.AST) -> dict[str, str]:
-    """Local names that stand for one widget throughout a function: `table = self.ui.table`."""
-    names = [node for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
-    stored = Counter(node.id for node in names)
-    pairs = [
-        (node.targets[0].id, _widget_of(node.value, {}))
-        for node in ast.walk(function)
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+def _plain(node: ast.AST) -> str | None:
+    """`name` and `self.name` as text: what may be given a widget by an assignment."""
+    text = ast.unparse(node) if isinstance(node, (ast.Name, ast.Attribute)) else ""
+    return text if re.fullmatch(r"(self\.)?\w+", text) else None
+
+
+def _made(value: ast.AST | None, widgets: dict[str, str]) -> str | None:
+    """The class of what an assignment gives: `self.ui.table`, or `qt.QLabel()`; None when it cannot be told."""
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
+        known = ast.unparse(value.func.value) in ("qt", "ctk", "slicer") and value.func.attr in CLASSES
+        return value.func.attr if known else None
+    name = _in_ui(value) if value is not None else None
+    return widgets.get(name) if name else None
+
+
+def _given(scope: ast.AST, prefix: str, widgets: dict[str, str]) -> dict[str, str]:
+    """Classes of the names (of the attributes of self, by the prefix "self.") that are given one widget in a scope."""
+    stored = [
+        name
+        for node in ast.walk(scope)
+        if isinstance(getattr(node, "ctx", None), ast.Store) and (name := _plain(node)) is not None
     ]
-    return {name: widget for name, widget in pairs if widget and stored[name] == 1}
+    classes = {
+        name: _made(node.value, widgets)
+        for node in ast.walk(scope)
+        if isinstance(node, ast.Assign) and (name := _plain(node.targets[0])) and stored.count(name) == 1
+    }
+    return {name: made for name, made in classes.items() if made and name.startswith("self.") == bool(prefix)}
 
 
 def problems(source: str, widgets: dict[str, str]) -> list[str]:
     """One line for each widget, attribute or signal that code names and that is not there.
+
+    Widgets are those of .ui files, and those that the code makes and gives to one name: `self.label = qt.QLabel()`.
 
     Parameters
     ----------
@@ -101,31 +118,41 @@ def problems(source: str, widgets: dict[str, str]) -> list[str]:
         Class by name, of the .ui files that the code uses.
     """
     tree = ast.parse(source)
-    own = {  # `self.ui.place = SomeWidget()` adds a widget that no file has; its class is not known here
-        target.attr
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Attribute) and _widget_of(target, {})
-    }
+    # `self.ui.row = Row()` adds a widget that no file has; its class is not known here.
+    own = {_in_ui(node) for node in ast.walk(tree) if isinstance(getattr(node, "ctx", None), ast.Store)}
     wrong: dict[str, None] = {}
-    functions = [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.Lambda))]
-    for function in [tree, *functions]:
-        aliases = {} if function is tree else _aliases(function)
-        calls = {id(node.func) for node in ast.walk(function) if isinstance(node, ast.Call)}
-        for node in ast.walk(function):
-            name = _widget_of(node, {})
-            if name and name not in widgets and name not in own and not name.startswith("__"):
-                wrong[f"line {node.lineno}: no .ui file has a widget {name}"] = None
-            if isinstance(node, ast.Attribute):
-                owner = _widget_of(node.value, aliases)
-                if owner in widgets and owner not in own:
-                    wrong.update(dict.fromkeys(_attribute_problems(node, widgets[owner], id(node) in calls)))
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "connect":
-                owner = _widget_of(node.func.value, aliases)
-                if owner in widgets and owner not in own and node.args and isinstance(node.args[0], ast.Constant):
-                    wrong.update(dict.fromkeys(_signal_problems(node, widgets[owner])))
+    for node in ast.walk(tree):
+        name = _in_ui(node)
+        if name and name not in widgets and name not in own and not name.startswith("__"):
+            wrong[f"line {node.lineno}: no .ui file has a widget {name}"] = None
+
+    files = {name: found for name, found in widgets.items() if name not in own}
+    scopes = [(tree, {})]
+    for one in ast.walk(tree):
+        if isinstance(one, ast.ClassDef):
+            attributes = _given(one, "self.", files)
+            functions = [node for node in ast.walk(one) if isinstance(node, ast.FunctionDef)]
+            scopes += [(function, attributes | _given(function, "", files)) for function in functions]
+    scopes += [(node, _given(node, "", files)) for node in tree.body if isinstance(node, ast.FunctionDef)]
+    for scope, names in scopes:
+        for line in _problems_in(scope, names, files):
+            wrong[line] = None
     return list(wrong)
+
+
+def _problems_in(scope: ast.AST, names: dict[str, str], files: dict[str, str]) -> Iterator[str]:
+    calls = {id(node.func) for node in ast.walk(scope) if isinstance(node, ast.Call)}
+
+    def class_of(node: ast.AST) -> str | None:
+        return names.get(_plain(node) or "") or files.get(_in_ui(node) or "")
+
+    for node in ast.walk(scope):
+        if isinstance(node, ast.Attribute) and (found := class_of(node.value)):
+            yield from _attribute_problems(node, found, id(node) in calls)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "connect":
+            found = class_of(node.func.value)
+            if found and node.args and isinstance(node.args[0], ast.Constant):
+                yield from _signal_problems(node, found)
 
 
 def _attribute_problems(node: ast.Attribute, name: str, called: bool) -> Iterator[str]:
