@@ -9,6 +9,7 @@ import typer
 
 from .. import __version__
 from ..core.errors import Cancelled, InputError
+from .box import box_app
 from .demo import demo
 from .edit import edit
 from .models import models_app
@@ -26,6 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(edit)
+app.add_typer(box_app, name="box")
 app.add_typer(train_app, name="train")
 app.add_typer(models_app, name="models")
 app.command()(demo)

@@ -1,0 +1,143 @@
+"""The picture of a box: two views along its slices, and some of the slices, with every box and the segmentation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..boxes.frame import AXES, axis_of, in_plane_axes
+from ..core.box import Box
+from ..core.volume import Volume
+from .drawing import PIXELS, draw_contour, draw_directions, draw_slice, intensity_window, soft_mask
+from .planes import Plane, plane_at
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from ..boxes.tighten import TightenResult
+
+GIVEN, TIGHTENED, SLICE, SEGMENT = "#ffb000", "#2fd3ff", "#ff3d9a", "#b6ff3d"
+SLICES = 6
+_ROOM = 1.15
+
+
+@dataclass(frozen=True)
+class _View:
+    """A plane across one of the box's axes, at `position` mm from the box's centre."""
+
+    axis: int
+    position: float
+    plane: Plane
+    title: str
+
+
+def draw_boxes(
+    path: Path, image: Volume, given: Box, result: TightenResult | None = None, segmentation: Volume | None = None
+) -> None:
+    """Draw a box as PNG.
+
+    Parameters
+    ----------
+    path
+        The file.
+    given
+        The box before.
+    result
+        What tightening made of it.
+    segmentation
+        Its boundary is drawn.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    axis = axis_of("auto", image.grid, given) if result is None else result.axis
+    views = _views(given, given if result is None else result.box, axis)
+    half = max(float(np.abs(view.plane.project(given.corners())[0]).max()) for view in views) * _ROOM
+    grids = [view.plane.grid(half, PIXELS) for view in views]
+    slices = [image.resampled_to(grid, fill=np.nan).array[0] for grid in grids]
+    window = intensity_window(slices)
+
+    columns, side, gap, foot = len(views) // 2, 2.6, 0.03, 0.4  # inches
+    width, height = columns * (side + gap) + gap, 2 * (side + gap) + foot
+    figure = Figure(figsize=(width, height), facecolor="black")
+    for number, (view, grid, values) in enumerate(zip(views, grids, slices, strict=True)):
+        row, column = divmod(number, columns)
+        corner = (gap + column * (side + gap)) / width, (foot + (1 - row) * (side + gap)) / height
+        axes = figure.add_axes((*corner, side / width, side / height))
+        draw_slice(axes, values, half, window)
+        if segmentation is not None:
+            draw_contour(axes, soft_mask(segmentation, grid), half, 0.5, SEGMENT, linewidths=1.6)
+        _rectangle(axes, view, given, given, GIVEN, linewidth=1.6)
+        if result is not None:
+            _slices(axes, view, given, result)
+            if result.safe:
+                _rectangle(axes, view, given, result.box, TIGHTENED, linewidth=1.6)
+        draw_directions(axes, view.plane, half, view.title)
+    entries = [("given box", GIVEN)]
+    if result is not None:
+        entries += [("boxes of slices", SLICE)] + ([("tightened box", TIGHTENED)] if result.safe else [])
+    entries += [("segment", SEGMENT)] if segmentation is not None else []
+    lines = [Line2D([], [], color=color, linewidth=2) for _, color in entries]
+    labels = [label for label, _ in entries]
+    figure.legend(lines, labels, loc="lower center", ncols=4, frameon=False, labelcolor="white", fontsize=10)
+    figure.savefig(path, format="png", dpi=110, facecolor="black")
+
+
+def _views(given: Box, tight: Box, axis: int) -> list[_View]:
+    """Two planes that hold the axis, through the middle of the tightened box, and slices all across the given one."""
+    middle = given.to_box(tight.center)
+    planes = [(across, float(middle[across])) for across in in_plane_axes(axis)]
+    ends = given.size[axis] * ((np.arange(SLICES) + 0.5) / SLICES - 0.5)
+    planes += [(axis, float(position)) for position in ends]
+    views = []
+    for number, (across, position) in enumerate(planes):
+        shift = np.zeros(3)
+        shift[across] = position
+        plane = plane_at(given.from_box(shift), given.axes[:, across])
+        title = plane.name if number < 2 else f"{AXES[axis]} {position:+.1f} mm"
+        views.append(_View(across, position, plane, title))
+    return views
+
+
+def _rectangle(axes: Axes, view: _View, frame: Box, box: Box, color: str, **style) -> None:
+    """Where a box of the frame's axes is cut by the view's plane."""
+    middle, half = frame.to_box(box.center), box.size / 2
+    if abs(view.position - middle[view.axis]) <= half[view.axis] + 1e-6:
+        one, other = in_plane_axes(view.axis)
+        bounds = [(middle[each] - half[each], middle[each] + half[each]) for each in (one, other)]
+        _outline(axes, view, frame, bounds, color, **style)
+
+
+def _slices(axes: Axes, view: _View, frame: Box, result: TightenResult) -> None:
+    """The boxes of the slices: those of the nearest slice on a slice, else all as they stand on end."""
+    step = frame.size[result.axis] / len(result.slices)
+    plane = in_plane_axes(result.axis)
+    for one in result.slices:
+        if one.bounds_mm is None:
+            continue
+        bounds = {axis: tuple(pair) for axis, pair in zip(plane, np.asarray(one.bounds_mm), strict=True)}
+        bounds[result.axis] = (one.position_mm - step / 2, one.position_mm + step / 2)
+        low, high = bounds[view.axis]
+        if not low - 1e-6 <= view.position < high:
+            continue
+        style = "dotted" if one.interpolated else "solid"
+        shown = [bounds[each] for each in in_plane_axes(view.axis)]
+        if view.axis == result.axis:
+            parts = [np.asarray(part) for part in one.parts] if len(one.parts) > 1 else []
+            for part in parts:
+                _outline(axes, view, frame, part, SLICE, linewidth=0.8, linestyle="dashed")
+            _outline(axes, view, frame, shown, SLICE, linewidth=1.4, linestyle=style)
+        else:
+            _outline(axes, view, frame, shown, SLICE, linewidth=0.7, linestyle=style)
+
+
+def _outline(axes: Axes, view: _View, frame: Box, bounds, color: str, **style) -> None:
+    """A rectangle in box coordinates along the two in-plane axes of a view."""
+    (a, b), (c, d) = bounds
+    corners = np.zeros((5, 3))
+    corners[:, view.axis] = view.position
+    corners[:, list(in_plane_axes(view.axis))] = [(a, c), (b, c), (b, d), (a, d), (a, c)]
+    axes.plot(*view.plane.project(frame.from_box(corners))[0].T, color=color, **style)
