@@ -6,6 +6,7 @@ The exit code is 0 only when tests ran and all of them passed. Slicer brings no 
 from __future__ import annotations
 
 import collections
+import faulthandler
 import json
 import os
 import sys
@@ -75,6 +76,12 @@ def flat(suite: unittest.TestSuite):
 
 
 def run() -> int:
+    if sys.__stderr__ is not None:  # a crash, and what hangs shortly before the time is over, leave their traceback
+        faulthandler.enable(sys.__stderr__)
+        faulthandler.dump_traceback_later(0.95 * float(os.environ.get("DESKTOP_TIMEOUT", 1200)), file=sys.__stderr__)
+    if slicer.util.mainWindow() is not None:
+        slicer.util.mainWindow().resize(1600, 1000)  # the same pictures everywhere
+        slicer.app.processEvents()
     sys.excepthook = lambda *error: (desktop_support.uncaught.append(error), sys.__excepthook__(*error))
     runner = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, resultclass=Result)
     result = runner.run(tests())

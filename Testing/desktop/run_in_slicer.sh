@@ -43,8 +43,9 @@ if [ "$(uname)" = Linux ] && [ -z "${DISPLAY:-}" ] && [ -z "${WAYLAND_DISPLAY:-}
   fi
   before+=(xvfb-run --auto-servernum "--server-args=-screen 0 1600x1000x24")
 fi
+export DESKTOP_TIMEOUT=${DESKTOP_TIMEOUT:-1200}
 if command -v timeout >/dev/null; then
-  before+=(timeout --kill-after=30 "${DESKTOP_TIMEOUT:-1200}")
+  before+=(timeout --kill-after=30 "$DESKTOP_TIMEOUT")
 fi
 before+=("$slicer")
 
