@@ -1,4 +1,4 @@
-"""`make_blob`: one whole object in its surroundings, for boxes (`make_phantom` shows the surroundings of a boundary)."""
+"""`make_blob`: one whole object in its surroundings, for boxes. `make_phantom` shows what surrounds a boundary."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BLOBS: dict[str, tuple[Callable[[np.random.Generator], Anatomy], float]] = {
 """Kind to (family, how often it is drawn when no kind is asked for)."""
 
 _ATTEMPTS = 20
-_SMALLEST, _LARGEST = 15.0, 44.0
+_SMALLEST, _LARGEST = 20.0, 40.0
 _CUT_SHARE = 0.15
 _TWINS_SHARE = 0.75
 

@@ -1,0 +1,280 @@
+"""How low the threshold and how wide the margin must be to keep the object, and when not to trust the answer.
+
+Both are measured on cases with known masks that training has not seen: for each of them, the margin that it would have
+needed; the margin of a wanted coverage is the one that sufficed in `SUFFICED` of the cases, and a logistic model on
+what the map of patches looks like (`FEATURES`) tells the others apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import InputError
+from .cleanup import CleanMap, cleaned, slice_bounds, smoothed_shares
+from .frame import Frame
+from .metrics import rectangle_iou
+
+COVERAGES = (0.9, 0.95, 0.98, 0.99, 0.995)
+THRESHOLDS = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
+MARGINS = (0.0, 0.0625, 0.125, 0.1875, 0.25, 0.375, 0.5, 0.75, 1.0, 1.5)
+"""In patches."""
+SUFFICED = 0.93
+STRICT = 0.99
+"""The coverage for which the safety is measured."""
+ACCEPTED_FAILURES = 0.03
+"""Of the cases called safe, so many may miss `STRICT`; measured on the calibration cases."""
+LEAST_CASES_FOR_SAFETY = 40
+FEATURES = ("surest patch", "doubtful share", "elsewhere", "size", "steepness", "box faces touched")
+
+
+@dataclass(frozen=True)
+class CalibrationCase:
+    """What the network said of the slices of a box, and the truth.
+
+    Attributes
+    ----------
+    frame
+        Of the box.
+    shares
+        (slices, rows, columns): the network's map of patches, as it is.
+    mask
+        (slices, pixel rows, pixel columns) share of object.
+    """
+
+    frame: Frame
+    shares: np.ndarray
+    mask: np.ndarray
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Numbers that go with a model.
+
+    Attributes
+    ----------
+    threshold
+        A patch with a larger share of object counts.
+    margins
+        Wanted coverage to margin, in patches, ascending.
+    sufficed
+        Share of the calibration cases in which these margins were enough.
+    weights, offset, limit
+        The case is unsafe when weights . features + offset exceeds the limit; no weights: only an empty or doubtful map
+        is unsafe.
+    cases
+        How many it was measured on.
+    """
+
+    threshold: float
+    margins: Mapping[float, float]
+    sufficed: float
+    weights: tuple[float, ...] = ()
+    offset: float = 0.0
+    limit: float = 0.0
+    cases: int = 0
+    report: Mapping[str, float] = field(default_factory=dict)
+
+    def margin(self, coverage: float) -> tuple[float, float]:
+        """(margin in patches, the coverage it was measured for) of the least stored coverage that is enough.
+
+        Raises
+        ------
+        InputError
+            A coverage beyond the calibration.
+        """
+        for stored in sorted(self.margins):
+            if stored >= coverage - 1e-9:
+                return self.margins[stored], stored
+        raise InputError(
+            f"A coverage of {coverage:g} is more than this model was calibrated for; ask for at most "
+            f"{max(self.margins):g} and add a margin."
+        )
+
+    def doubt(self, clean: CleanMap) -> str:
+        """Why the map cannot be trusted; empty when it can."""
+        if clean.empty:
+            return "nothing like an object was found in the box"
+        values = features(clean)
+        if values[0] < 0.4:
+            return f"no part of the box looks surely like the object (the surest patch: {values[0]:.0%})"
+        if self.weights and float(np.dot(self.weights, values)) + self.offset > self.limit:
+            shifts = np.abs(np.array(self.weights) * values)
+            return f"the object's outline is doubtful (mostly by: {FEATURES[int(shifts.argmax())]})"
+        return ""
+
+    def as_parameters(self) -> dict[str, Any]:
+        """For the metadata of a bundle."""
+        return {
+            "threshold": self.threshold,
+            "margins": {f"{coverage:g}": margin for coverage, margin in self.margins.items()},
+            "sufficed": self.sufficed,
+            "safety_features": list(FEATURES),
+            "safety_weights": list(self.weights),
+            "safety_offset": self.offset,
+            "safety_limit": self.limit,
+            "cases": self.cases,
+            "report": dict(self.report),
+        }
+
+    @staticmethod
+    def from_parameters(values: Mapping[str, Any]) -> Calibration:
+        """The opposite of `as_parameters`.
+
+        Raises
+        ------
+        InputError
+            Something is missing, or was measured on other features than this version computes.
+        """
+        try:
+            weights = tuple(float(one) for one in values["safety_weights"])
+            if list(values["safety_features"]) != list(FEATURES) or len(weights) not in (0, len(FEATURES)):
+                raise InputError("its safety was calibrated on features that this version does not compute")
+            return Calibration(
+                float(values["threshold"]),
+                {float(coverage): float(margin) for coverage, margin in values["margins"].items()},
+                float(values["sufficed"]),
+                weights,
+                float(values["safety_offset"]),
+                float(values["safety_limit"]),
+                int(values["cases"]),
+                dict(values.get("report", {})),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"its calibration is not in order ({error!r})") from error
+
+
+def features(clean: CleanMap) -> np.ndarray:
+    """(len(FEATURES),) what a map of patches looks like; each near 0 for a clear object."""
+    shares, kept = clean.shares, clean.kept
+    if clean.empty:
+        return np.array([0.0, 1.0, 1.0, 0.0, 1.0, 1.0])
+    inside = shares[kept]
+    mass = float(inside.sum())
+    over = shares > clean.threshold
+    touched = [
+        kept.any(axis=other)[..., index].any()
+        for axis, other in ((1, (0, 2)), (2, (0, 1)))
+        for index in (np.flatnonzero(shares.any(axis=other))[[0, -1]])
+    ]
+    touched += [kept[0].any(), kept[-1].any()]
+    cells = max(float((shares > 0).sum()), 1.0)
+    lower = float((shares > clean.threshold / 2).sum())
+    return np.array(
+        [
+            float(inside.max()),
+            float((shares * (1 - shares)).sum()) / mass,
+            float(shares[over & ~kept].sum()) / mass,
+            np.log(max(mass, 1e-3) / cells),
+            np.log(lower / float(kept.sum())),
+            float(np.mean(touched)),
+        ]
+    )
+
+
+def covered(bounds: np.ndarray, mask: np.ndarray, frame: Frame) -> float:
+    """Share of the object (slices, pixel rows, pixel columns) in per-slice boxes (slices, 2, 2)."""
+    u, v = frame.pixels()
+    lower, upper = np.nan_to_num(bounds[..., 0], nan=np.inf), np.nan_to_num(bounds[..., 1], nan=-np.inf)
+    columns = ((u >= lower[:, :1]) & (u <= upper[:, :1])).astype(np.float32)
+    rows = ((v >= lower[:, 1:]) & (v <= upper[:, 1:])).astype(np.float32)
+    total = float(mask.sum(dtype=np.float64))
+    inside = np.einsum("sv,svu,su->", rows, mask, columns, optimize=True)
+    return float(inside) / total if total else 1.0
+
+
+def tight_bounds(mask: np.ndarray, frame: Frame) -> np.ndarray:
+    """(slices, 2, 2) tight boxes of a mask on the pixels of slices, mm; NaN for none."""
+    there = mask >= 0.5
+    bounds = np.full((len(mask), 2, 2), np.nan)
+    for one, (at, line) in enumerate(zip(frame.pixels(), (there.any(axis=1), there.any(axis=2)), strict=True)):
+        full = line.any(axis=1)
+        bounds[full, one, 0] = at[line[full].argmax(axis=1)] - frame.spacing / 2
+        bounds[full, one, 1] = at[line.shape[1] - 1 - line[full][:, ::-1].argmax(axis=1)] + frame.spacing / 2
+    return bounds
+
+
+def mean_slice_iou(bounds: np.ndarray, tight: np.ndarray) -> float:
+    """Mean over the slices where either is."""
+    either = ~np.isnan(bounds[:, 0, 0]) | ~np.isnan(tight[:, 0, 0])
+    return float(rectangle_iou(bounds[either], tight[either]).mean()) if either.any() else 1.0
+
+
+def calibrated(cases: Sequence[CalibrationCase], patch: int) -> Calibration:
+    """Choose threshold and margins on cases with known masks, and learn which ones not to trust.
+
+    Raises
+    ------
+    InputError
+        There are no cases.
+    """
+    if not cases:
+        raise InputError("There are no cases to calibrate with; give at least one image with its mask.")
+    best: tuple[float, float, list[list[float]], np.ndarray, list[CleanMap]] | None = None
+    smooth = [smoothed_shares(case.shares, case.frame, patch) for case in cases]
+    tight = [tight_bounds(case.mask, case.frame) for case in cases]
+    for threshold in THRESHOLDS:
+        maps = [cleaned(one, case.frame, patch, threshold) for one, case in zip(smooth, cases, strict=True)]
+        table = np.zeros((len(cases), len(MARGINS)))
+        overlap = np.zeros_like(table)
+        for number, (case, clean) in enumerate(zip(cases, maps, strict=True)):
+            for column, margin in enumerate(MARGINS):
+                bounds = slice_bounds(clean, margin * clean.patch_mm)
+                table[number, column] = covered(bounds, case.mask, case.frame)
+                overlap[number, column] = mean_slice_iou(bounds, tight[number])
+        column = _column(table, STRICT)
+        score = float(overlap[:, column].mean())
+        if best is None or score > best[0]:
+            best = (score, threshold, table.tolist(), overlap[:, column], maps)
+    score, threshold, table, overlap, maps = best
+    table = np.array(table)
+    margins = {coverage: MARGINS[_column(table, coverage)] for coverage in COVERAGES}
+    failed = table[:, _column(table, STRICT)] < STRICT
+    report = {"slice_iou": round(score, 4), "failed": round(float(failed.mean()), 4)}
+    weights, offset, limit = (), 0.0, 0.0
+    if len(cases) >= LEAST_CASES_FOR_SAFETY and failed.any():
+        values = np.array([features(clean) for clean in maps])
+        weights, offset = _logistic(values, failed)
+        risk = values @ np.array(weights) + offset
+        limit = _limit(risk, failed)
+        safe = risk <= limit
+        report |= {
+            "safe": round(float(safe.mean()), 4),
+            "failed_among_safe": round(float(failed[safe].mean()) if safe.any() else 0.0, 4),
+        }
+    sufficed = round(float(1 - failed.mean()), 4)
+    return Calibration(threshold, margins, sufficed, weights, offset, limit, len(cases), report)
+
+
+def _column(table: np.ndarray, coverage: float) -> int:
+    """The least margin that suffices in `SUFFICED` of the cases; the largest one when none does."""
+    enough = (table >= coverage).mean(axis=0) >= SUFFICED
+    return int(enough.argmax()) if enough.any() else table.shape[1] - 1
+
+
+def _logistic(values: np.ndarray, failed: np.ndarray) -> tuple[tuple[float, ...], float]:
+    """Weights and offset of a regularised logistic model, by Newton's method on standardised features."""
+    mean, spread = values.mean(axis=0), values.std(axis=0) + 1e-6
+    given = np.concatenate([(values - mean) / spread, np.ones((len(values), 1))], axis=1)
+    penalty = np.diag([1.0] * values.shape[1] + [1e-6])
+    theta = np.zeros(given.shape[1])
+    for _ in range(30):
+        chance = 1 / (1 + np.exp(-np.clip(given @ theta, -30, 30)))
+        slope = given.T @ (chance - failed) + penalty @ theta
+        curvature = (given * (chance * (1 - chance))[:, None]).T @ given + penalty
+        theta = theta - np.linalg.solve(curvature, slope)
+    weights = theta[:-1] / spread
+    return tuple(float(one) for one in weights), float(theta[-1] - weights @ mean)
+
+
+def _limit(risk: np.ndarray, failed: np.ndarray) -> float:
+    """The highest risk to accept so that few of the accepted cases fail."""
+    order = np.argsort(risk)
+    rate = np.cumsum(failed[order]) / np.arange(1, len(order) + 1)
+    good = np.flatnonzero(rate <= ACCEPTED_FAILURES)
+    return float(risk[order[good[-1]]]) if good.size else float(risk.min() - 1.0)

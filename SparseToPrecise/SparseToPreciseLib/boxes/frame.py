@@ -1,0 +1,185 @@
+"""The slices of a box in its own frame: where they lie, and what an image or a mask shows on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..core.box import Box
+from ..core.errors import InputError
+from ..core.volume import Grid, Volume
+
+AXES = ("I", "J", "K")
+CONTEXT = 16
+"""Pixels seen beyond the box on every side of a slice: the object does not reach there, which shows what it is not."""
+MULTIPLE = 16
+"""Slices have sides of multiples of this."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Parallel slices of a box. In-plane coordinates are box coordinates (mm from the centre of the box).
+
+    Attributes
+    ----------
+    box
+        What is sliced.
+    axis
+        Which of the box's axes (0, 1, 2) the slices are cut along.
+    spacing
+        Of a pixel along both in-plane axes, mm.
+    step
+        Between two slices, mm; the slices fill the box exactly.
+    slices
+        How many there are.
+    """
+
+    box: Box
+    axis: int
+    spacing: float
+    step: float
+    slices: int
+
+    @staticmethod
+    def cut(box: Box, axis: int, step_mm: float, spacing_mm: float | None = None, side: int = 96) -> Frame:
+        """Slices about `step_mm` apart.
+
+        Parameters
+        ----------
+        spacing_mm
+            Of a pixel; None lets it follow the box, so that a square as large as the slice has `side` pixels.
+        """
+        u, v = (box.size[one] for one in in_plane_axes(axis))
+        if spacing_mm is None:
+            # Not finer than the longer side allows: a slender box would become a very long image.
+            spacing_mm = max(np.sqrt(u * v), max(u, v) / 1.75) / side
+        slices = max(1, round(box.size[axis] / step_mm))
+        return Frame(box, axis, float(spacing_mm), float(box.size[axis] / slices), slices)
+
+    @property
+    def plane(self) -> tuple[int, int]:
+        """The box's axes along the columns (u) and rows (v) of a slice."""
+        return in_plane_axes(self.axis)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns) of a slice, context included."""
+        u, v = (int(np.ceil(self.box.size[one] / self.spacing - 1e-6)) + 2 * CONTEXT for one in self.plane)
+        return (-(-v // MULTIPLE) * MULTIPLE, -(-u // MULTIPLE) * MULTIPLE)
+
+    def positions(self, numbers: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
+        """Position of slices along the axis, mm from the centre of the box; numbers may lie beyond the box."""
+        numbers = np.arange(self.slices) if numbers is None else np.asarray(numbers)
+        return (numbers + 0.5) * self.step - self.box.size[self.axis] / 2
+
+    def pixels(self) -> tuple[np.ndarray, np.ndarray]:
+        """In-plane coordinates of the columns (u) and of the rows (v), mm."""
+        rows, columns = self.shape
+        return tuple(
+            (np.arange(count) - CONTEXT + 0.5) * self.spacing - self.box.size[one] / 2
+            for count, one in zip((columns, rows), self.plane, strict=True)
+        )
+
+    def grid(self, first: int, stop: int) -> Grid:
+        """The pixels of slices first .. stop - 1 as a grid: I along u, J along v, K along the axis."""
+        (u, v), (rows, columns) = self.pixels(), self.shape
+        order = (*self.plane, self.axis)
+        origin = np.zeros(3)
+        origin[list(order)] = u[0], v[0], self.positions([first])[0]
+        matrix = np.eye(4)
+        matrix[:3, :3] = self.box.axes[:, order] * (self.spacing, self.spacing, self.step)
+        matrix[:3, 3] = self.box.from_box(origin)
+        return Grid((stop - first, rows, columns), matrix)
+
+    def sample(self, volume: Volume, first: int, stop: int, fill: float | None = None) -> np.ndarray:
+        """(stop - first, rows, columns) float32: a volume on the slices, averaged where it is finer than the pixels."""
+        grid = self.grid(first, stop)
+        return _reduced(volume, grid).resampled_to(grid, "linear", fill).array
+
+
+def in_plane_axes(axis: int) -> tuple[int, int]:
+    """The two other axes, in cyclic order: along the columns and along the rows."""
+    return (axis + 1) % 3, (axis + 2) % 3
+
+
+def axis_of(name: str, image: Grid, box: Box) -> int:
+    """The axis of the box to slice along.
+
+    Parameters
+    ----------
+    name
+        "I", "J" or "K": the box's own first, second or third axis; "auto": the one nearest to the image's axis of the
+        thickest voxels (the last of those that are as thick).
+    """
+    if name in AXES:
+        return AXES.index(name)
+    if name != "auto":
+        raise InputError(f"The axis must be auto, I, J or K, not {name!r}.")
+    spacing = image.spacing
+    thickest = int(np.flatnonzero(spacing >= spacing.max() * (1 - 1e-3))[-1])
+    return int(np.abs(box.axes.T @ image.ijk_to_ras[:3, thickest]).argmax())
+
+
+def slice_step(image: Grid, box: Box, axis: int) -> float:
+    """Distance between the image's own planes along an axis of the box, mm: of the image axis nearest to it."""
+    along = np.abs(image.ijk_to_ras[:3, :3].T @ box.axes[:, axis]) / image.spacing
+    return float(image.spacing[int(along.argmax())])
+
+
+def check_within(box: Box, image: Grid) -> None:
+    """Refuse a box that the image does not hold.
+
+    Raises
+    ------
+    InputError
+        The box lies outside or partly outside the image, or is thinner than a voxel.
+    """
+    ijk = image.to_ijk(box.corners())
+    size = np.array(image.shape[::-1])
+    low, high = ijk.min(axis=0), ijk.max(axis=0)
+    if (high < -0.5).any() or (low > size - 0.5).any():
+        raise InputError(
+            f"The box around RAS {np.round(box.center, 1).tolist()} lies outside the image; move it to the object."
+        )
+    # Half a voxel is forgiven: a user who draws along the border of the image means the border.
+    beyond = np.maximum(-1.0 - low, high - size) * image.spacing
+    if (beyond > 0).any():
+        worst = int(beyond.argmax())
+        what = "is larger than the image" if ((high - low) > size + 1).any() else "reaches beyond the image"
+        raise InputError(
+            f"The box {what} along the image's axis {AXES[worst]} (by {beyond[worst]:.1f} mm and more); "
+            "shrink or move it until all of it lies in the image."
+        )
+    for axis in range(3):
+        step = slice_step(image, box, axis)
+        if box.size[axis] < step * (1 - 1e-3):
+            raise InputError(
+                f"The box is {box.size[axis]:.2f} mm thin along its axis {AXES[axis]}, less than one voxel "
+                f"({step:.2f} mm); draw it larger."
+            )
+
+
+def _reduced(volume: Volume, grid: Grid) -> Volume:
+    """The part of a volume around a grid, block means taken where its voxels are much finer than the grid's."""
+    steps = np.abs(volume.grid.ras_to_ijk[:3, :3] @ grid.ijk_to_ras[:3, :3]).max(axis=1)
+    factors = np.maximum(np.floor(steps + 1e-6), 1).astype(int)
+    if (factors == 1).all():
+        return volume
+    size = np.array(grid.shape[::-1]) - 1
+    corners = grid.to_ras(np.stack(np.meshgrid(*[(0, end) for end in size], indexing="ij"), -1).reshape(-1, 3))
+    ijk = volume.grid.to_ijk(corners)
+    low = np.clip(np.floor(ijk.min(axis=0)) - factors, 0, None).astype(int)
+    high = np.minimum(np.ceil(ijk.max(axis=0)) + factors + 1, volume.shape[::-1]).astype(int)
+    low = np.minimum(low, np.array(volume.shape[::-1]) - 1)
+    # Whole blocks only, but never none.
+    factors = np.minimum(factors, np.maximum(high - low, 1))
+    high = low + np.maximum((high - low) // factors, 1) * factors
+    part = volume.cropped(tuple(slice(int(a), int(b)) for a, b in zip(low[::-1], high[::-1], strict=True)))
+    (fi, fj, fk), (k, j, i) = factors, part.shape
+    array = part.array.reshape(k // fk, fk, j // fj, fj, i // fi, fi).mean(axis=(1, 3, 5), dtype=np.float32)
+    matrix = part.ijk_to_ras.copy()
+    matrix[:3, :3] = matrix[:3, :3] * factors
+    matrix[:3, 3] = part.grid.to_ras((factors - 1) / 2)
+    return Volume(array, matrix, volume.name)

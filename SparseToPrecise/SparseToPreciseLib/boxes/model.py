@@ -1,0 +1,96 @@
+"""Models of this family by name. Torch is imported only when a network runs."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from ..core.box import Box
+from ..core.bundles import Bundle, open_bundle
+from ..core.devices import Device, choose_device, run_with_fallback
+from ..core.errors import InputError
+from ..core.progress import Progress
+from ..core.volume import Volume
+from .calibration import Calibration
+from .channels import CHANNELS
+from .frame import Frame
+
+CORRECTOR_FAMILY = "boxes-corrector"
+DEFAULT_CORRECTOR = "boxes-corrector"
+NEEDED_BYTES = 2**30
+
+
+class Corrector:
+    """A trained patch classifier with its calibration.
+
+    Parameters
+    ----------
+    bundle
+        Of the family "boxes-corrector".
+    device
+        Where it runs; falls back to the CPU when the GPU's memory does not suffice, and says so in `note`.
+
+    Raises
+    ------
+    InputError
+        The bundle is refused.
+    """
+
+    def __init__(self, bundle: Bundle, device: Device) -> None:
+        parameters = bundle.parameters
+        try:
+            self.patch = int(parameters["patch"])
+            self.side = int(parameters["side"])
+            spacing = parameters["spacing_mm"]
+            self.spacing_mm = None if spacing is None else float(spacing)
+            if self.patch not in (16, 32) or not 32 <= self.side <= 512 or not (spacing is None or spacing > 0):
+                raise InputError(f"it cannot work with patch {self.patch}, side {self.side}, spacing {spacing}")
+            self.calibration = Calibration.from_parameters(parameters["calibration"])
+        except (KeyError, TypeError, ValueError) as error:
+            reason = str(error) if isinstance(error, InputError) else f"its parameters are not in order ({error!r})"
+            raise InputError(f"The bundle {bundle.name} ({bundle.path}) is refused: {reason}.") from error
+        self.name = bundle.name
+        self.sha256 = bundle.sha256
+        self.network = bundle.load_network(CHANNELS, 1)
+        self._device = device
+
+    @property
+    def device(self) -> str:
+        return self._device.name
+
+    @property
+    def note(self) -> str:
+        return self._device.note
+
+    def frame(self, box: Box, axis: int, step_mm: float) -> Frame:
+        """The slices on which this model looks at a box."""
+        return Frame.cut(box, axis, step_mm, self.spacing_mm, self.side)
+
+    def shares(self, image: Volume, frame: Frame, progress: Progress | None = None) -> np.ndarray:
+        """(slices, rows, columns) the share of object in every patch, as the network sees it."""
+        from .patches import probability_map
+
+        result, self._device = run_with_fallback(
+            lambda device: probability_map(self.network, image, frame, device, progress), self._device
+        )
+        return result
+
+
+def load_corrector(model: str | os.PathLike[str] | None = None, device: str = "auto") -> Corrector:
+    """A corrector, ready to be used again and again.
+
+    Parameters
+    ----------
+    model
+        Name or folder of a bundle; None: the default.
+    device
+        auto, cpu, cuda, cuda:N or mps.
+
+    Raises
+    ------
+    InputError
+        No such bundle, it is refused, or the device is not there.
+    """
+    chosen = choose_device(device, NEEDED_BYTES)
+    return Corrector(open_bundle(model or DEFAULT_CORRECTOR, CORRECTOR_FAMILY), chosen)

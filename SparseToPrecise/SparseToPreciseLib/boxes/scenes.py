@@ -1,0 +1,142 @@
+"""What the boxes' networks are trained on: an image and the object in it, from phantoms or from a user's cases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from ..core.box import Box
+from ..core.errors import InputError
+from ..core.progress import Progress
+from ..core.volume import Volume
+from ..phantoms.blobs import make_blob
+from ..phantoms.fields import smooth_field
+
+CONTEXT_SHARE = 1.3
+"""A user's case is kept this share of the object's length beyond it on every side: the loosest box and its context."""
+LONGEST_SIDE = 128
+"""Voxels of a user's case after cropping; a larger one is sampled more coarsely."""
+_FAINT = 1e-3
+
+
+@dataclass(frozen=True)
+class Scene:
+    """An image (float16 or float32) and the mask of the object in it (uint8), on one grid."""
+
+    image: Volume
+    mask: Volume
+    name: str = ""
+
+
+def phantom_scenes(
+    seeds: Sequence[int], kind: str | None = None, look: str | None = None, progress: Progress | None = None
+) -> list[Scene]:
+    """Phantoms by seed, as `make_blob` makes them; in half precision, so that a thousand fit into memory."""
+    progress = progress or Progress()
+    scenes = []
+    for number, seed in enumerate(seeds):
+        progress(number / len(seeds), f"phantoms: {number + 1} of {len(seeds)}")
+        blob = make_blob(int(seed), kind, look=look)
+        image = blob.image.with_array(blob.image.array.astype(np.float16))
+        scenes.append(Scene(image, blob.mask, f"{blob.kind} {seed}"))
+    return scenes
+
+
+def case_scenes(cases: Iterable[tuple[Volume, Volume]], progress: Progress | None = None) -> list[Scene]:
+    """A user's cases, cropped around the object; every value of a labelmap but 0 is the object.
+
+    Raises
+    ------
+    InputError
+        There is no case, a labelmap is empty, or an image has values that are no numbers.
+    """
+    progress = progress or Progress()
+    scenes = []
+    for number, (image, labelmap) in enumerate(cases):
+        name = image.name or f"case {number + 1}"
+        progress(0.0, f"reading {name}")
+        mask = labelmap.resampled_to(image.grid, "nearest", fill=0)
+        if not mask.array.any():
+            raise InputError(f"The mask of {name} is empty: there is no object to learn from; leave the case out.")
+        tight = Box.bounding(mask.with_array(mask.array != 0))
+        around = tight.grown(tight.size * CONTEXT_SHARE, tight.size * CONTEXT_SHARE)
+        slices = image.grid.slices_around(around.corners(), 0.0)
+        image, mask = image.cropped(slices), mask.cropped(slices)
+        if not np.isfinite(image.array).all():
+            raise InputError(f"The image {name} has values that are no numbers around the object; mend it.")
+        factor = np.maximum(np.array(image.shape) / LONGEST_SIDE, 1.0)
+        if (factor > 1).any():
+            spacing = image.spacing * factor[::-1]
+            grid = Box.bounding(image.with_array(np.ones(image.shape, np.uint8))).grid(spacing)
+            image = image.resampled_to(grid)
+            share = mask.with_array((mask.array != 0).astype(np.float32)).resampled_to(grid, fill=0)
+            mask = share.with_array(share.array >= 0.5)
+        mask = mask.with_array((mask.array != 0).astype(np.uint8))
+        scenes.append(Scene(image.with_array(image.array.astype(np.float32)), mask, name))
+    if not scenes:
+        raise InputError("There are no cases to train on; give at least one image with its mask.")
+    return scenes
+
+
+def deformed(scene: Scene, rng: np.random.Generator, strength: float = 1.0) -> Scene:
+    """A scene as another patient might look: scaled, turned, bent, with another contrast and noise.
+
+    Parameters
+    ----------
+    strength
+        1 scales each axis by some 10 %, turns by some 8 degrees and bends by some 4 % of the object's size.
+    """
+    grid = scene.image.grid
+    box = Box.bounding(scene.mask)
+    centre = grid.to_ijk(box.center)[::-1]
+    spacing = grid.spacing_kji
+    angle = rng.normal(0, 0.14 * strength, 3)
+    turn = _rotation(angle) @ np.diag(np.exp(rng.normal(0, 0.1 * strength, 3)))
+    # In voxels, K J I; the turn is one of millimetres.
+    matrix = turn * spacing[None, :] / spacing[:, None]
+    shape = scene.image.shape
+    size = float(box.size.max())
+    extent = np.array(shape) * spacing
+    knots = np.clip(64.0 * 0.5 * size / extent.max(), 8, 40)
+    shift = smooth_field(rng, shape, float(knots), 3) * (0.04 * strength * size)
+    k, j, i = np.meshgrid(*(np.arange(n, dtype=np.float32) for n in shape), indexing="ij", sparse=True)
+    parts = (k - np.float32(centre[0]), j - np.float32(centre[1]), i - np.float32(centre[2]))
+    where = np.empty((3, *shape), np.float32)
+    for one in range(3):
+        row = matrix[one].astype(np.float32)
+        where[one] = row[0] * parts[0] + row[1] * parts[1] + row[2] * parts[2] + np.float32(centre[one])
+        where[one] += shift[one] / np.float32(spacing[one])
+    image = scene.image.array.astype(np.float32)
+    image = ndimage.map_coordinates(image, where, order=1, mode="nearest")
+    mask = ndimage.map_coordinates(scene.mask.array.astype(np.float32), where, order=1, mode="constant") >= 0.5
+    if not mask.any():
+        return scene
+    return Scene(
+        scene.image.with_array(_other_contrast(image, rng, strength)),
+        scene.mask.with_array(mask.astype(np.uint8)),
+        scene.name,
+    )
+
+
+def _other_contrast(image: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
+    """A smooth monotone change of intensities, a faint bias field and a little noise."""
+    low, high = np.percentile(image, (1, 99))
+    span = max(float(high - low), _FAINT)
+    scaled = (image - low) / span
+    knots = np.linspace(0, 1, 6)
+    curve = np.cumsum(np.concatenate([[0], np.exp(rng.normal(0, 0.3 * strength, 5))]))
+    changed = np.interp(scaled, knots, curve / curve[-1]).astype(np.float32)
+    # Beyond the percentiles as before.
+    changed = np.where((scaled < 0) | (scaled > 1), scaled, changed).astype(np.float32)
+    changed *= 1 + 0.04 * strength * smooth_field(rng, image.shape, 32.0)
+    changed += rng.uniform(0, 0.02) * strength * rng.standard_normal(image.shape, dtype=np.float32)
+    return changed * span + np.float32(low)
+
+
+def _rotation(angles: np.ndarray) -> np.ndarray:
+    from scipy.spatial.transform import Rotation
+
+    return Rotation.from_rotvec(angles).as_matrix()

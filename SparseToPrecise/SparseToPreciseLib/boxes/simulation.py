@@ -1,0 +1,52 @@
+"""Loose boxes, as a user draws them around an object."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..core.box import Box
+from ..core.volume import Grid, Volume
+
+
+def loose_box(
+    mask: Volume,
+    margin: float,
+    rng: np.random.Generator,
+    asymmetric: bool = True,
+    axes: np.ndarray | None = None,
+) -> Box:
+    """A box around the object in a mask, too large by a share of its size.
+
+    Parameters
+    ----------
+    mask
+        Not 0 inside the object.
+    margin
+        Mean margin of a side as a share of the object's length along that axis: 1.0 makes the box three times as long.
+    asymmetric
+        Share the margin unevenly (25 to 75 %) between the two sides of each axis, so that the box is off-centre.
+    axes
+        Directions of the box; None: the mask's own.
+
+    Returns
+    -------
+    Box
+        Within the field of view, where that is possible: a user cannot draw beyond it.
+    """
+    tight = Box.bounding(mask, axes)
+    share = rng.uniform(0.25, 0.75, 3) if asymmetric else np.full(3, 0.5)
+    total = 2 * margin * tight.size
+    return within_field_of_view(tight.grown(total * share, total * (1 - share)), mask.grid)
+
+
+def within_field_of_view(box: Box, grid: Grid) -> Box:
+    """The part of a box within a grid; a box that is turned against the grid stays as it is."""
+    edges = grid.ijk_to_ras[:3, :3] / grid.spacing
+    nearest = np.abs(box.axes.T @ edges).argmax(axis=1)
+    if np.abs(box.axes.T @ edges).max(axis=1).min() < 1 - 1e-6 or len(set(nearest)) < 3:
+        return box
+    size = np.array(grid.shape[::-1])
+    ends = box.to_box(grid.to_ras(np.array([[-0.5] * 3, size - 0.5])))
+    low = np.maximum(ends.min(axis=0), -box.size / 2)
+    high = np.minimum(ends.max(axis=0), box.size / 2)
+    return box.within(low, high) if (high > low).all() else box
