@@ -77,7 +77,7 @@ def write_bundle(
     try:
         for name, content in files.items():
             _write(fresh / name, content)
-        _exchange(fresh, path)
+        exchange(fresh, path)
     except OSError as error:
         raise InputError(f"Could not write the bundle {path}: {reason_of(error)}.") from error
     finally:
@@ -135,7 +135,7 @@ def _write(path: Path, content: str | bytes | Mapping[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
-def _exchange(fresh: Path, path: Path) -> None:
+def exchange(fresh: Path, path: Path) -> None:
     """Put a complete folder in the place of another; the old one comes back when that fails."""
     about_to_replace()
     if not path.exists():

@@ -65,6 +65,11 @@ class Bundle:
         return self.metadata.get("parameters", {})
 
     @property
+    def licence(self) -> str:
+        """Of the bundle; MONAI's key for it is "copyright"."""
+        return str(self.metadata.get("license") or self.metadata.get("copyright") or "")
+
+    @property
     def card(self) -> str:
         """The model card (Markdown)."""
         return (self.path / CARD).read_text(encoding="utf-8")
@@ -78,6 +83,16 @@ class Bundle:
             Naming the bundle and the first thing that is wrong.
         """
         self.load_network()
+
+    def check_hash(self) -> None:
+        """Check the weights' SHA-256, which needs no PyTorch.
+
+        Raises
+        ------
+        InputError
+            Naming the bundle, when the hash is not the one in the metadata.
+        """
+        self._read_bytes()
 
     def load_network(self, in_channels: int | None = None, out_channels: int | None = None) -> torch.nn.Module:
         """The trained network on the CPU, in evaluation mode.
@@ -107,9 +122,7 @@ class Bundle:
             raise self._refused(f"its weights do not fit its network: {_one_line(error)}") from error
         return network.eval()
 
-    def _read_weights(self) -> dict[str, torch.Tensor]:
-        import torch
-
+    def _read_bytes(self) -> bytes:
         try:
             content = (self.path / WEIGHTS).read_bytes()
         except OSError as error:
@@ -120,6 +133,12 @@ class Bundle:
                 f"the SHA-256 of {WEIGHTS} is {found[:12]}… and not {self.sha256[:12]}…; "
                 "it is damaged or was exchanged, get the bundle again"
             )
+        return content
+
+    def _read_weights(self) -> dict[str, torch.Tensor]:
+        import torch
+
+        content = self._read_bytes()
         try:
             # The very bytes that were checked, so that nobody can exchange the file in between.
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
@@ -134,13 +153,18 @@ class Bundle:
         return InputError(f"The bundle {self.name} ({self.path}) is refused: {reason.rstrip('.')}.")
 
 
+def user_folder() -> Path:
+    """The folder of the user's own bundles; it need not be there yet."""
+    user = os.environ.get(USER_FOLDER_VARIABLE)
+    return Path(user) if user else Path.home() / ".SparseToPrecise" / "models"
+
+
 def search_roots() -> list[Path]:
     """Folders that hold bundles, the user's own before the ones that came with the software."""
-    user = os.environ.get(USER_FOLDER_VARIABLE)
     library = Path(__file__).resolve().parents[1]
     # Beside the library in Slicer and in a checkout, within it in an installed wheel.
     shipped = [library.parent / "Resources" / "Models", library / "Resources" / "Models"]
-    return [Path(user) if user else Path.home() / ".SparseToPrecise" / "models", *shipped]
+    return [user_folder(), *shipped]
 
 
 def bundle_folders() -> list[Path]:
