@@ -6,7 +6,6 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from ..core.bundle_writing import check_bundle_target
 from ..core.bundles import Bundle
 from ..core.devices import choose_device
 from ..core.errors import InputError
+from ..core.packaged_configs import recipe_from
 from ..core.progress import Progress
 from ..core.volume import Volume
 from .dataset_volumes import store_volumes
@@ -101,22 +101,7 @@ def packaged_recipe(overrides: Mapping[str, Any] | None = None) -> Recipe:
     InputError
         An override names nothing in the file, or its value is refused.
     """
-    from monai.bundle import ConfigParser
-
-    parser = ConfigParser(packaged_config("train.json"))
-    for key, value in (overrides or {}).items():
-        if key not in parser:
-            raise InputError(f"The recipe has no {key}; see configs/train.json for what it has.")
-        parser[key] = deepcopy(value)  # a later key may change a part of it
-    try:
-        return parser.get_parsed_content("recipe")
-    except RuntimeError as error:  # MONAI's wrapper of what a component raised
-        cause = error.__cause__
-        while cause is not None and not isinstance(cause, InputError):
-            cause = cause.__cause__
-        if cause is None:
-            raise
-        raise InputError(str(cause)) from error
+    return recipe_from(packaged_config("train.json"), overrides)
 
 
 @contextmanager
