@@ -4,11 +4,11 @@ import vtk
 
 
 class StrokeFeedback:
-    """Two actors on a slice view. Points are kept in RAS, so that zooming and panning move them along."""
+    """Two actors on a slice view; `points` are kept in RAS, so that zooming and panning move them along."""
 
     def __init__(self, scriptedEffect, sliceWidget):
         self._effect, self._widget = scriptedEffect, sliceWidget
-        self._points, self._radiusMm = [], 0.0
+        self.points, self._radiusMm = [], 0.0
         self._line, self._lineActor = self._actor((1.0, 1.0, 0.0), 2, 1.0)
         self._band, self._bandActor = self._actor((1.0, 1.0, 0.0), 1, 0.7)
         for actor in (self._bandActor, self._lineActor):
@@ -16,9 +16,9 @@ class StrokeFeedback:
 
     def show(self, pointsRas, radiusMm):
         """pointsRas: (N, 3), mm; none hides both, one shows a circle."""
-        if not len(pointsRas) and not len(self._points):
+        if not len(pointsRas) and not len(self.points):
             return
-        self._points, self._radiusMm = list(pointsRas), radiusMm
+        self.points, self._radiusMm = list(pointsRas), radiusMm
         self.update()
 
     def update(self):
@@ -26,7 +26,7 @@ class StrokeFeedback:
         from SparseToPreciseLib.mrml.stroke_outline import band, line, pixel_size, points_in_view
 
         xyToRas = self._widget.mrmlSliceNode().GetXYToRAS()
-        points = points_in_view(self._points, xyToRas)
+        points = points_in_view(self.points, xyToRas)
         self._line.ShallowCopy(line(points))
         self._band.ShallowCopy(band(points, self._radiusMm / pixel_size(xyToRas)))
         self._effect.scheduleRender(self._widget)

@@ -17,8 +17,9 @@ from ..editing.edit import EditResult
 from ..editing.edit_history import PastEdit
 from .edit_histories import EditHistories
 from .scribble_editing import Applied, apply, revert
-from .scribble_job import Job, Options, prepare, ready_editor, selected
+from .scribble_job import Job, Options, prepare, selected, transformed
 from .scribble_preview import Preview
+from .volumes import parent_to_world
 
 
 class Ticket(Protocol):
@@ -96,12 +97,6 @@ class Session:
         """Strokes that wait for their turn."""
         return len(self._queue)
 
-    def warm_up(self, options: Options) -> None:
-        """Load the model in the background; an error waits until an edit needs it."""
-        self._worker.submit(
-            lambda progress: ready_editor(options.model, options.device, again=True), lambda result, error: None
-        )
-
     def draw(self, stroke_ras: np.ndarray, options: Options, preview: bool = False) -> None:
         """Answer a stroke (RAS, mm), or put it into the queue; it replaces a preview that waits."""
         self._close_preview()
@@ -168,6 +163,14 @@ class Session:
             return self.histories.in_effect(*selected(self._effect))
         except InputError:
             return []
+
+    def place(self, number: int) -> np.ndarray | None:
+        """(3,) RAS, mm: the middle of the stroke of an edit that the selected segment shows; else None."""
+        for edit in self.edits():
+            if edit.number == number:
+                node, _ = selected(self._effect)
+                return transformed(parent_to_world(node), edit.stroke)[len(edit.stroke) // 2]
+        return None
 
     def _selection(self) -> tuple[Any, str] | None:
         try:

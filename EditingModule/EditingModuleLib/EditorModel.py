@@ -1,0 +1,25 @@
+"""The model that the effect uses: which one, where it runs, and loading it before it is needed."""
+
+from .ScribblePanel import DEFAULT_MODEL
+
+
+def modelAndDevice(model):
+    """(model, device) as `mrml.scribble_job.Options` takes them, for the model that is chosen in the panel."""
+    from SparseToPreciseLib.desktop import settings
+
+    # Asked for by no name, the default may be replaced by a warp where PyTorch is missing.
+    return "" if model == DEFAULT_MODEL else model, settings.device()
+
+
+def loadInBackground(model):
+    """Import the library and load the model on the worker's thread, so that the first stroke need not wait for it."""
+    from SparseToPreciseLib.desktop.worker import shared_worker
+
+    wanted = modelAndDevice(model)
+
+    def load(progress):
+        from SparseToPreciseLib.mrml.scribble_job import ready_editor
+
+        ready_editor(*wanted, again=True)
+
+    shared_worker().submit(load, lambda result, error: None)  # an error is told when an edit needs the model
