@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from box_cases import GRID as BOX_GRID
+from box_cases import LOOSE, image_on, mask_on
 from edit_cases import CENTRE, Case, case_on, grid_around
 
 from SparseToPreciseLib.cli.main import run
-from SparseToPreciseLib.core.volume import Volume
+from SparseToPreciseLib.core.volume import Grid, Volume
 
 GRID = grid_around((1.5, 1.5, 1.5), half_mm=27)
 RADIUS = "12"
@@ -91,3 +93,17 @@ def write_case(folder: Path, case: Case | None = None) -> Case:
     files.write_stroke(case.stroke, folder / "stroke.mrk.json")
     files.write_stroke(case.stroke, folder / "stroke.fcsv")
     return case
+
+
+def write_box_case(folder: Path, grid: Grid = BOX_GRID) -> None:
+    """image.nrrd, mask.nrrd and loose.mrk.json of `box_cases`."""
+    from SparseToPreciseLib.mrml import files
+    from SparseToPreciseLib.mrml.headless import scene
+    from SparseToPreciseLib.mrml.roi_files import write_roi
+    from SparseToPreciseLib.mrml.rois import roi_from_box
+
+    files.write_volume(image_on(grid), folder / "image.nrrd")
+    files.write_volume(mask_on(grid), folder / "mask.nrrd")
+    node = roi_from_box(LOOSE, "loose", color=(0.2, 0.7, 0.3))
+    write_roi(node, folder / "loose.mrk.json")
+    scene().RemoveNode(node)

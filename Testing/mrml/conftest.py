@@ -96,3 +96,33 @@ def cli(capfd, folder):
     from cli_files import CommandLine
 
     return CommandLine(capfd, folder)
+
+
+@pytest.fixture(scope="session")
+def box_template(tmp_path_factory):
+    """A folder with the files of `cli_files.write_box_case` and a corrector's bundle, corrector/."""
+    pytest.importorskip("slicer")
+    pytest.importorskip("torch")
+    from box_cases import tiny_corrector
+
+    from cli_files import write_box_case
+
+    folder = tmp_path_factory.mktemp("box")
+    write_box_case(folder)
+    tiny_corrector(folder / "corrector")
+    return folder
+
+
+@pytest.fixture
+def box_folder(box_template, tmp_path, scene):
+    """A fresh copy of the case with a box, and a clean scene."""
+    import shutil
+
+    return Path(shutil.copytree(box_template, tmp_path / "box"))
+
+
+@pytest.fixture
+def box_cli(capfd, box_folder):
+    from cli_files import CommandLine
+
+    return CommandLine(capfd, box_folder)

@@ -97,8 +97,7 @@ class TightenOutcome:
     @property
     def warnings(self) -> list[str]:
         """What the user should know, each sentence once."""
-        kept = [] if self.result.safe else [f"The box is kept as it was given: {self.result.reason}"]
-        return list(dict.fromkeys([*kept, *self.result.notes]))
+        return list(dict.fromkeys(self.result.notes))
 
 
 def tighten_files(request: TightenRequest, progress: Progress | None = None) -> TightenOutcome:

@@ -112,26 +112,42 @@ def _rectangle(axes: Axes, view: _View, frame: Box, box: Box, color: str, **styl
 
 
 def _slices(axes: Axes, view: _View, frame: Box, result: TightenResult) -> None:
-    """The boxes of the slices: those of the nearest slice on a slice, else all as they stand on end."""
+    """The boxes of the slices: that of the slice on a slice, else the outline of all as they stand on end."""
     step = frame.size[result.axis] / len(result.slices)
     plane = in_plane_axes(result.axis)
+    runs: list[list[np.ndarray]] = [[]]
     for one in result.slices:
         if one.bounds_mm is None:
             continue
-        bounds = {axis: tuple(pair) for axis, pair in zip(plane, np.asarray(one.bounds_mm), strict=True)}
-        bounds[result.axis] = (one.position_mm - step / 2, one.position_mm + step / 2)
+        bounds = np.zeros((3, 2))
+        bounds[list(plane)] = one.bounds_mm
+        bounds[result.axis] = one.position_mm - step / 2, one.position_mm + step / 2
         low, high = bounds[view.axis]
         if not low - 1e-6 <= view.position < high:
             continue
+        if view.axis != result.axis:
+            if runs[-1] and runs[-1][-1][result.axis, 1] < bounds[result.axis, 0] - step / 2:
+                runs.append([])
+            runs[-1].append(bounds)
+            continue
+        for part in one.parts if len(one.parts) > 1 else ():
+            _outline(axes, view, frame, part, SLICE, linewidth=0.8, linestyle="dashed")
         style = "dotted" if one.interpolated else "solid"
-        shown = [bounds[each] for each in in_plane_axes(view.axis)]
-        if view.axis == result.axis:
-            parts = [np.asarray(part) for part in one.parts] if len(one.parts) > 1 else []
-            for part in parts:
-                _outline(axes, view, frame, part, SLICE, linewidth=0.8, linestyle="dashed")
-            _outline(axes, view, frame, shown, SLICE, linewidth=1.4, linestyle=style)
-        else:
-            _outline(axes, view, frame, shown, SLICE, linewidth=0.7, linestyle=style)
+        _outline(axes, view, frame, bounds[list(plane)], SLICE, linewidth=1.4, linestyle=style)
+    for run in filter(None, runs):
+        _stairs(axes, view, frame, np.array(run), result.axis)
+
+
+def _stairs(axes: Axes, view: _View, frame: Box, run: np.ndarray, along: int) -> None:
+    """The outline of consecutive slices, (N, 3, 2) bounds in box coordinates, on a plane that holds their axis."""
+    (across,) = {0, 1, 2} - {view.axis, along}
+    corners = np.zeros((4 * len(run), 3))
+    corners[:, view.axis] = view.position
+    there, back = run[:, along].ravel(), run[:, along].ravel()[::-1]
+    corners[:, along] = np.concatenate([there, back])
+    corners[:, across] = np.repeat(np.concatenate([run[:, across, 0], run[::-1, across, 1]]), 2)
+    corners = np.concatenate([corners, corners[:1]])
+    axes.plot(*view.plane.project(frame.from_box(corners))[0].T, color=SLICE, linewidth=1.2)
 
 
 def _outline(axes: Axes, view: _View, frame: Box, bounds, color: str, **style) -> None:

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..boxes.frame import AXES, in_plane_axes
+from ..boxes.frame import AXES
+from ..boxes.slice_table import slice_columns, slice_rows
 from ..core.box import Box
 from .report import software
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ..boxes.tighten import SliceBox, TightenResult
+    from ..boxes.tighten import TightenResult
     from .box_files import BoxRequest, SegmentRequest, TightenOutcome, TightenRequest
     from .box_segment_files import SegmentOutcome
 
@@ -53,29 +54,13 @@ def segment_report(request: SegmentRequest, outcome: SegmentOutcome) -> dict[str
 
 
 def slices_csv(given: Box, result: TightenResult) -> str:
-    """One line per slice of the given box: the slice's box in mm from the given box's centre along its axes."""
-    plane = [AXES[axis] for axis in in_plane_axes(result.axis)]
-    names = ["slice", "axis", "position_mm"]
-    names += [f"{side}_{axis}_mm" for axis in plane for side in ("low", "high")]
-    names += ["center_r", "center_a", "center_s", "parts", "confidence", "interpolated"]
+    """The rows of `boxes.slice_table`, a line each, after a line of names."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
-    for one in result.slices:
-        numbers = [] if one.bounds_mm is None else [*np.ravel(one.bounds_mm), *slice_center(given, result.axis, one)]
-        cells = [f"{number:.3f}" for number in numbers] or [""] * 7
-        parts = 0 if one.bounds_mm is None else max(len(one.parts), 1)
-        row = [one.index, AXES[result.axis], f"{one.position_mm:.3f}", *cells]
-        writer.writerow([*row, parts, f"{one.confidence:.3f}", int(one.interpolated)])
+    writer.writerow(slice_columns(result.axis))
+    for row in slice_rows(given, result):
+        writer.writerow(["" if cell is None else f"{cell:.3f}" if isinstance(cell, float) else cell for cell in row])
     return text.getvalue()
-
-
-def slice_center(given: Box, axis: int, one: SliceBox) -> np.ndarray:
-    """(3,) RAS: the middle of a slice's box."""
-    middle = np.zeros(3)
-    middle[axis] = one.position_mm
-    middle[list(in_plane_axes(axis))] = np.mean(one.bounds_mm, axis=1)
-    return given.from_box(middle)
 
 
 def tighten_table(outcome: TightenOutcome) -> Table:

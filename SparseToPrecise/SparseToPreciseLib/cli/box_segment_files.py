@@ -58,8 +58,6 @@ class SegmentOutcome:
     def warnings(self) -> list[str]:
         """What the user should know, each sentence once."""
         notes = [] if self.tightened is None else list(self.tightened.notes)
-        if self.tightened is not None and not self.tightened.safe:
-            notes.insert(0, f"The box was not tightened: {self.tightened.reason}")
         return list(dict.fromkeys([*notes, *self.result.notes]))
 
 

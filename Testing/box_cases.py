@@ -1,0 +1,86 @@
+"""A small object that can be stored on any grid, loose boxes around it, and a corrector that finds it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from edit_cases import grid_around, rotation
+
+from SparseToPreciseLib.core.box import Box
+from SparseToPreciseLib.core.volume import Grid, Volume
+
+CENTRE = np.array([5.0, -8.0, 12.0])  # RAS, mm
+RADII = np.array([9.0, 12.0, 15.0])  # along R, A, S
+TIGHT = Box(CENTRE, np.eye(3), 2 * RADII)
+LOOSE = TIGHT.grown([5.0, 9.0, 8.0], [8.0, 5.0, 7.0])
+GRID = grid_around((1.5, 1.5, 1.5), half_mm=33)
+GRIDS = {
+    "oblique": grid_around((1.5, 1.5, 1.5), rotation((1, 2, 3), 33), half_mm=42),
+    "LAS": grid_around((1.5, 1.5, 1.5), np.diag([-1.0, 1.0, 1.0]), half_mm=33),
+    "axes in another order": grid_around((1.5, 1.5, 1.5), np.eye(3)[:, [2, 0, 1]], half_mm=33),
+    "anisotropic": grid_around((1.0, 1.0, 3.0), half_mm=33),
+    "cropped": grid_around((1.5, 1.5, 1.5), half_mm=28),
+}
+
+
+def depth(points: np.ndarray) -> np.ndarray:
+    """About how many mm (..., 3) RAS points lie inside the object; negative outside."""
+    return (1 - np.linalg.norm((points - CENTRE) / RADII, axis=-1)) * RADII.mean()
+
+
+def image_on(grid: Grid, name: str = "image") -> Volume:
+    """Bright object, textured surroundings with a bright rod that never touches it."""
+    points = grid.points_ras()
+    image = 100.0 / (1.0 + np.exp(-2 * depth(points)))
+    image += 6.0 * np.sin(points @ (0.9, 0.5, 0.2)) * np.cos(points[..., 2])
+    return Volume(image.astype(np.float32), grid.ijk_to_ras, name)
+
+
+def mask_on(grid: Grid, name: str = "mask") -> Volume:
+    return Volume((depth(grid.points_ras()) > 0).astype(np.uint8), grid.ijk_to_ras, name)
+
+
+def tiny_corrector(folder: Path, seed: int = 0) -> Path:
+    """A bundle of the corrector's family, trained for seconds on bright objects, calibrated on more of them."""
+    import torch
+
+    from SparseToPreciseLib.boxes.calibration import CalibrationCase, calibrated
+    from SparseToPreciseLib.boxes.channels import CHANNELS
+    from SparseToPreciseLib.boxes.corrector_training import Sampling, collated, draw_sample, drawn_frame
+    from SparseToPreciseLib.boxes.corrector_training import mask_on as share_on
+    from SparseToPreciseLib.boxes.model import CORRECTOR_FAMILY
+    from SparseToPreciseLib.boxes.patches import patch_shares, probability_map
+    from SparseToPreciseLib.boxes.scenes import Scene
+    from SparseToPreciseLib.core.bundle_writing import write_bundle
+    from SparseToPreciseLib.core.networks import build_network
+
+    arguments = {"spatial_dims": 2, "in_channels": CHANNELS, "out_channels": 1, "channels": [8, 8, 16, 16, 16]}
+    description = {"name": "PatchClassifier", "arguments": arguments}
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    scene = Scene(image_on(GRID), mask_on(GRID))
+    sampling = Sampling(inverted_share=0.0)
+    network = build_network(description)
+    optimizer = torch.optim.Adam(network.parameters(), 3e-3)
+    for _ in range(60):
+        given = collated([draw_sample(scene, sampling, rng) for _ in range(2)], torch.device("cpu"))
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(
+            network(given["channels"]), patch_shares(given["mask"], 16)
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    frames = [drawn_frame(scene, sampling, rng) for _ in range(6)]
+    cases = [
+        CalibrationCase(
+            frame,
+            probability_map(network.eval(), scene.image, frame, torch.device("cpu")),
+            share_on(frame, scene.mask),
+        )
+        for frame in frames
+    ]
+    parameters = {"patch": 16, "side": 96, "spacing_mm": None, "calibration": calibrated(cases, 16).as_parameters()}
+    metadata = {"name": "tiny", "family": CORRECTOR_FAMILY, "network": description, "parameters": parameters}
+    write_bundle(folder, metadata, network.state_dict(), inference={}, training={}, card="# Tiny\n")
+    return folder
