@@ -6,6 +6,7 @@ Slicer too, and an exception in setup(), enter() or exit(), which Slicer only pr
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import unittest
@@ -17,6 +18,15 @@ from desktop_support import LOADED_AT_START, ROOT, module_names, screenshot
 class StartUp(unittest.TestCase):
     def test_start_up_imports_no_deep_learning(self):
         self.assertEqual(LOADED_AT_START & {"torch", "monai"}, set())
+
+
+@contextlib.contextmanager
+def visiting(widget):
+    """Between enter() and exit() of a module's widget, where it has them, as Slicer calls them."""
+    getattr(widget, "enter", lambda: None)()
+    yield
+    slicer.app.processEvents()
+    getattr(widget, "exit", lambda: None)()
 
 
 class _ModuleChecks(unittest.TestCase):
@@ -46,18 +56,15 @@ class _ModuleChecks(unittest.TestCase):
         self.assertEqual(representation, self.module.widgetRepresentation())
         widget = representation.self()
         self.assertTrue(hasattr(widget, "ui"), "setup() did not come to the end of loading its .ui file")
-        widget.enter()
-        slicer.app.processEvents()
-        widget.exit()
+        with visiting(widget):
+            pass
         self.assertEqual({"torch", "monai"} & set(sys.modules), loaded)
 
     def test_panel_survives_the_end_of_a_scene(self):
         widget = self.module.widgetRepresentation().self()
-        widget.enter()
-        slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
-        slicer.mrmlScene.Clear()
-        slicer.app.processEvents()
-        widget.exit()
+        with visiting(widget):
+            slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+            slicer.mrmlScene.Clear()
 
     def test_module_takes_another_scene(self):
         other = slicer.vtkMRMLScene()
