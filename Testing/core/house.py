@@ -32,7 +32,7 @@ QT = re.compile(r"^(qt|ctk|PythonQt|qSlicer\w*PythonQt|PySide\d?|PyQt\d?)$")
 MAY_SLICER = {"mrml", "desktop", MODULE}
 MAY_QT = {"desktop", MODULE}
 #: The only files of a family that may generate phantoms: what trains on them.
-TRAINS = re.compile(r"^(training|dataset)\w*\.py$")
+TRAINS = re.compile(r"^((training|dataset|scenes)\w*|\w+_training)\.py$")
 
 
 def module_folders(root: Path = ROOT) -> list[Path]:
