@@ -1,8 +1,5 @@
-import hashlib
 import sys
-from pathlib import Path
 
-import qt
 import slicer
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -28,80 +25,87 @@ class SparseToPrecise(ScriptedLoadableModule):
         self.parent.contributors = ["The SparseToPrecise developers"]
         self.parent.helpText = _(
             "Turns sparse input, such as one stroke along the true boundary, into a precise result. "
-            "This module shows what is installed and which models are there. For research use only."
+            "This module installs what the models need, and shows which models are there. For research use only."
         )
         self.parent.acknowledgementText = _("Built on 3D Slicer and MONAI.")
+        slicer.app.connect("startupCompleted()", self.resumeSetup)
+
+    def resumeSetup(self):
+        """Come back to this module when the set-up has restarted Slicer; installing goes on only by a click."""
+        from SparseToPreciseLib.desktop.settings import resumes
+
+        if resumes() and slicer.util.mainWindow() is not None:
+            slicer.util.selectModule("SparseToPrecise")
 
 
 class SparseToPreciseWidget(ScriptedLoadableModuleWidget):
-    """Shows what the logic reads; changes nothing."""
+    """Three sections, each with its own object: what is installed, the device, the models."""
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
+        from SparseToPreciseLib.desktop.device_panel import DevicePanel
+        from SparseToPreciseLib.desktop.models_panel import ModelsPanel
+        from SparseToPreciseLib.desktop.setup_panel import SetupPanel
+
         self.logic = SparseToPreciseLogic()
-        self.bundles = []
         panel = slicer.util.loadUI(self.resourcePath("UI/SparseToPrecise.ui"))
         self.layout.addWidget(panel)
         self.ui = slicer.util.childWidgetVariables(panel)
-        self.ui.modelComboBox.connect("currentIndexChanged(int)", self.showModelCard)
-        self.refresh()
+        self.devicePanel = DevicePanel(self.ui)
+        self.modelsPanel = ModelsPanel(self.ui)
+        self.setupPanel = SetupPanel(self.ui, on_changed=self.showStep)
 
     def enter(self):
-        self.refresh()
+        self.setupPanel.refresh()
+        self.modelsPanel.refresh()
 
-    def refresh(self):
-        states = self.logic.requirementStates()
-        table = self.ui.requirementsTable
-        table.setRowCount(len(states))
-        for row, state in enumerate(states):
-            verdict = _("ready") if state.satisfied else _("too old") if state.installed else _("not installed")
-            for column, text in enumerate((state.name, state.wanted, state.installed or "", verdict)):
-                table.setItem(row, column, qt.QTableWidgetItem(text))
+    def showStep(self, step):
+        self.devicePanel.refresh(step.torch.installed)
 
-        self.bundles = self.logic.bundles()
-        self.ui.modelComboBox.clear()
-        self.ui.modelComboBox.addItems([f"{bundle.family}: {bundle.name}" for bundle in self.bundles])
-        self.ui.noModelsLabel.visible = not self.bundles
-        self.ui.modelComboBox.visible = self.ui.modelCardBrowser.visible = bool(self.bundles)
-        self.showModelCard(self.ui.modelComboBox.currentIndex)
-
-    def showModelCard(self, index):
-        self.ui.modelCardBrowser.setMarkdown(self.bundles[index].card if 0 <= index < len(self.bundles) else "")
+    def cleanup(self):
+        if hasattr(self, "setupPanel"):  # else setup() failed
+            self.devicePanel.cleanup()
+            self.modelsPanel.cleanup()
 
     def onReload(self):
-        # Slicer reloads this file only; the library's modules would stay as they were.
+        # Slicer reloads this file only; the library's modules would stay as they were, and so would their thread.
+        worker = sys.modules.get("SparseToPreciseLib.desktop.worker")
+        if worker is not None:
+            worker.stop_shared_worker()
         for name in [name for name in sys.modules if name.split(".")[0] == "SparseToPreciseLib"]:
             del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)
 
 
 class SparseToPreciseLogic(ScriptedLoadableModuleLogic):
-    """Reads package metadata and model bundles; imports neither PyTorch nor MONAI."""
+    """For other modules and scripts; imports neither PyTorch nor MONAI."""
 
-    def requirementStates(self):
-        from SparseToPreciseLib.core.requirements import PYTORCH, requirement_states
+    def setupStep(self):
+        """How far the set-up has come: a SparseToPreciseLib.core.setup_states.SetupStep."""
+        from SparseToPreciseLib.core.setup_states import next_step
+        from SparseToPreciseLib.desktop.setup_environment import SlicerEnvironment
 
-        file = Path(__file__).parent / "Resources" / "requirements.txt"
-        return requirement_states([PYTORCH, *file.read_text(encoding="utf-8").splitlines()])
+        return next_step(SlicerEnvironment())
 
-    def bundles(self):
+    def bundles(self, family=None):
+        """The usable model bundles, of one family or of all."""
         from SparseToPreciseLib.core.bundles import find_bundles
 
-        return find_bundles()
+        return find_bundles(family)
 
 
 class SparseToPreciseTest(ScriptedLoadableModuleTest):
-    """Reload & Test, ctest and Testing/desktop run these."""
+    """Reload & Test, ctest and Testing/desktop run these; nothing is installed by them."""
 
     def setUp(self):
         slicer.mrmlScene.Clear()
+        self.widget = slicer.modules.sparsetoprecise.widgetRepresentation().self()
+        self.widget.enter()
 
     def test_readingTheStateImportsNoTorch(self):
         loaded = {"torch", "monai"} & set(sys.modules)
         logic = SparseToPreciseLogic()
-        names = [state.name for state in logic.requirementStates()]
-        self.assertEqual(names[0], "torch")
-        self.assertIn("monai", names)
+        self.assertEqual(logic.setupStep().torch.name, "torch")
         logic.bundles()
         self.assertEqual({"torch", "monai"} & set(sys.modules), loaded)
 
@@ -109,18 +113,21 @@ class SparseToPreciseTest(ScriptedLoadableModuleTest):
         bundles = SparseToPreciseLogic().bundles()
         self.assertIn("editing", {bundle.family for bundle in bundles})
         for bundle in bundles:  # the weights' hash only: loading them needs PyTorch, which may not be installed yet
-            weights = (bundle.path / "models" / "model.pt").read_bytes()
-            self.assertEqual(hashlib.sha256(weights).hexdigest(), bundle.sha256, bundle.name)
+            bundle.check_hash()
             self.assertTrue(bundle.card.strip(), f"{bundle.name} has no model card")
 
-    def test_panelShowsWhatTheLogicReads(self):
-        widget = slicer.modules.sparsetoprecise.widgetRepresentation().self()
-        widget.refresh()
-        states, bundles = widget.logic.requirementStates(), widget.logic.bundles()
-        table = widget.ui.requirementsTable
-        shown = [(table.item(row, 0).text(), table.item(row, 2).text()) for row in range(table.rowCount)]
-        self.assertEqual(shown, [(state.name, state.installed or "") for state in states])
-        self.assertEqual(widget.ui.modelComboBox.count, len(bundles))
-        for index, bundle in enumerate(bundles):
-            widget.ui.modelComboBox.setCurrentIndex(index)
-            self.assertEqual(bool(widget.ui.modelCardBrowser.toPlainText()), bool(bundle.card.strip()))
+    def test_setupRowSaysWhatIsMissing(self):
+        step, row = self.widget.logic.setupStep(), self.widget.setupPanel.row
+        self.assertEqual(row.step, step)
+        self.assertTrue(row.label.text.startswith(step.sentence))
+        self.assertEqual(row.button.text, step.button)
+        table = self.widget.ui.requirementsTable
+        self.assertEqual([table.item(0, column).text() for column in (0, 2)], ["torch", step.torch.installed or ""])
+
+    def test_tableShowsEveryModelWithItsCard(self):
+        ui, panel = self.widget.ui, self.widget.modelsPanel
+        self.assertEqual(ui.modelsTable.rowCount, len(panel.bundles))
+        for row, one in enumerate(panel.bundles):
+            ui.modelsTable.selectRow(row)
+            self.assertTrue(ui.modelCardBrowser.toPlainText().strip(), one.path)
+            self.assertEqual(ui.removeModelButton.enabled, one.own)

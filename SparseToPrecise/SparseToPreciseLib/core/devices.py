@@ -33,6 +33,36 @@ class Device:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class PresentDevice:
+    """A device that is there.
+
+    Attributes
+    ----------
+    name
+        As torch names it: cpu, cuda:0, mps.
+    description
+        For the user: the name, the hardware's name, the free and the whole memory in GiB where they are known.
+    """
+
+    name: str
+    description: str
+
+
+def present_devices() -> list[PresentDevice]:
+    """Every device that this PyTorch can use, the CPU first. Imports torch."""
+    import torch
+
+    found = [PresentDevice("cpu", f"cpu: {torch.get_num_threads()} threads")]
+    for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        name = f"cuda:{number}"
+        whole = torch.cuda.get_device_properties(name).total_memory
+        found.append(PresentDevice(name, _described(name, torch.cuda.get_device_name(name), whole, torch)))
+    if torch.backends.mps.is_available():
+        found.append(PresentDevice("mps", _described("mps", "Apple", torch.mps.recommended_max_memory(), torch)))
+    return found
+
+
 def choose_device(request: str = "auto", needed_bytes: int = 0) -> Device:
     """Find the device for a request.
 
@@ -126,6 +156,10 @@ def _with_room(name: str, needed_bytes: int, torch) -> Device:
     needed, there = needed_bytes / 2**30, free / 2**30
     note = f"{name} has {there:.1f} GiB free where {needed:.1f} GiB are needed, so the work is done on the CPU."
     return Device("cpu", note)
+
+
+def _described(name: str, hardware: str, whole: int, torch) -> str:
+    return f"{name}: {hardware}, {_free_bytes(name, torch) / 2**30:.1f} of {whole / 2**30:.1f} GiB free"
 
 
 def _free_bytes(name: str, torch) -> int:
