@@ -47,40 +47,32 @@ def tiny_corrector(folder: Path, seed: int = 0) -> Path:
 
     from SparseToPreciseLib.boxes.calibration import CalibrationCase, calibrated
     from SparseToPreciseLib.boxes.channels import CHANNELS
-    from SparseToPreciseLib.boxes.corrector_training import Sampling, collated, draw_sample, drawn_frame
-    from SparseToPreciseLib.boxes.corrector_training import mask_on as share_on
+    from SparseToPreciseLib.boxes.corrector_training import CorrectorTrainer, Sampling, drawn_frame
     from SparseToPreciseLib.boxes.model import CORRECTOR_FAMILY
-    from SparseToPreciseLib.boxes.patches import patch_shares, probability_map
+    from SparseToPreciseLib.boxes.patches import share_map
     from SparseToPreciseLib.boxes.scenes import Scene
+    from SparseToPreciseLib.boxes.scenes import mask_on as share_on
     from SparseToPreciseLib.core.bundle_writing import write_bundle
     from SparseToPreciseLib.core.networks import build_network
 
-    arguments = {"spatial_dims": 2, "in_channels": CHANNELS, "out_channels": 1, "channels": [8, 8, 16, 16, 16]}
-    description = {"name": "PatchClassifier", "arguments": arguments}
+    arguments = {"spatial_dims": 3, "in_channels": CHANNELS, "out_channels": 1, "channels": [8, 16], "strides": [2]}
+    description = {"name": "UNetWithHead", "arguments": {**arguments, "num_res_units": 1}}
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     scene = Scene(image_on(GRID), mask_on(GRID))
-    sampling = Sampling(inverted_share=0.0)
+    sampling = Sampling(side=48, inverted_share=0.0)
     network = build_network(description)
-    optimizer = torch.optim.Adam(network.parameters(), 3e-3)
-    for _ in range(60):
-        given = collated([draw_sample(scene, sampling, rng) for _ in range(2)], torch.device("cpu"))
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(
-            network(given["channels"]), patch_shares(given["mask"], 16)
-        )
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+    CorrectorTrainer(
+        network, [scene], [scene], sampling, 16, None, steps=40, learning_rate=0.01, batch_size=2, validations=2
+    ).run()
     frames = [drawn_frame(scene, sampling, rng) for _ in range(6)]
     cases = [
         CalibrationCase(
-            frame,
-            probability_map(network.eval(), scene.image, frame, torch.device("cpu")),
-            share_on(frame, scene.mask),
+            frame, share_map(network, scene.image, frame, 16, torch.device("cpu")), share_on(frame, scene.mask)
         )
         for frame in frames
     ]
-    parameters = {"patch": 16, "side": 96, "spacing_mm": None, "calibration": calibrated(cases, 16).as_parameters()}
+    parameters = {"patch": 16, "side": 48, "spacing_mm": None, "calibration": calibrated(cases, 16).as_parameters()}
     metadata = {"name": "tiny", "family": CORRECTOR_FAMILY, "network": description, "parameters": parameters}
     write_bundle(folder, metadata, network.state_dict(), inference={}, training={}, card="# Tiny\n")
     return folder

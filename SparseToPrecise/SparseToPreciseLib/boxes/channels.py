@@ -1,4 +1,4 @@
-"""What the corrector sees of a slice: intensities as the box's own content defines them, and where in the box it is."""
+"""What the corrector sees: intensities as the box's own content defines them, and where in the box they are."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.errors import InputError
-from ..core.volume import Volume
-from .frame import Frame
+from ..core.volume import Grid, Volume
+from .frame import Frame, sampled
 
-NEIGHBOURS = (-2, -1, 0, 1, 2)
-"""Slices seen besides the one that is judged, in steps of `neighbour_step`."""
-CHANNELS = len(NEIGHBOURS) + 6
+CHANNELS = 7
 BINS = 40
-_LEAST_STEP = 4.0
 _SAMPLES = 40
 _LOG_RATIO = 3.0
 
@@ -82,52 +79,46 @@ class Appearance:
         return self.log_ratio[_bins(values, self.low, self.high)]
 
 
-def neighbour_step(frame: Frame) -> int:
-    """Slices between two neighbours that are seen: some four pixels apart, whatever the slices' distance."""
-    return max(1, round(_LEAST_STEP * frame.spacing / frame.step))
+def cell_channels(image: Volume, frame: Frame, appearance: Appearance, first: int, stop: int) -> np.ndarray:
+    """(CHANNELS, stop - first, rows, columns) float32 of the planes first .. stop - 1 of cells.
 
+    In order: intensity around the median of the box's middle; intensity in the box's own range; evidence; how far from
+    the middle of the box along u, v and the axis (1 at its faces); whether the cell lies in the image.
 
-def slice_channels(image: Volume, frame: Frame, appearance: Appearance, first: int, stop: int) -> np.ndarray:
-    """(stop - first, CHANNELS, rows, columns) float32 of neighbouring slices; sampled once for all of them."""
-    reach = neighbour_step(frame) * max(NEIGHBOURS)
-    values = frame.sample(image, first - reach, stop + reach)
-    return channels_from(values, frame, appearance, np.arange(first, stop), first - reach, image)
-
-
-def channels_from(
-    values: np.ndarray, frame: Frame, appearance: Appearance, numbers: np.ndarray, start: int, image: Volume
-) -> np.ndarray:
-    """The channels of slices by number, from sampled slices of which the first has the number `start`."""
-    step = neighbour_step(frame)
-    rows, columns = frame.shape
-    result = np.empty((len(numbers), CHANNELS, rows, columns), np.float32)
-    near = np.tanh((values - appearance.middle) / (2.5 * appearance.spread))
-    for channel, offset in enumerate(NEIGHBOURS):
-        result[:, channel] = near[numbers - start + offset * step]
-    here = values[numbers - start]
-    wide = (here - appearance.low) / (appearance.high - appearance.low)
-    channel = len(NEIGHBOURS)
-    result[:, channel] = np.clip(wide, -0.5, 1.5) * 2 - 1
-    result[:, channel + 1] = appearance.evidence(here)
-    # The slice's own frame: 1 at the faces of the box.
+    Raises
+    ------
+    InputError
+        The image has values that are no numbers there.
+    """
+    grid = frame.cells(first, stop)
+    values = sampled(image, grid)
+    if not np.isfinite(values).all():
+        raise InputError(f"{image.name or 'The image'} has values that are no numbers in or near the box; mend it.")
+    result = np.empty((CHANNELS, *values.shape), np.float32)
+    result[0] = np.tanh((values - appearance.middle) / (2.5 * appearance.spread))
+    wide = (values - appearance.low) / (appearance.high - appearance.low)
+    result[1] = np.clip(wide, -0.5, 1.5) * 2 - 1
+    result[2] = appearance.evidence(values)
     half = frame.box.size / 2
-    u, v = (np.minimum(np.abs(at) / half[one], 1.5) for at, one in zip(frame.pixels(), frame.plane, strict=True))
-    result[:, channel + 2] = u
-    result[:, channel + 3] = v[:, None]
-    result[:, channel + 4] = (np.abs(frame.positions(numbers)) / half[frame.axis])[:, None, None]
-    result[:, channel + 5] = -1.0
-    for row, number in enumerate(numbers):
-        result[row, channel + 5] += 2.0 * _seen(frame, image, int(number))
+    u, v = (np.minimum(np.abs(at) / half[one], 1.5) for at, one in zip(frame.cell_centres(), frame.plane, strict=True))
+    result[3], result[4] = u, v[:, None]
+    along = np.abs(frame.plane_positions()[first:stop]) / half[frame.axis]
+    result[5] = np.minimum(along, 1.5)[:, None, None]
+    result[6] = in_image(image.grid, grid)
     return result
 
 
-def _seen(frame: Frame, image: Volume, number: int) -> np.ndarray | float:
-    """Where a slice lies in the image: 1 for all of it, or (rows, columns)."""
-    grid = frame.grid(number, number + 1)
-    corners = grid.to_ras(np.array([[i, j, 0] for i in (0, grid.shape[2] - 1) for j in (0, grid.shape[1] - 1)]))
-    if image.grid.contains(corners).all():
+def in_image(image: Grid, grid: Grid) -> np.ndarray | float:
+    """1 where a voxel of a grid lies in the image, -1 elsewhere."""
+    ends = [(0, size - 1) for size in grid.shape[::-1]]
+    corners = grid.to_ras(np.stack(np.meshgrid(*ends, indexing="ij"), axis=-1).reshape(-1, 3))
+    if image.contains(corners).all():
         return 1.0
-    return image.grid.contains(grid.points_ras())[0].astype(np.float32)
+    inside = np.empty(grid.shape, np.float32)
+    for k in range(grid.shape[0]):  # plane by plane: the positions of all voxels would take much memory
+        plane = grid.cropped((slice(k, k + 1), slice(None), slice(None)))
+        inside[k] = image.contains(plane.points_ras())[0]
+    return 2 * inside - 1
 
 
 def _bins(values: np.ndarray, low: float, high: float) -> np.ndarray:

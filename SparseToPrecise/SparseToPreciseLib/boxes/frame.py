@@ -12,10 +12,14 @@ from ..core.errors import InputError
 from ..core.volume import Grid, Volume
 
 AXES = ("I", "J", "K")
-CONTEXT = 16
+CONTEXT = 12
 """Pixels seen beyond the box on every side of a slice: the object does not reach there, which shows what it is not."""
 MULTIPLE = 16
 """Slices have sides of multiples of this."""
+CELL = 2
+"""The network sees cells of so many pixels, as long along the axis, so that its lattice is isotropic."""
+LARGEST_SIDE = 384
+"""Pixels; a larger box is seen more coarsely than the model's own spacing, which bounds the memory."""
 
 
 @dataclass(frozen=True)
@@ -43,18 +47,19 @@ class Frame:
     slices: int
 
     @staticmethod
-    def cut(box: Box, axis: int, step_mm: float, spacing_mm: float | None = None, side: int = 96) -> Frame:
+    def cut(box: Box, axis: int, step_mm: float, spacing_mm: float | None = None, side: int = 72) -> Frame:
         """Slices about `step_mm` apart.
 
         Parameters
         ----------
         spacing_mm
-            Of a pixel; None lets it follow the box, so that a square as large as the slice has `side` pixels.
+            Of a pixel; None lets it follow the box, so that a cube as large as the box has sides of `side` pixels.
         """
-        u, v = (box.size[one] for one in in_plane_axes(axis))
+        longest = float(box.size.max())
         if spacing_mm is None:
-            # Not finer than the longer side allows: a slender box would become a very long image.
-            spacing_mm = max(np.sqrt(u * v), max(u, v) / 1.75) / side
+            # Not finer than the longest side allows: a slender box would become a very long image.
+            spacing_mm = max(float(np.cbrt(box.size.prod())), longest / 1.75) / side
+        spacing_mm = max(spacing_mm, longest / LARGEST_SIDE)
         slices = max(1, round(box.size[axis] / step_mm))
         return Frame(box, axis, float(spacing_mm), float(box.size[axis] / slices), slices)
 
@@ -85,18 +90,47 @@ class Frame:
     def grid(self, first: int, stop: int) -> Grid:
         """The pixels of slices first .. stop - 1 as a grid: I along u, J along v, K along the axis."""
         (u, v), (rows, columns) = self.pixels(), self.shape
-        order = (*self.plane, self.axis)
-        origin = np.zeros(3)
-        origin[list(order)] = u[0], v[0], self.positions([first])[0]
-        matrix = np.eye(4)
-        matrix[:3, :3] = self.box.axes[:, order] * (self.spacing, self.spacing, self.step)
-        matrix[:3, 3] = self.box.from_box(origin)
-        return Grid((stop - first, rows, columns), matrix)
+        start = u[0], v[0], self.positions([first])[0]
+        return self._lattice(start, self.spacing, self.step, (stop - first, rows, columns))
 
-    def sample(self, volume: Volume, first: int, stop: int, fill: float | None = None) -> np.ndarray:
-        """(stop - first, rows, columns) float32: a volume on the slices, averaged where it is finer than the pixels."""
-        grid = self.grid(first, stop)
-        return _reduced(volume, grid).resampled_to(grid, "linear", fill).array
+    @property
+    def cell(self) -> float:
+        """Side of a cell, mm."""
+        return CELL * self.spacing
+
+    @property
+    def planes(self) -> int:
+        """How many planes of cells there are along the axis, context included."""
+        count = int(np.ceil(self.box.size[self.axis] / self.cell - 1e-6)) + 2 * CONTEXT // CELL
+        return -(-count * CELL // MULTIPLE) * MULTIPLE // CELL
+
+    def plane_positions(self) -> np.ndarray:
+        """Positions of the planes of cells along the axis, mm from the centre of the box."""
+        return (np.arange(self.planes) + 0.5) * self.cell - CONTEXT * self.spacing - self.box.size[self.axis] / 2
+
+    def cell_centres(self) -> tuple[np.ndarray, np.ndarray]:
+        """In-plane coordinates of the columns (u) and of the rows (v) of cells, mm."""
+        return tuple(at.reshape(-1, CELL).mean(axis=1) for at in self.pixels())
+
+    def cells(self, first: int, stop: int) -> Grid:
+        """The planes first .. stop - 1 of cells as an isotropic grid: I along u, J along v, K along the axis."""
+        u, v = self.cell_centres()
+        origin = u[0], v[0], self.plane_positions()[first]
+        return self._lattice(origin, self.cell, self.cell, (stop - first, len(v), len(u)))
+
+    def _lattice(self, first: Sequence[float], spacing: float, step: float, shape: tuple[int, int, int]) -> Grid:
+        """A grid whose first voxel is centred at (u, v, along the axis)."""
+        order = [*self.plane, self.axis]
+        origin = np.zeros(3)
+        origin[order] = first
+        matrix = np.eye(4)
+        matrix[:3, :3] = self.box.axes[:, order] * (spacing, spacing, step)
+        matrix[:3, 3] = self.box.from_box(origin)
+        return Grid(shape, matrix)
+
+    def sample(self, volume: Volume, first: int, stop: int) -> np.ndarray:
+        """(stop - first, rows, columns) float32: a volume on the slices; beyond its edge the edge is repeated."""
+        return sampled(volume, self.grid(first, stop))
 
 
 def in_plane_axes(axis: int) -> tuple[int, int]:
@@ -159,6 +193,11 @@ def check_within(box: Box, image: Grid) -> None:
                 f"The box is {box.size[axis]:.2f} mm thin along its axis {AXES[axis]}, less than one voxel "
                 f"({step:.2f} mm); draw it larger."
             )
+
+
+def sampled(volume: Volume, grid: Grid) -> np.ndarray:
+    """(K, J, I) float32: a volume on a grid, averaged where it is finer; beyond its edge the edge is repeated."""
+    return _reduced(volume, grid).resampled_to(grid).array
 
 
 def _reduced(volume: Volume, grid: Grid) -> Volume:

@@ -69,10 +69,10 @@ class Corrector:
 
     def shares(self, image: Volume, frame: Frame, progress: Progress | None = None) -> np.ndarray:
         """(slices, rows, columns) the share of object in every patch, as the network sees it."""
-        from .patches import probability_map
+        from .patches import share_map
 
         result, self._device = run_with_fallback(
-            lambda device: probability_map(self.network, image, frame, device, progress), self._device
+            lambda device: share_map(self.network, image, frame, self.patch, device, progress), self._device
         )
         return result
 

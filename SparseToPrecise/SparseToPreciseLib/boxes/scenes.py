@@ -14,6 +14,7 @@ from ..core.progress import Progress
 from ..core.volume import Volume
 from ..phantoms.blobs import make_blob
 from ..phantoms.fields import smooth_field
+from .frame import Frame
 
 CONTEXT_SHARE = 1.3
 """A user's case is kept this share of the object's length beyond it on every side: the loosest box and its context."""
@@ -119,6 +120,13 @@ def deformed(scene: Scene, rng: np.random.Generator, strength: float = 1.0) -> S
         scene.mask.with_array(mask.astype(np.uint8)),
         scene.name,
     )
+
+
+def mask_on(frame: Frame, mask: Volume) -> np.ndarray:
+    """(slices, rows, columns) float32: the share of object at every pixel of a box's slices, 0 outside the box."""
+    values = frame.sample(mask.with_array(mask.array.astype(np.float32)), 0, frame.slices)
+    u, v = (np.abs(at) <= frame.box.size[one] / 2 for at, one in zip(frame.pixels(), frame.plane, strict=True))
+    return values * (v[:, None] & u)
 
 
 def _other_contrast(image: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:

@@ -18,7 +18,6 @@ NETWORKS: dict[str, tuple[str, str]] = {
     "DynUNet": ("monai.networks.nets.dynunet", "DynUNet"),
     "SegResNet": ("monai.networks.nets.segresnet", "SegResNet"),
     "UNetWithHead": ("SparseToPreciseLib.core.unet_head", "UNetWithHead"),
-    "PatchClassifier": ("SparseToPreciseLib.core.patch_classifier", "PatchClassifier"),
 }
 """Name in a bundle's metadata to (module, class)."""
 
