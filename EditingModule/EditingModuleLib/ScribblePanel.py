@@ -64,9 +64,9 @@ class ScribblePanel:
         self._addProgress(scriptedEffect)
         self._addEdits(scriptedEffect)
 
-        self.radius.connect("valueChanged(double)", owner.onOptionChanged)
-        self.keepEarlier.connect("toggled(bool)", owner.onOptionChanged)
-        self.previewFirst.connect("toggled(bool)", owner.onOptionChanged)
+        self.radius.connect("valueChanged(double)", owner.updateMRMLFromGUI)
+        self.keepEarlier.connect("toggled(bool)", owner.updateMRMLFromGUI)
+        self.previewFirst.connect("toggled(bool)", owner.updateMRMLFromGUI)
 
     def setOptions(self, radiusMm, keepEarlier, previewFirst, model):
         """Show options without telling the effect."""

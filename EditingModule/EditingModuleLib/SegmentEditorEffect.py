@@ -65,7 +65,7 @@ the segment; each can be reverted alone.""")
         self._panel = ScribblePanel(self.scriptedEffect, self)
         self._escape = EscapeKey(self.onCancel)
         self._listTimer = qt.QTimer()  # several events come with one change
-        self._listTimer.singleShot = True
+        self._listTimer.setSingleShot(True)
         self._listTimer.setInterval(100)
         self._listTimer.connect("timeout()", self._showEdits)
 
@@ -150,12 +150,12 @@ the segment; each can be reverted alone.""")
                 self._show()
             return True
         if eventId == vtk.vtkCommand.MouseMoveEvent:
+            here = self.xyToRas(position, viewWidget)
             drawing = self._drawingIn == viewWidget
             if drawing:
-                self._stroke.append(self.xyToRas(position, viewWidget))
-            elif self._drawingIn is None:
-                self._feedbackOf(viewWidget).show([self.xyToRas(position, viewWidget)], self._radiusMm())
-            self._showStroke()
+                self._stroke.append(here)
+            if drawing or self._drawingIn is None:
+                self._feedbackOf(viewWidget).show(self._stroke or [here], self._radiusMm())
             return drawing
         if eventId == vtk.vtkCommand.LeftButtonReleaseEvent and self._drawingIn == viewWidget:
             stroke = [*self._stroke, self.xyToRas(position, viewWidget)]
@@ -188,9 +188,6 @@ the segment; each can be reverted alone.""")
         self._feedbackOf(viewWidget).show(self._stroke or self._feedbackOf(viewWidget).points, self._radiusMm())
 
     # What the panel calls
-
-    def onOptionChanged(self, *_args):
-        self.updateMRMLFromGUI()
 
     def onModelChanged(self):
         if self.scriptedEffect.active():
@@ -266,10 +263,12 @@ the segment; each can be reverted alone.""")
     def _observeSegmentation(self):
         node = self.scriptedEffect.parameterSetNode().GetSegmentationNode()
         segmentation = node.GetSegmentation() if node is not None else None
-        event = slicer.vtkSegmentation.SourceRepresentationModified
-        if segmentation is not None and not self.hasObserver(segmentation, event, self._onSegmentationModified):
+        # Undo and redo announce the second only.
+        events = (slicer.vtkSegmentation.SourceRepresentationModified, slicer.vtkSegmentation.SegmentModified)
+        if segmentation is not None and not self.hasObserver(segmentation, events[0], self._onSegmentationModified):
             self.removeObservers(self._onSegmentationModified)
-            self.addObserver(segmentation, event, self._onSegmentationModified)
+            for event in events:
+                self.addObserver(segmentation, event, self._onSegmentationModified)
 
     def _onSegmentationModified(self, caller, event):
         self._listTimer.start()
@@ -298,10 +297,6 @@ the segment; each can be reverted alone.""")
     def _showEdits(self):
         if self._session is not None and self.scriptedEffect.parameterSetNode() is not None:
             self._panel.showEdits(self._session.edits())
-
-    def _showStroke(self):
-        if self._drawingIn is not None:
-            self._feedbackOf(self._drawingIn).show(self._stroke, self._radiusMm())
 
     def _dropStroke(self):
         if self._drawingIn is not None:
