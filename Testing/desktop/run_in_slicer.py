@@ -9,6 +9,7 @@ import collections
 import faulthandler
 import json
 import os
+import re
 import sys
 import traceback
 import unittest
@@ -42,17 +43,28 @@ class Result(unittest.TextTestResult):
 
     def addError(self, test, err):  # noqa: N802
         super().addError(test, err)
-        self._picture(test)
+        self._tell(test, self.errors[-1][1])
 
     def addFailure(self, test, err):  # noqa: N802
         super().addFailure(test, err)
-        self._picture(test)
+        self._tell(test, self.failures[-1][1])
 
-    def _picture(self, test):
+    def addSubTest(self, test, subtest, err):  # noqa: N802
+        super().addSubTest(test, subtest, err)
+        if err is not None:
+            found = self.failures if issubclass(err[0], test.failureException) else self.errors
+            self._tell(subtest, found[-1][1])
+
+    def _tell(self, test, traceback_text):
+        """At once, with a picture: the application may not come to the end of the tests."""
+        self.stream.writeln(traceback_text)
         try:
-            desktop_support.screenshot("failed-" + test.id().replace("/", "_")[-120:])
+            desktop_support.screenshot("failed-" + re.sub(r"[^\w.-]+", "_", test.id())[-120:])
         except Exception:  # the picture is an extra; what failed is already noted
             traceback.print_exc()
+
+    def printErrors(self):  # noqa: N802
+        """Nothing more at the end."""
 
 
 def tests() -> unittest.TestSuite:
