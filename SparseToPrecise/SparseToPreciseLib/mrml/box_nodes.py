@@ -59,10 +59,16 @@ class BoxInputs:
     def roi_node(self) -> slicer.vtkMRMLMarkupsROINode:
         """The ROI, which must still be where it was read."""
         node = _node(self.roi_id, "ROI")
-        box = box_from_roi(node)
-        if not all(np.allclose(*pair, atol=1e-4) for pair in zip(_numbers(box), _numbers(self.box), strict=True)):
+        if not is_box(node, self.box):
             raise InputError(f"{node.GetName()} was changed while it was being worked on; start again.")
         return node
+
+
+def is_box(roi: slicer.vtkMRMLMarkupsROINode, box: Box) -> bool:
+    """Whether an ROI still lies where a box does."""
+    here = box_from_roi(roi)
+    pairs = ((here.center, box.center), (here.axes, box.axes), (here.size, box.size))
+    return all(np.allclose(*pair, atol=1e-4) for pair in pairs)
 
 
 def read_inputs(image: slicer.vtkMRMLScalarVolumeNode, roi: slicer.vtkMRMLMarkupsROINode) -> BoxInputs:
@@ -188,10 +194,6 @@ def crop_parameters(
 
 def _directions(image: Volume) -> np.ndarray:
     return image.ijk_to_ras[:3, :3] / image.spacing
-
-
-def _numbers(box: Box) -> tuple[np.ndarray, ...]:
-    return box.center, box.axes, box.size
 
 
 def _node(node_id: str, what: str) -> slicer.vtkMRMLNode:

@@ -1,0 +1,177 @@
+from typing import Annotated
+
+import slicer
+import vtk
+from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+
+class BoxModule(ScriptedLoadableModule):
+    """Loose boxes: tighten them, and segment the object inside."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _("Boxes")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        self.parent.dependencies = ["SparseToPrecise", "Markups", "Segmentations"]
+        self.parent.contributors = ["The SparseToPrecise developers"]
+        self.parent.helpText = _(
+            "Tightens a box that was drawn loosely around an object, slice by slice, and segments the object in it. "
+            "Where the model is unsure the box is kept and the panel says why. Draw the box so that all of the object "
+            "lies in it; boxes of up to twice the object's length suit the model that comes with the extension, for "
+            "looser ones train one on some of your own masks. For research use only."
+        )
+        self.parent.acknowledgementText = _(
+            "After E. Redekop and A. Chernyavskiy, Medical Image Segmentation with Imperfect 3D Bounding Boxes (2021), "
+            "and the tightness constraints of H. Kervadec et al., Bounding boxes for weakly supervised segmentation "
+            "(2020). Built on 3D Slicer and MONAI."
+        )
+
+
+@parameterNodeWrapper
+class BoxModuleParameterNode:
+    """What the panel shows; saved with the scene."""
+
+    image: vtkMRMLScalarVolumeNode
+    roi: vtkMRMLMarkupsROINode
+    corrector: str
+    segmenter: str
+    axis: Annotated[str, Choice(["auto", "I", "J", "K"])] = "auto"
+    coverage: Annotated[str, Choice(["0.9", "0.95", "0.98", "0.99", "0.995"])] = "0.99"
+    margin: Annotated[float, WithinRange(0, 20)] = 0.0
+    withinSlices: bool = True
+
+
+class BoxModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """Connects the panel with the parameter node; what it does is in BoxModuleLib."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self._parameterNode = self._connection = self.work = None
+
+    def setup(self):
+        ScriptedLoadableModuleWidget.setup(self)
+        from BoxModuleLib.work_panel import WorkPanel
+
+        from SparseToPreciseLib.desktop.setup_row import SetupRow
+
+        self.logic = BoxModuleLogic()
+        panel = slicer.util.loadUI(self.resourcePath("UI/BoxModule.ui"))
+        self.layout.addWidget(panel)
+        self.ui = slicer.util.childWidgetVariables(panel)
+        panel.setMRMLScene(slicer.mrmlScene)
+        self.setupRow = SetupRow(on_changed=self.showSetup)
+        self.ui.setupFrame.layout().addWidget(self.setupRow)
+        self.work = WorkPanel(self.ui, lambda: self._parameterNode)
+        self.work.setupReady = self.setupRow.ready
+        self.ui.roiSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.ui.placeWidget.setCurrentNode)
+        self.ui.roiSelector.connect("nodeAddedByUser(vtkMRMLNode*)", self.drawBox)
+        self.ui.segmentSelector.connect("currentSegmentChanged(QString)", self.checkSegment)
+        self.ui.boxOfSegmentButton.connect("clicked(bool)", self.makeBoxOfSegment)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.setParameterNode(self.logic.getParameterNode())
+
+    def enter(self):
+        self.setupRow.refresh()
+        self.setParameterNode(self.logic.getParameterNode())
+
+    def exit(self):
+        self.setParameterNode(None)
+
+    def cleanup(self):
+        self.removeObservers()
+        if self.work is not None:  # else setup() failed
+            self.work.cancel()
+
+    def onSceneStartClose(self, caller, event):
+        self.work.forget()
+        self.setParameterNode(None)
+
+    def onSceneEndClose(self, caller, event):
+        if self.parent.isEntered:
+            self.setParameterNode(self.logic.getParameterNode())
+
+    def setParameterNode(self, node):
+        """Connect the panel to a parameter node, or to none while the scene closes."""
+        if self._parameterNode is not None:
+            self._parameterNode.disconnectGui(self._connection)
+            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onModified)
+        self._parameterNode = node
+        if node is not None:
+            self._connection = node.connectGui(self.ui)
+            self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self.onModified)
+            self.work.show_models()
+            self.work.refresh()
+
+    def onModified(self, caller=None, event=None):
+        self.work.refresh()
+
+    def showSetup(self, step):
+        if self.work is not None:
+            self.work.setupReady = step.ready
+            self.work.refresh()
+
+    def drawBox(self, node):
+        self.ui.placeWidget.setCurrentNode(node)
+        self.ui.placeWidget.setPlaceModeEnabled(True)
+
+    def checkSegment(self, segmentId):
+        self.ui.boxOfSegmentButton.enabled = bool(segmentId)
+
+    def makeBoxOfSegment(self, _checked=False):
+        with slicer.util.tryWithErrorDisplay(_("Could not make a box of the segment.")):
+            node, segmentId = self.ui.segmentSelector.currentNode(), self.ui.segmentSelector.currentSegmentID()
+            self._parameterNode.roi = self.logic.boxOfSegment(node, segmentId)
+
+
+class BoxModuleLogic(ScriptedLoadableModuleLogic):
+    """The same work from scripts, waiting for it; `parameters` are those of BoxModuleLib.jobs."""
+
+    def getParameterNode(self):
+        return BoxModuleParameterNode(super().getParameterNode())
+
+    def boxOfSegment(self, segmentation, segmentId):
+        """A new ROI around a segment, with its name and colour."""
+        from SparseToPreciseLib.mrml.rois import box_from_segment, roi_from_box
+
+        segment = segmentation.GetSegmentation().GetSegment(segmentId)
+        box = box_from_segment(segmentation, segmentId)
+        return roi_from_box(box, segment.GetName(), color=segment.GetColor())
+
+    def tighten(self, image, roi, **parameters):
+        """Shrink an ROI around the object in it; a SparseToPreciseLib.boxes.tighten.TightenResult."""
+        from BoxModuleLib.jobs import tighten_inputs
+
+        from SparseToPreciseLib.mrml.box_nodes import read_inputs, show_tightened
+
+        inputs = read_inputs(image, roi)
+        result = tighten_inputs(inputs, **parameters)
+        show_tightened(inputs, result)
+        return result
+
+    def segment(self, image, roi, **parameters):
+        """Segment the object in an ROI; the segmentation node and the ID of the new segment."""
+        from BoxModuleLib.jobs import segment_inputs
+
+        from SparseToPreciseLib.mrml.box_nodes import read_inputs, show_segmented
+
+        inputs = read_inputs(image, roi)
+        return show_segmented(inputs, segment_inputs(inputs, **parameters))
+
+
+class BoxModuleTest(ScriptedLoadableModuleTest):
+    """Reload & Test, ctest and Testing/desktop run these."""
+
+    def setUp(self):
+        slicer.mrmlScene.Clear()

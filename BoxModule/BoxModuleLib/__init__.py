@@ -1,0 +1,1 @@
+"""The panel of the module Boxes. Importing the package loads nothing."""

@@ -1,0 +1,195 @@
+"""The sections "Tighten" and "Segment in the box": they read nodes, have the worker compute, and show what came out."""
+
+from __future__ import annotations
+
+import slicer
+from slicer.i18n import tr as _
+
+from .jobs import segment_inputs, tighten_inputs
+
+_COLORS = {True: "", False: "color: #c05000; font-weight: bold"}
+
+
+class WorkPanel:
+    """Runs one job at a time.
+
+    Parameters
+    ----------
+    ui
+        The widgets of BoxModule.ui.
+    parameters
+        Gives the module's parameter node, or None while a scene closes.
+    """
+
+    def __init__(self, ui, parameters):
+        from SparseToPreciseLib.boxes.model import CORRECTOR_FAMILY
+        from SparseToPreciseLib.boxes.segment import SEGMENTER_FAMILY
+        from SparseToPreciseLib.desktop.model_selector import ModelSelector
+        from SparseToPreciseLib.desktop.run_row import RunRow
+
+        self.ui, self._parameters = ui, parameters
+        self.job = None
+        self.setupReady = False
+        self._tightened = {}  # ID of the ROI -> result whose box the ROI still is
+        self._segment = None  # (segmentation, ID) of the last one
+        self.correctors = ModelSelector(CORRECTOR_FAMILY, on_changed=self._correctorChanged)
+        self.segmenters = ModelSelector(SEGMENTER_FAMILY, on_changed=self._segmenterChanged)
+        self.tightenRow = RunRow(_("Tighten"), self.tighten, self.cancel)
+        self.segmentRow = RunRow(_("Segment"), self.segment, self.cancel)
+        ui.correctorFrame.layout().addWidget(self.correctors)
+        ui.segmenterFrame.layout().addWidget(self.segmenters)
+        ui.tightenFrame.layout().addWidget(self.tightenRow)
+        ui.segmentFrame.layout().addWidget(self.segmentRow)
+        ui.undoButton.connect("clicked(bool)", self.undo)
+        ui.editButton.connect("clicked(bool)", self.edit)
+        ui.cropButton.connect("clicked(bool)", self.crop)
+        self.refresh()
+
+    def refresh(self):
+        """Follow the parameter node: what can run, and the table of the chosen box."""
+        from SparseToPreciseLib.mrml.box_nodes import loose_roi, slice_table
+
+        p = self._parameters()
+        image, roi = (p.image, p.roi) if p else (None, None)
+        missing = _("Choose an image") if image is None else _("Choose or draw a box") if roi is None else ""
+        missing = missing or ("" if self.setupReady else _("Install what is missing first"))
+        for row, selector in ((self.tightenRow, self.correctors), (self.segmentRow, self.segmenters)):
+            reason = missing or ("" if selector.model else _("There is no model; train one, or add one"))
+            reason = reason or (_("Something else is running") if self.job is not None else "")
+            row.set_ready(not reason, reason)
+        idle = self.job is None
+        self.ui.undoButton.enabled = idle and loose_roi(roi) is not None
+        self.ui.cropButton.enabled = image is not None and roi is not None
+        self.ui.editButton.enabled = idle and self._segment is not None
+        self.ui.sliceTableView.setMRMLTableNode(slice_table(roi))
+        self.ui.sliceTableView.visible = slice_table(roi) is not None
+
+    def show_models(self):
+        """Look again which models there are, and choose those of the parameter node."""
+        p = self._parameters()
+        for selector, chosen in ((self.correctors, p and p.corrector), (self.segmenters, p and p.segmenter)):
+            selector.refresh()
+            if chosen:
+                selector.set_model(chosen)
+
+    def tighten(self):
+        p = self._parameters()
+        options = {"axis": p.axis, "margin_mm": p.margin, "coverage": float(p.coverage)}
+
+        def show(inputs, result):
+            from SparseToPreciseLib.mrml.box_nodes import show_tightened
+
+            show_tightened(inputs, result)
+            self._tightened[inputs.roi_id] = result
+            shares = result.volume_before_mm3 / 1000, result.volume_after_mm3 / 1000
+            text = _("Tightened from {:.1f} to {:.1f} cm³.").format(*shares)
+            self.say(text if result.safe else " ".join(result.notes), result.safe)
+
+        self._run(self.tightenRow, tighten_inputs, show, model=self.correctors.model, **options)
+
+    def segment(self):
+        p = self._parameters()
+        slices = self._slices() if p.withinSlices else None
+
+        def show(inputs, result):
+            from SparseToPreciseLib.mrml.box_nodes import show_segmented
+
+            self._segment = show_segmented(inputs, result)
+            text = _("{:.1f} cm³.").format(result.volume_mm3 / 1000)
+            self.segmentRow.finish(" ".join([text, *result.notes]))
+
+        self._run(self.segmentRow, segment_inputs, show, model=self.segmenters.model, slices=slices)
+
+    def undo(self, _checked=False):
+        from SparseToPreciseLib.mrml.box_nodes import undo_tightening
+
+        roi = self._parameters().roi
+        with slicer.util.tryWithErrorDisplay(_("Could not undo the tightening.")):
+            undo_tightening(roi)
+        self._tightened.pop(roi.GetID(), None)
+        self.say("")
+        self.refresh()
+
+    def cancel(self):
+        """Stop the job; nothing is changed."""
+        if self.job is not None:
+            self.job.cancel()
+
+    def forget(self):
+        """The scene closes: what runs is stopped, what was found is no longer there."""
+        self.cancel()
+        self._tightened, self._segment = {}, None
+        self.say("")
+
+    def say(self, text, safe=True):
+        """The verdict on the last tightening; an unsure one stands out."""
+        self.ui.verdictLabel.text = text
+        self.ui.verdictLabel.styleSheet = _COLORS[safe]
+        self.ui.verdictLabel.visible = bool(text)
+
+    def edit(self, _checked=False):
+        """Go on with the segment in the Segment Editor."""
+        node, segmentId = self._segment
+        slicer.util.selectModule("SegmentEditor")
+        editor = slicer.modules.segmenteditor.widgetRepresentation().self().editor
+        editor.setSegmentationNode(node)
+        editor.setSourceVolumeNode(self._parameters().image)
+        editor.setCurrentSegmentID(segmentId)
+
+    def crop(self, _checked=False):
+        """Go on with image and box in Crop Volume."""
+        from SparseToPreciseLib.mrml.box_nodes import crop_parameters
+
+        p = self._parameters()
+        with slicer.util.tryWithErrorDisplay(_("Could not hand the box over.")):
+            crop_parameters(p.image, p.roi)
+            slicer.util.selectModule("CropVolume")
+
+    def _slices(self):
+        """The result of the last tightening, while the box is still what came out of it."""
+        from SparseToPreciseLib.mrml.box_nodes import is_box
+
+        roi = self._parameters().roi
+        result = self._tightened.get(roi.GetID())
+        return result if result is not None and result.safe and is_box(roi, result.box) else None
+
+    def _run(self, row, function, show, **options):
+        """Compute on the worker; `show(inputs, result)` on the main thread."""
+        from SparseToPreciseLib.desktop import messages, settings
+        from SparseToPreciseLib.desktop.worker import shared_worker
+        from SparseToPreciseLib.mrml.box_nodes import read_inputs
+
+        p = self._parameters()
+        device = settings.device()
+
+        def done(result, error):
+            self.job = None
+            row.finish()
+            try:
+                if error is not None:
+                    raise error
+                show(inputs, result)
+            except Exception as problem:  # whatever went wrong is for the user to read
+                row.fail(*messages.sentence(problem))
+            self.refresh()
+
+        try:
+            inputs = read_inputs(p.image, p.roi)
+        except Exception as problem:
+            row.fail(*messages.sentence(problem))
+            return
+        row.begin(_("Starting"))
+        self.job = shared_worker().submit(
+            lambda progress: function(inputs, device=device, progress=progress, **options), done, row.step
+        )
+        self.refresh()
+
+    def _correctorChanged(self, name):
+        if self._parameters():
+            self._parameters().corrector = name
+        self.refresh()
+
+    def _segmenterChanged(self, name):
+        if self._parameters():
+            self._parameters().segmenter = name
+        self.refresh()
