@@ -13,8 +13,8 @@ from box_cases import CENTRE, GRID, GRIDS, LOOSE, TIGHT, image_on, mask_on
 from edit_cases import rotation
 
 from SparseToPreciseLib.core.box import Box
+from SparseToPreciseLib.core.image_files import read_labelmap
 from SparseToPreciseLib.mrml import files
-from SparseToPreciseLib.mrml.arrays import read_labelmap
 from SparseToPreciseLib.mrml.roi_files import read_roi, write_roi
 from SparseToPreciseLib.mrml.rois import box_from_roi, roi_from_box
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import InputError
+from ..core.image_files import read_image, read_labelmap
 from ..core.volume import Volume
-from ..mrml.arrays import read_image, read_labelmap
 
 Pair = tuple[Path, Path]
 

@@ -15,16 +15,16 @@ import numpy as np
 import slicer
 
 from ..core.errors import InputError
+from ..core.files import known_extension, readable_file
+from ..core.image_headers import IMAGE_EXTENSIONS, check_scalar_3d, image_header, read_header
 from ..core.volume import Volume
-from .headers import Header, read_header
 from .headless import scene
 from .labelmaps import labelmap_from_segmentation, segmentation_from_labelmap
 from .lookup import keep_label_values
 from .markups import stroke_to_node
-from .storage import known_extension, load_markup, markup_in_json, read_node, readable_file, write_node
+from .storage import load_markup, markup_in_json, read_node, write_node
 from .volumes import volume_from_node, volume_to_node
 
-IMAGE_EXTENSIONS = (".nrrd", ".nii", ".nii.gz", ".mha")
 SEGMENTATION_EXTENSIONS = (".seg.nrrd", *IMAGE_EXTENSIONS)
 STROKE_EXTENSIONS = (".mrk.json", ".fcsv")
 # Cosine between two axes; 1e-4 moves the far corner of 500 voxels by a twentieth of a voxel.
@@ -43,10 +43,7 @@ def read_volume(path: str | os.PathLike[str]) -> slicer.vtkMRMLScalarVolumeNode:
         Missing, empty, unreadable, damaged or incomplete file, another format, 2D, 4D, or several values per voxel.
     """
     path, extension = readable_file(path, IMAGE_EXTENSIONS, "an image")
-    header = read_header(path)
-    if header.is_segmentation:
-        raise InputError(f"{path} is a segmentation, not an image; give the image that it belongs to.")
-    _check_scalar_3d(path, header)
+    image_header(path)
     return _read_scalar(path, path.name[: -len(extension)])
 
 
@@ -66,7 +63,7 @@ def read_segmentation(path: str | os.PathLike[str]) -> slicer.vtkMRMLSegmentatio
     name = path.name[: -len(extension)]
     if header.is_segmentation:
         return _read_segments(path, name)
-    _check_scalar_3d(path, header)
+    check_scalar_3d(path, header)
     node = _read_scalar(path, name)
     try:
         return segmentation_from_labelmap(volume_from_node(node), name, scalar_type=header.scalar_type)
@@ -164,14 +161,6 @@ def _check_right_angles(path: Path, node: slicer.vtkMRMLScalarVolumeNode) -> Non
     node.GetIJKToRASDirections(axes)
     if np.abs(np.transpose(axes) @ axes - np.eye(3)).max() > _RIGHT_ANGLE_TOLERANCE:
         raise InputError(f"{path} cannot hold an image whose axes are not at right angles; write a .nrrd file.")
-
-
-def _check_scalar_3d(path: Path, header: Header) -> None:
-    size = " x ".join(str(voxels) for voxels in header.size)
-    if header.components != 1:
-        raise InputError(f"{path} has {header.components} values per voxel (a vector image); give one with one value.")
-    if len(header.size) != 3:
-        raise InputError(f"{path} is a {len(header.size)}D image ({size}); give a 3D volume.")
 
 
 def _read_scalar(path: Path, name: str) -> slicer.vtkMRMLScalarVolumeNode:

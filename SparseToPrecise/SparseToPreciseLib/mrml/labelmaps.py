@@ -9,7 +9,7 @@ import numpy as np
 import slicer
 import vtk
 
-from ..core.errors import InputError
+from ..core.image_files import label_values
 from ..core.volume import Volume
 from .headless import scene as current_scene
 from .lookup import keep_label_values, unique_label_values
@@ -24,8 +24,6 @@ from .segmentations import (
 from .volumes import array_to_matrix, fill_image, image_array, parent_to_world
 
 _SCALAR_TYPE = "SparseToPrecise.LabelmapScalarType"
-# Large label sets in use number some hundred structures; an image taken for a labelmap has thousands of values.
-_MOST_LABELS = 1000
 _STORED_TYPES = (np.uint8, np.uint16, np.int32)
 _GOLDEN_RATIO = 0.618034
 
@@ -58,7 +56,7 @@ def segmentation_from_labelmap(
         many different values.
     """
     title = name or volume.name or "The labelmap"
-    labels = _labels_in(volume.array, title)
+    labels = label_values(volume.array, title)
     kind = next(k for k in _STORED_TYPES if labels.max(initial=0) <= np.iinfo(k).max)
     image = slicer.vtkOrientedImageData()
     image.SetGeometryFromImageToWorldMatrix(array_to_matrix(volume.ijk_to_ras))
@@ -115,22 +113,6 @@ def labelmap_from_segmentation(node: slicer.vtkMRMLSegmentationNode, on_top: Seq
         if segment is not None:
             out[onto_grid(segment, grid) != 0] = labels[segment_id]
     return Volume(out, grid.ijk_to_ras, node.GetName() or "")
-
-
-def _labels_in(array: np.ndarray, title: str) -> np.ndarray:
-    """The label values of a labelmap in rising order, without 0."""
-    found: set[float] = set()
-    for plane in array:  # plane by plane: sorting a whole volume takes seconds
-        found.update(np.unique(plane).tolist())
-        if len(found) > _MOST_LABELS:
-            raise InputError(
-                f"{title} has more than {_MOST_LABELS} different values; it looks like an image, give a labelmap."
-            )
-    found.discard(0)
-    wrong = [value for value in found if value != value or value % 1 or not 0 < value <= np.iinfo(np.int32).max]
-    if wrong:
-        raise InputError(f"{title} has the value {wrong[0]:g}; a labelmap holds whole numbers from 0 to 2147483647.")
-    return np.array(sorted(int(value) for value in found), dtype=np.int64)
 
 
 def _layers(node: slicer.vtkMRMLSegmentationNode) -> list[list[str]]:

@@ -11,11 +11,12 @@ import numpy as np
 import slicer
 
 from ..core.errors import InputError
+from ..core.files import known_extension, readable_file
 from .files import SEGMENTATION_EXTENSIONS, read_segmentation
 from .headless import scene
 from .lookup import find_segment
 from .rois import box_from_roi, box_from_segment, roi_from_box
-from .storage import known_extension, load_markup, markup_in_json, readable_file, write_node
+from .storage import load_markup, markup_in_json, write_node
 from .volumes import array_to_matrix, matrix_to_array
 
 ROI_EXTENSION = ".mrk.json"

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,29 +17,6 @@ from ..core.files import write_atomically
 from .headless import logic, quiet, scene
 
 _LONGEST_REASON = 160
-
-
-def known_extension(path: str | os.PathLike[str], extensions: Sequence[str], what: str) -> tuple[Path, str]:
-    """The path and the longest of the extensions that it ends with; `what` is the kind of thing, with its article."""
-    path = Path(path)
-    for extension in sorted(extensions, key=len, reverse=True):
-        if path.name.lower().endswith(extension) and len(path.name) > len(extension):
-            return path, extension
-    raise InputError(f"{path} does not have a known extension; {what} is stored as {', '.join(extensions)}.")
-
-
-def readable_file(path: str | os.PathLike[str], extensions: Sequence[str], what: str) -> tuple[Path, str]:
-    """`known_extension` of a file that is there, may be read and is not empty."""
-    path, extension = known_extension(path, extensions, what)
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; give the file with {what}.")
-    if not path.exists():
-        raise InputError(f"{path} does not exist; check the path.")
-    if not os.access(path, os.R_OK):
-        raise InputError(f"{path} may not be read; change its permissions or copy it.")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path} is empty (0 bytes); copy or export it again.")
-    return path, extension
 
 
 def read_node(path: Path, storage: slicer.vtkMRMLStorageNode, node_class: str, name: str) -> slicer.vtkMRMLStorableNode:

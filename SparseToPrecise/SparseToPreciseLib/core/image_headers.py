@@ -17,7 +17,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ..core.errors import InputError
+from .errors import InputError
+
+IMAGE_EXTENSIONS = (".nrrd", ".nii", ".nii.gz", ".mha")
 
 _NIFTI_TYPES = {
     2: "uint8", 4: "int16", 8: "int32", 16: "float32", 64: "float64", 256: "int8",
@@ -93,6 +95,30 @@ def read_header(path: Path) -> Header:
     except (ValueError, KeyError, IndexError, struct.error, zlib.error, OverflowError) as error:
         kind = "NIfTI" if ".nii" in name else "NRRD" if name.endswith(".nrrd") else "MetaImage"
         raise InputError(f"{path} is not a valid {kind} file; export it again.") from error
+
+
+def image_header(path: Path) -> Header:
+    """`read_header` of an image.
+
+    Raises
+    ------
+    InputError
+        As `read_header` and `check_scalar_3d`, or it is a segmentation.
+    """
+    header = read_header(path)
+    if header.is_segmentation:
+        raise InputError(f"{path} is a segmentation, not an image; give the image that it belongs to.")
+    check_scalar_3d(path, header)
+    return header
+
+
+def check_scalar_3d(path: Path, header: Header) -> None:
+    """Refuse a 2D, 4D or vector image."""
+    size = " x ".join(str(voxels) for voxels in header.size)
+    if header.components != 1:
+        raise InputError(f"{path} has {header.components} values per voxel (a vector image); give one with one value.")
+    if len(header.size) != 3:
+        raise InputError(f"{path} is a {len(header.size)}D image ({size}); give a 3D volume.")
 
 
 def _nifti(path: Path) -> Header:
