@@ -77,10 +77,14 @@ the segment; each can be reverted alone.""")
 
     def activate(self):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self._onSceneClose)
+        # A change of the selected segment comes this way, a change of an option through updateGUIFromMRML.
+        parameters = self.scriptedEffect.parameterSetNode()
+        self.addObserver(parameters, vtk.vtkCommand.ModifiedEvent, self._onSelection)
         self._panel.setupRow.refresh()
         self._panel.models.refresh()
         self._chooseRadius()
         self.updateGUIFromMRML()
+        self._onSelection()
         loadInBackground(self.scriptedEffect.parameter(_MODEL))
 
     def deactivate(self):
@@ -115,11 +119,6 @@ the segment; each can be reverted alone.""")
             return
         flags = (bool(effect.integerParameter(name)) for name in (_KEEP, _PREVIEW))
         self._panel.setOptions(self._radiusMm(), *flags, effect.parameter(_MODEL))
-        if effect.active():
-            self._observeSegmentation()
-            if self._session is not None:
-                self._session.follow_selection()
-            self._listTimer.start()
 
     def updateMRMLFromGUI(self):
         effect, panel = self.scriptedEffect, self._panel
@@ -260,7 +259,7 @@ the segment; each can be reverted alone.""")
         if self._session is not None:
             self._session.cancel()
 
-    def _observeSegmentation(self):
+    def _onSelection(self, *_args):
         node = self.scriptedEffect.parameterSetNode().GetSegmentationNode()
         segmentation = node.GetSegmentation() if node is not None else None
         # Undo and redo announce the second only.
@@ -269,6 +268,9 @@ the segment; each can be reverted alone.""")
             self.removeObservers(self._onSegmentationModified)
             for event in events:
                 self.addObserver(segmentation, event, self._onSegmentationModified)
+        if self._session is not None:
+            self._session.follow_selection()
+        self._listTimer.start()
 
     def _onSegmentationModified(self, caller, event):
         self._listTimer.start()

@@ -303,6 +303,9 @@ class TestRefusals:
     def test_a_stroke_of_one_point(self, place) -> None:
         self.refused(place, "at least two", place.case.stroke[:1])
 
+    def test_a_click(self, place) -> None:
+        self.refused(place, "at least two", place.case.stroke[:1].repeat(4, axis=0))
+
     def test_a_bad_radius(self, place) -> None:
         self.refused(place, "positive number", options=Options(0.0))
 

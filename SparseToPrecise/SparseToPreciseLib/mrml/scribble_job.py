@@ -112,7 +112,7 @@ def prepare(effect: Any, stroke_ras: np.ndarray, options: Options, histories: Ed
     effect
         The `scriptedEffect`.
     stroke_ras
-        (N, 3) RAS points, mm.
+        (N, 3) RAS points, mm; repeated ones count once.
     options
         What the user has chosen.
     histories
@@ -133,7 +133,7 @@ def prepare(effect: Any, stroke_ras: np.ndarray, options: Options, histories: Ed
     lattice = lattice_of(node, segment_id)
     # The volume node itself, not the copy that Segment Editor resamples to the segmentation's grid: it may be finer.
     image = volume_from_node(volume_node, copy=False)
-    stroke = checked_stroke(stroke_ras, options.influence_radius_mm, image)
+    stroke = checked_stroke(_without_repeats(stroke_ras), options.influence_radius_mm, image)
     sigma = options.influence_radius_mm / RADIUS_PER_SIGMA
     step = sigma / SIGMA_VOXELS
     # As far as edit() looks: the working grids, rounded up to a multiple, and what is needed to interpolate in them.
@@ -191,6 +191,14 @@ def checked_visible(node: slicer.vtkMRMLSegmentationNode, segment_id: str) -> st
     if displays and not any(one.GetVisibility() and one.GetSegmentVisibility(segment_id) for one in displays):
         raise InputError(f"The segment {name} is hidden; show it (the eye in the list of segments) to edit it.")
     return name
+
+
+def _without_repeats(stroke: np.ndarray) -> np.ndarray:
+    """A stroke without the points at which the mouse stood still; a click has one point left."""
+    stroke = np.asarray(stroke, dtype=np.float64)
+    if stroke.ndim != 2 or len(stroke) < 2:
+        return stroke
+    return stroke[np.append(True, (np.diff(stroke, axis=0) != 0).any(axis=1))]
 
 
 def _limits(lattice: Lattice, reference: slicer.vtkOrientedImageData | None) -> IndexBox:

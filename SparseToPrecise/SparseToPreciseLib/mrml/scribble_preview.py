@@ -49,25 +49,29 @@ class Preview:
 
     def _node(self, labelmap: slicer.vtkOrientedImageData, job: Job) -> slicer.vtkMRMLSegmentationNode:
         name = job.segment.name
-        node = slicer.vtkMRMLSegmentationNode()
-        node.SetName(f"{name} (preview)")
-        node.SetSaveWithScene(False)
-        node.SetHideFromEditors(True)
-        node.SetUndoEnabled(False)
-        job.node.GetScene().AddNode(node)
-        node.SetAndObserveTransformNodeID(job.node.GetTransformNodeID())
+        # Complete before it comes into the scene: subject hierarchy, which does not list it, complains of each change.
         segment = slicer.vtkSegment()
         segment.SetName(f"{name} (preview)")
         segment.SetColor(*_contrasting(job.node.GetSegmentation().GetSegment(job.segment_id).GetColor()))
         representation = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
         segment.AddRepresentation(representation, labelmap)
-        node.GetSegmentation().AddSegment(segment)
-        node.CreateDefaultDisplayNodes()
-        display = node.GetDisplayNode()
+        display = slicer.vtkMRMLSegmentationDisplayNode()
         display.SetSaveWithScene(False)
         display.SetVisibility2DFill(False)
         display.SetVisibility3D(False)
         display.SetSliceIntersectionThickness(_OUTLINE_PIXELS)
+        node = slicer.vtkMRMLSegmentationNode()
+        node.SetName(f"{name} (preview)")
+        node.SetSaveWithScene(False)
+        node.SetHideFromEditors(True)
+        node.SetUndoEnabled(False)
+        node.GetSegmentation().AddSegment(segment)
+        scene = job.node.GetScene()
+        scene.AddNode(display)
+        node.SetScene(scene)
+        node.SetAndObserveDisplayNodeID(display.GetID())
+        node.SetAndObserveTransformNodeID(job.node.GetTransformNodeID())
+        scene.AddNode(node)
         return node
 
 
