@@ -121,4 +121,7 @@ try:
 except BaseException:
     traceback.print_exc()
     code = 1
+# With --testing Slicer ends with 1 after any uncaught exception, also after one that a test provoked and collected
+# (those that nobody expected have failed their tests by now). Running code anew resets what it remembers.
+slicer.app.pythonManager().executeString("pass")
 slicer.util.exit(code)
