@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from box_cases import CENTRE, GRID, GRIDS, LOOSE, image_on, mask_on
+from box_cases import CENTRE, GRID, GRIDS, LOOSE, find_nothing, image_on, mask_on
 
 from known_shape import matrix
 from SparseToPreciseLib.core.box import Box
@@ -123,9 +123,9 @@ class TestTighten:
         node = scene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
         assert list(node.GetSegmentation().GetSegmentIDs()) == [box_nodes.SLICES_ID]
 
-    def test_where_it_is_unsure_the_roi_stays(self, scene, nodes, corrector) -> None:
-        flat = volume_to_node(image_on(GRID).with_array(np.full(GRID.shape, 7.0, np.float32)), "flat")
-        result = tightened((flat, nodes[1]), corrector)
+    def test_where_it_is_unsure_the_roi_stays(self, scene, nodes, box_folder: Path) -> None:
+        find_nothing(box_folder / "corrector")
+        result = tightened(nodes, load_corrector(box_folder / "corrector", "cpu"))
         assert not result.safe
         assert same(box_from_roi(nodes[1]), LOOSE) and box_nodes.loose_roi(nodes[1]) is None
         assert scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0

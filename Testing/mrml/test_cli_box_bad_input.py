@@ -91,8 +91,9 @@ class TestBox:
     def test_numbers(self, refused) -> None:
         assert "not [-10.0, 20.0, 20.0]" in refused("--bounds-ras", 10, 0, -20, 0, 0, 20, roi=None)
         assert "lies outside the image" in refused("--bounds-ras", 900, 920, -20, 0, 0, 20, roi=None)
-        assert "'x' is not a valid" in refused("--bounds-ras", "x", 0, -20, 0, 0, 20, roi=None)
-        assert "not [nan, 20.0, 20.0]" in refused("--bounds-ras", "nan", 0, -20, 0, 0, 20, roi=None)
+        sentence = refused("--bounds-ras", "x", 0, -20, 0, 0, 20, roi=None)
+        assert "six numbers of millimetres, not 'x 0 -20 0 0 20'" in sentence
+        assert "three finite coordinates (mm), not [nan, " in refused("--bounds-ras", "nan", 0, -20, 0, 0, 20, roi=None)
 
     def test_none_or_two(self, refused) -> None:
         assert "not neither; give one of them" in refused(roi=None)
@@ -114,7 +115,8 @@ class TestBox:
 class TestImage:
     @pytest.mark.parametrize(("shape", "words"), [((20, 20), "2D image"), ((3, 20, 20, 20), "4D image")])
     def test_not_three_axes(self, refused, box_folder: Path, shape: tuple[int, ...], words: str) -> None:
-        sitk.WriteImage(sitk.GetImageFromArray(np.zeros(shape, np.float32), isVector=False), str(box_folder / "other.nrrd"))
+        image = sitk.GetImageFromArray(np.zeros(shape, np.float32), isVector=False)
+        sitk.WriteImage(image, str(box_folder / "other.nrrd"))
         assert words in refused(image="other.nrrd")
 
     @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -18,7 +18,8 @@ pytest.importorskip("slicer")
 from SparseToPreciseLib.mrml import files
 from SparseToPreciseLib.mrml.labelmaps import segmentation_from_labelmap
 from SparseToPreciseLib.mrml.roi_files import read_roi, write_roi
-from SparseToPreciseLib.mrml.rois import box_from_roi, box_from_segment, place_roi, roi_from_box
+from SparseToPreciseLib.mrml.rois import box_from_roi, box_from_segment, copy_roi, place_roi, roi_from_box
+from SparseToPreciseLib.mrml.volumes import array_to_matrix
 
 BOX = Box([12.0, -7.0, 31.0], matrix((20, -15, 35))[:3, :3], [10.0, 25.0, 40.0])
 PARENTS = {
@@ -84,6 +85,21 @@ def test_placing_keeps_the_node_under_its_transform(scene, linear) -> None:
     place_roi(node, smaller)
     assert same_place(box_from_roi(node), smaller)
     assert node.GetParentTransformNode() is parent
+
+
+@pytest.mark.parametrize("turn", [np.eye(4), matrix((20, -15, 35))])
+def test_a_copy_of_a_bounding_box_roi_keeps_its_points(scene, turn) -> None:
+    node = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Points")
+    node.SetROIType(node.ROITypeBoundingBox)
+    node.SetAndObserveObjectToNodeMatrix(array_to_matrix(turn))
+    for point in ((0, 0, 0), (10, 5, 3), (2, 8, -4)):
+        node.AddControlPoint(*point)
+    copy = roi_from_box(BOX)
+    copy_roi(node, copy)
+    assert copy.GetROIType() == node.ROITypeBoundingBox and copy.GetNumberOfControlPoints() == 3
+    assert same_place(box_from_roi(copy), box_from_roi(node))
+    copy_roi(roi_from_box(BOX), node)
+    assert same_place(box_from_roi(node), BOX)
 
 
 class TestRefusals:

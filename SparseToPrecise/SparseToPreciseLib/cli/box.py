@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ..core.errors import InputError
 from .reporting import ProgressMode, reporting
 
 box_app = typer.Typer(help="Loose 3D boxes: tighten, segment inside, evaluate.")
@@ -34,7 +35,7 @@ _Roi = Annotated[
     ),
 ]
 _Bounds = Annotated[
-    tuple[float, float, float, float, float, float] | None,
+    tuple[str, str, str, str, str, str] | None,
     typer.Option(metavar="R R A A S S", help="Instead of ROI: lower and upper bound along R, A and S in mm."),
 ]
 _Segment = Annotated[
@@ -52,6 +53,13 @@ _Axis = Annotated[
 _Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 _Report = Annotated[Path | None, typer.Option(metavar="JSON", help="Write boxes, volumes, timings, device and model.")]
 _Progress = Annotated[ProgressMode, typer.Option(help="How to tell of progress.")]
+
+
+def _numbers(texts: tuple[str, ...] | None) -> tuple[float, ...] | None:
+    try:
+        return None if texts is None else tuple(float(text) for text in texts)
+    except ValueError:
+        raise InputError(f"--bounds-ras takes six numbers of millimetres, not {' '.join(texts)!r}.") from None
 
 
 @box_app.callback()
@@ -98,7 +106,7 @@ def tighten(
         request = TightenRequest(
             image=image,
             roi=roi,
-            bounds_ras=bounds_ras,
+            bounds_ras=_numbers(bounds_ras),
             segment=segment,
             output=output,
             slices_csv=slices_csv,
@@ -155,7 +163,7 @@ def segment_command(
         request = SegmentRequest(
             image=image,
             roi=roi,
-            bounds_ras=bounds_ras,
+            bounds_ras=_numbers(bounds_ras),
             segment=segment,
             output=output,
             tighten_first=tighten_first,

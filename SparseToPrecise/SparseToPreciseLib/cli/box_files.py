@@ -27,8 +27,6 @@ from ..mrml.rois import box_from_roi, place_roi, roi_from_box
 from .box_report import slices_csv, tighten_report
 from .outputs import check_outputs
 
-Bounds = tuple[float, float, float, float, float, float]
-
 
 @dataclass(frozen=True, kw_only=True)
 class BoxRequest:
@@ -37,7 +35,7 @@ class BoxRequest:
     image: Path
     output: Path
     roi: Path | None = None
-    bounds_ras: Bounds | None = None
+    bounds_ras: tuple[float, ...] | None = None
     segment: str | None = None
     axis: str = "auto"
     margin_mm: float = 0.0

@@ -19,7 +19,7 @@ from ..core.box import Box
 from ..core.errors import InputError
 from ..core.volume import Volume
 from .headless import scene
-from .rois import box_from_roi, place_roi
+from .rois import box_from_roi, copy_roi, place_roi
 from .segmentations import new_segment, volume_to_segment
 from .volumes import volume_from_node
 
@@ -132,10 +132,8 @@ def undo_tightening(roi: slicer.vtkMRMLMarkupsROINode) -> None:
     loose = loose_roi(roi)
     if loose is None:
         raise InputError(f"{roi.GetName()} was not tightened, so there is nothing to undo.")
-    locked, earlier = roi.GetLocked(), loose.GetNodeReferenceID(_LOOSE)
-    roi.CopyContent(loose)
-    roi.SetLocked(locked)
-    roi.SetNodeReferenceID(_LOOSE, earlier)
+    copy_roi(loose, roi)
+    roi.SetNodeReferenceID(_LOOSE, loose.GetNodeReferenceID(_LOOSE))
     scene().RemoveNode(loose)
     _remove_slices(roi)
     table = slice_table(roi)
@@ -206,7 +204,7 @@ def _node(node_id: str, what: str) -> slicer.vtkMRMLNode:
 def _keep_loose(roi: slicer.vtkMRMLMarkupsROINode) -> None:
     """Put a hidden copy of an ROI behind it; the copy has the copy before it."""
     loose = scene().AddNewNodeByClass("vtkMRMLMarkupsROINode", f"{roi.GetName()} loose")
-    loose.CopyContent(roi)
+    copy_roi(roi, loose)
     loose.SetAndObserveTransformNodeID(roi.GetTransformNodeID())
     loose.SetNodeReferenceID(_LOOSE, roi.GetNodeReferenceID(_LOOSE))
     loose.CreateDefaultDisplayNodes()

@@ -111,6 +111,22 @@ def place_roi(node: slicer.vtkMRMLMarkupsROINode, box: Box) -> None:
         node.EndModify(modifying)
 
 
+def copy_roi(source: slicer.vtkMRMLMarkupsROINode, target: slicer.vtkMRMLMarkupsROINode) -> None:
+    """Give an ROI the type, points, directions and size of another, before the transforms of each.
+
+    Slicer's CopyContent loses the points of ROIs of the type Bounding Box.
+    """
+    # Not between StartModify and EndModify, which would delay what follows the type and add a point without a place.
+    target.SetROIType(source.GetROIType())
+    target.RemoveAllControlPoints()
+    target.SetAndObserveObjectToNodeMatrix(array_to_matrix(matrix_to_array(source.GetObjectToNodeMatrix())))
+    if source.GetROIType() == source.ROITypeBox:
+        target.SetSize(*source.GetSize())
+    else:
+        for index in range(source.GetNumberOfControlPoints()):
+            target.AddControlPoint(*source.GetNthControlPointPosition(index))
+
+
 def _object_matrix(box: Box) -> np.ndarray:
     matrix = np.eye(4)
     matrix[:3, :3] = box.axes
