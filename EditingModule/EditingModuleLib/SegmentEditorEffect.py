@@ -50,14 +50,12 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect, VTKObservationMix
     def helpText(self):
         return "<html>" + _("""Correct the selected segment by drawing where its boundary should be.<br>
 <p><ul style="margin: 0">
-<li><b>Left-button drag:</b> draw along the true boundary, in any slice view. On release the segment follows the
-stroke; nothing changes outside the band around it.
+<li><b>Left-button drag</b> in any slice view: draw; on release the segment follows the stroke within the band.
 <li><b>Shift + mouse wheel</b> or <b>+/- keys:</b> change the influence radius.
 <li><b>Esc:</b> cancel the stroke; else the running edit, the strokes that wait and the preview.
 <li><b>Enter:</b> apply the preview.
-</ul><p>A stroke that is drawn during an edit waits for its turn. Undo and redo are those of the Segment Editor, and
-editable area, editable intensity range and overwriting of other segments are respected. The list shows the edits of
-the segment; each can be reverted alone.""")
+</ul><p>A stroke that is drawn during an edit waits for its turn. Undo, redo, masks and overwriting of other segments
+are those of the Segment Editor. The list shows the edits of the segment; each can be reverted alone.""")
 
     # The application's calls
 

@@ -2,6 +2,8 @@
 
 import vtk
 
+_COLOR = (1.0, 0.45, 0.0)  # seen on black, on white and on most segments
+
 
 class StrokeFeedback:
     """Two actors on a slice view; `points` are kept in RAS, so that zooming and panning move them along."""
@@ -9,8 +11,8 @@ class StrokeFeedback:
     def __init__(self, scriptedEffect, sliceWidget):
         self._effect, self._widget = scriptedEffect, sliceWidget
         self.points, self._radiusMm = [], 0.0
-        self._line, self._lineActor = self._actor((1.0, 1.0, 0.0), 2, 1.0)
-        self._band, self._bandActor = self._actor((1.0, 1.0, 0.0), 1, 0.7)
+        self._line, self._lineActor = self._actor(3)
+        self._band, self._bandActor = self._actor(1)
         for actor in (self._bandActor, self._lineActor):
             scriptedEffect.addActor2D(sliceWidget, actor)
 
@@ -37,12 +39,11 @@ class StrokeFeedback:
             self._effect.removeActor2D(self._widget, actor)
 
     @staticmethod
-    def _actor(color, width, opacity):
+    def _actor(width):
         data, mapper, actor = vtk.vtkPolyData(), vtk.vtkPolyDataMapper2D(), vtk.vtkActor2D()
         mapper.SetInputData(data)
         mapper.ScalarVisibilityOff()  # the band carries its distance as a scalar
         actor.SetMapper(mapper)
-        actor.GetProperty().SetColor(*color)
+        actor.GetProperty().SetColor(*_COLOR)
         actor.GetProperty().SetLineWidth(width)
-        actor.GetProperty().SetOpacity(opacity)
         return data, actor

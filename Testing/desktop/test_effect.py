@@ -118,6 +118,16 @@ class EffectTest(unittest.TestCase):
         self.effect._showEdits()
         return self.effect._panel.edits.count
 
+    def escape_shortcuts(self):
+        """How many shortcuts of the main window hear Esc."""
+        import qt
+        import slicer
+
+        escape = qt.QKeySequence(qt.Qt.Key_Escape).toString()
+        children = slicer.util.mainWindow().children()
+        shortcuts = [child for child in children if child.className() == "QShortcut" and child.enabled]
+        return sum(shortcut.key.toString() == escape for shortcut in shortcuts)
+
     def test_a_drag_corrects_and_undo_restores(self):
         self.drag()
         self.assertTrue(self.session().busy)
@@ -229,13 +239,14 @@ class EffectTest(unittest.TestCase):
         self.assertEqual(len(self.session().edits()), 2, self.session().message)
 
     def test_escape_cancels_the_running_edit_and_leaves_the_effect_active(self):
-        import qt
         import slicer
 
         self.drag()
         self.drag("Green", along=2)
         taken = self.effect._escape._shortcut
         self.assertIsNotNone(taken)
+        self.assertTrue(self.effect._escape._others)
+        self.assertEqual(self.escape_shortcuts(), 1)  # with two, Qt would hear neither
         taken.activated()
         self.assertFalse(self.session().busy)
         self.assertEqual(self.session().waiting, 0)
@@ -244,12 +255,7 @@ class EffectTest(unittest.TestCase):
         self.assertEqual(self.changed(), 0)
         self.assertTrue(self.scripted.active())
         self.assertIsNone(self.effect._escape._shortcut)
-        enabled = [
-            child.enabled
-            for child in slicer.util.mainWindow().children()
-            if child.className() == "QShortcut" and child.key.toString() == qt.QKeySequence(qt.Qt.Key_Escape).toString()
-        ]
-        self.assertEqual(enabled.count(True), 1)  # Segment Editor's own, again
+        self.assertEqual(self.escape_shortcuts(), 1)  # Segment Editor's own, again
 
     def test_the_cursor_says_that_an_edit_is_computed(self):
         import qt
@@ -279,6 +285,47 @@ class EffectTest(unittest.TestCase):
         self.assertFalse(self.effect._panel.applyButton.visible)
         self.editor.undo()
         self.assertEqual(self.changed(), 0)
+
+    def test_enter_applies_a_preview_and_escape_in_a_view_drops_it(self):
+        interactor = self.view().interactorStyle().GetInteractor()
+        self.scripted.setParameter("PreviewBeforeApplying", 1)
+        for key, changes in (("Escape", False), ("Return", True)):
+            self.drag()
+            self.done()
+            self.assertIsNotNone(self.session().preview)
+            interactor.SetKeySym(key)
+            interactor.KeyPressEvent()
+            self.assertIsNone(self.session().preview)
+            self.assertEqual(self.changed() > 100, changes, key)
+
+    def test_the_3d_view_follows(self):
+        import slicer
+
+        self.segmentation.CreateClosedSurfaceRepresentation()
+        slicer.util.forceRenderAllViews()
+        renderer = (
+            slicer.app.layoutManager().threeDWidget(0).threeDView().renderWindow().GetRenderers().GetFirstRenderer()
+        )
+
+        def extent():  # of what the view shows of the segment, not of what could be made of it
+            slicer.app.processEvents()
+            slicer.util.forceRenderAllViews()
+            name = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
+            surface = self.segmentation.GetSegmentation().GetSegment(self.segment).GetRepresentation(name)
+            shown = [
+                actor.GetMapper().GetInput()
+                for actor in renderer.GetActors()
+                if actor.GetVisibility() and actor.GetMapper() is not None
+            ]
+            counts = [data.GetNumberOfPoints() for data in shown if data is not None]
+            self.assertIn(surface.GetNumberOfPoints(), counts)
+            return surface.GetBounds()[1] - surface.GetBounds()[0]
+
+        before = extent()
+        self.drag()
+        self.done()
+        self.assertGreater(extent(), before + 2)
+        screenshot("effect-3d")
 
     def test_reverting_one_of_two_edits(self):
         self.drag()
