@@ -96,8 +96,25 @@ def size(
     return (barriers * there).sum() / there.sum().clamp(min=1)
 
 
+def likeness(logits: torch.Tensor, chances: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+    """Within the boxes, pixels are object where their intensity is: weighted cross-entropy; never negative.
+
+    Parameters
+    ----------
+    logits
+        (B, 1, H, W).
+    chances
+        (B, 1, H, W) of `likeness.object_chances`; a pixel of the chance c counts |2 c - 1|.
+    """
+    weight = box_masks(boxes, logits.shape[-2:]) * (2 * chances - 1).abs()
+    surprise = torch.nn.functional.binary_cross_entropy_with_logits(logits, chances, reduction="none")
+    # What is left at the best answer is taken off, so that it is 0 there.
+    least = -(torch.xlogy(chances, chances) + torch.xlogy(1 - chances, 1 - chances))
+    return ((surprise - least) * weight).sum() / weight.sum().clamp(min=1)
+
+
 def alike(
-    logits: torch.Tensor, image: torch.Tensor, boxes: torch.Tensor, tolerance: float, step: int = 2
+    logits: torch.Tensor, image: torch.Tensor, boxes: torch.Tensor, tolerance: float, step: int = 1
 ) -> torch.Tensor:
     """Pixels that look alike are both object or both not: mean of -log P(same) over pairs; never negative.
 
@@ -110,7 +127,8 @@ def alike(
     tolerance
         A pair counts exp(-(difference / tolerance)^2), so that pairs across an edge do not.
     step
-        Pixels between the two of a pair, along rows, columns and both diagonals; one of them must lie in a box.
+        Pixels between the two of a pair, along rows, columns and both diagonals; one of them must lie in a box. With
+        other steps than 1 a chequered object would pass for a smooth one.
     """
     inside = box_masks(boxes, logits.shape[-2:])
     yes, no = torch.nn.functional.logsigmoid(logits), torch.nn.functional.logsigmoid(-logits)

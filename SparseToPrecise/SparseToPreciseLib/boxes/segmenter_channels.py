@@ -10,6 +10,8 @@ SEEN = CHANNELS + 2
 NEAR = 0
 """The channel of the plane itself, in units of the spread of intensities in the middle of the box."""
 
+WIDE = 1
+"""The same in units of the range of intensities in the box, within -2 and 2."""
 POSITIONS = slice(3, 6)
 """How far from the middle of the box along the columns, the rows and the planes, 1 at its faces."""
 

@@ -16,8 +16,9 @@ from ..core.training_loop import Given, TrainingLoop
 from . import losses
 from .channels import Appearance, cell_channels
 from .frame import MULTIPLE, Frame, sampled
+from .likeness import object_chances
 from .scenes import Scene
-from .segmenter_channels import NEAR, POSITIONS, plane_channels
+from .segmenter_channels import NEAR, POSITIONS, WIDE, plane_channels
 from .simulation import loose_box
 
 Objective = Callable[[torch.Tensor, Given, float], torch.Tensor]
@@ -76,7 +77,7 @@ class Weights:
 
     Attributes
     ----------
-    tightness, emptiness, size, alike
+    tightness, emptiness, size, likeness, alike
         The larger, the more a loss counts; none may be negative.
     tolerance
         Of `losses.alike`, in units of the channel `near` of a slightly smoothed image.
@@ -89,15 +90,16 @@ class Weights:
         A number is negative, or the tolerance is not positive.
     """
 
-    tightness: float = 1.0
+    tightness: float = 0.2
     emptiness: float = 1.0
-    size: float = 0.5
-    alike: float = 0.5
+    size: float = 0.1
+    likeness: float = 0.4
+    alike: float = 0.1
     tolerance: float = 0.3
-    epochs: float = 25
+    epochs: float = 10
 
     def __post_init__(self) -> None:
-        for name in ("tightness", "emptiness", "size", "alike", "epochs"):
+        for name in ("tightness", "emptiness", "size", "likeness", "alike", "epochs"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"The weight {name} must be 0 or more, not {getattr(self, name)}.")
         if not self.tolerance > 0:
@@ -126,6 +128,7 @@ def box_loss(weights: Weights) -> Objective:
         total = weights.emptiness * losses.emptiness(probabilities, boxes)
         total = total + weights.tightness * losses.tightness(probabilities, boxes, t)
         total = total + weights.size * losses.size(probabilities, boxes, t)
+        total = total + weights.likeness * losses.likeness(logits, given["chances"], boxes)
         if weights.alike:
             near = torch.nn.functional.avg_pool2d(given["channels"][:, NEAR : NEAR + 1], 3, 1, 1)
             total = total + weights.alike * losses.alike(logits, near, boxes, weights.tolerance)
@@ -141,8 +144,8 @@ def mask_loss(logits: torch.Tensor, given: Given, t: float) -> torch.Tensor:
     return DiceCELoss(sigmoid=True)(logits, given["mask"])
 
 
-def drawn_planes(scene: Scene, sampling: PlaneSampling, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Planes spread at random over a random loose box: channels (N, SEEN, J, I) and mask (N, 1, J, I)."""
+def drawn_planes(scene: Scene, sampling: PlaneSampling, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Planes spread at random over a random loose box: channels (N, SEEN, J, I), mask and chances (N, 1, J, I)."""
     margin = 0.0 if rng.random() < _TIGHT_SHARE else rng.uniform(0, sampling.largest_margin)
     box = loose_box(scene.mask, margin, rng)
     axis = int(rng.integers(3)) if sampling.axis is None else sampling.axis
@@ -156,24 +159,30 @@ def drawn_planes(scene: Scene, sampling: PlaneSampling, rng: np.random.Generator
     for one in (1, 2, 3):
         if rng.random() < 0.5:
             cells, mask = np.flip(cells, one), np.flip(mask, one - 1)
+    boxes = losses.box_masks(boxes_of(torch.from_numpy(np.ascontiguousarray(mask))[:, None]), mask.shape[1:])
+    chances = object_chances(cells[WIDE], boxes[:, 0].numpy() > 0)
     within = np.flatnonzero(np.abs(frame.plane_positions()) <= box.size[axis] / 2)
     edges = np.linspace(within[0], within[-1] + 1, min(sampling.planes, len(within)) + 1)
     numbers = np.unique(rng.uniform(edges[:-1], edges[1:]).astype(int))
-    return plane_channels(cells, numbers), mask[numbers][:, None]
+    return {
+        "channels": plane_channels(cells, numbers),
+        "mask": mask[numbers][:, None],
+        "chances": chances[numbers][:, None],
+    }
 
 
-def collated_planes(drawn: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, np.ndarray]:
+def collated_planes(drawn: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """Planes of several boxes as one batch; at the ends the edge is repeated, without object."""
-    sides = np.max([mask.shape[2:] for _, mask in drawn], axis=0)
+    sides = np.max([one["mask"].shape[2:] for one in drawn], axis=0)
     sides = -(-sides // MULTIPLE) * MULTIPLE
 
-    def padded(array: np.ndarray, mode: str) -> np.ndarray:
+    def padded(name: str, array: np.ndarray) -> np.ndarray:
         ends = [(0, int(wanted - there)) for wanted, there in zip(sides, array.shape[2:], strict=True)]
-        return np.pad(array, [(0, 0), (0, 0), *ends], mode=mode)
+        return np.pad(array, [(0, 0), (0, 0), *ends], mode="constant" if name == "mask" else "edge")
 
     return {
-        "channels": np.concatenate([padded(channels, "edge") for channels, _ in drawn]),
-        "mask": np.concatenate([padded(mask, "constant") for _, mask in drawn]).astype(np.float32),
+        name: np.concatenate([padded(name, one[name]) for one in drawn]).astype(np.float32, copy=False)
+        for name in drawn[0]
     }
 
 

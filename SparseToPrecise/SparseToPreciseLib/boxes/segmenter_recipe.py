@@ -1,0 +1,231 @@
+"""The recipe of a segmenter, from phantoms or a user's boxes to a bundle.
+
+MONAI's launcher (`python -m monai.bundle run training --config_file .../configs/train.json`), the command line and
+`training_run.train_segmenter` all run `SegmenterRecipe.train` with the numbers of one file, configs/train.json of the
+shipped bundle.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import distributed
+
+from ..core.bundle_writing import check_bundle_target, write_bundle
+from ..core.bundles import Bundle, open_bundle
+from ..core.devices import choose_device
+from ..core.errors import InputError
+from ..core.networks import build_network, network_channels
+from ..core.packaged_configs import packaged_config
+from ..core.progress import Progress
+from ..core.volume import Volume
+from .scenes import Scene, case_scenes, phantom_scenes
+from .segment import SEGMENTER_FAMILY
+from .segmenter_card import SegmenterFacts, bundle_metadata, model_card, validation_curve
+from .segmenter_channels import SEEN
+from .segmenter_training import PlaneSampling, SegmenterTrainer, Weights, box_loss
+
+FIRST_SEED = 100_000
+"""Phantoms for training are numbered from here plus the recipe's seed times as much; those for validation below."""
+SHARE_OF_PHANTOMS = 0.15
+HELD_BACK = 0.2
+"""Of a user's cases, where there are none to validate with and at least five."""
+
+_WHOLE = ("steps", "phantoms", "validation_phantoms", "batch_size", "validations")
+
+
+@dataclass(frozen=True)
+class SegmenterRecipe:
+    """Everything that decides what comes of a training; the fields are keys of configs/train.json.
+
+    Attributes
+    ----------
+    seed
+        Of the phantoms, the first weights, the order and the boxes.
+    minutes, epochs, steps
+        When to end, whichever comes first; None does not end it. Minutes as in `TrainingLoop`.
+    phantoms, validation_phantoms
+        How many there are, where no cases are given.
+    sampling, weights
+        How boxes are drawn, and how much each loss counts.
+    network
+        As `core.networks.build_network` takes it.
+    all_axes
+        Whether the trained model looks along all three axes of a box.
+    learning_rate, batch_size, validations, bfloat16
+        As in `TrainingLoop`; the batch counts boxes.
+
+    Raises
+    ------
+    InputError
+        A number is not positive, or the network does not fit the channels.
+    """
+
+    seed: int
+    minutes: float | None
+    epochs: float | None
+    steps: int | None
+    phantoms: int
+    validation_phantoms: int
+    sampling: PlaneSampling
+    weights: Weights
+    network: Mapping[str, Any]
+    all_axes: bool
+    learning_rate: float
+    batch_size: int
+    validations: int
+    bfloat16: bool
+
+    def __post_init__(self) -> None:
+        for name in ("minutes", "epochs", "learning_rate", *_WHOLE):
+            value = getattr(self, name)
+            kind = int if name in _WHOLE else (int, float)
+            if value is not None and not (isinstance(value, kind) and 0 < value < math.inf):
+                what = "whole number" if name in _WHOLE else "number"
+                raise InputError(f"{name.replace('_', ' ').capitalize()} must be a positive {what}, not {value}.")
+        if self.minutes is self.epochs is self.steps is None:
+            raise InputError("Nothing says when the training ends; give minutes, epochs or steps.")
+        if network_channels(self.network) != (SEEN, 1):
+            raise InputError(
+                f"The network has {network_channels(self.network)} input and output channels, and {(SEEN, 1)} are "
+                "needed; change it."
+            )
+
+    def train(
+        self,
+        output: str | os.PathLike[str],
+        *,
+        cases: Iterable[tuple[Volume, Volume]] | None = None,
+        validation_cases: Iterable[tuple[Volume, Volume]] | None = None,
+        device: str = "auto",
+        progress: Progress | None = None,
+        validated: Callable[[dict[str, float]], None] | None = None,
+    ) -> Bundle:
+        """Make the phantoms or take the cases, train, and write the bundle, whole or not at all.
+
+        Where `torch.distributed` is initialised, all processes train and the first one writes.
+
+        Parameters
+        ----------
+        output
+            The bundle's folder; see `core.bundle_writing.check_bundle_target`.
+        cases, validation_cases
+            (image, labelmap) pairs; the extent of a labelmap on every plane is all that counts.
+        device
+            auto, cpu, cuda, cuda:N or mps.
+        progress, validated
+            As in `TrainingLoop`.
+
+        Raises
+        ------
+        InputError
+            The output, the device or the cases are not as they should be.
+        """
+        progress = progress or Progress()
+        output = Path(output).absolute()
+        several = distributed.is_available() and distributed.is_initialized()
+        rank, processes = (distributed.get_rank(), distributed.get_world_size()) if several else (0, 1)
+        if rank == 0:
+            check_bundle_target(output, SEGMENTER_FAMILY)
+        else:
+            progress = Progress()  # one voice is enough
+        used = choose_device(device)
+        started = time.perf_counter()
+        training, validation = self._scenes(cases, validation_cases, progress.part(0.0, SHARE_OF_PHANTOMS))
+        torch.manual_seed(self.seed)
+        network = build_network(self.network)
+        trainer = SegmenterTrainer(
+            network,
+            training,
+            validation,
+            self.sampling,
+            box_loss(self.weights),
+            self.minutes,
+            weights=self.weights,
+            masks=cases is None,
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            validations=self.validations,
+            bfloat16=self.bfloat16,
+            seed=self.seed,
+            device=used.name,
+            steps=self._steps(len(training), processes),
+            progress=progress.part(SHARE_OF_PHANTOMS, 0.99),
+            validated=validated,
+        )
+        log = trainer.run()
+        if rank == 0:
+            facts = SegmenterFacts(
+                name=output.name,
+                rows=log.rows,
+                boxes=len(training),
+                validation_boxes=len(validation),
+                on_phantoms=cases is None,
+                held_back=training is not validation,
+                device=used.name,
+                processes=processes,
+                seconds=time.perf_counter() - started,
+            )
+            self._write(output, network, facts, log.as_csv())
+        if several:
+            distributed.barrier()
+        progress(1.0, f"written: {output}")
+        return open_bundle(output, SEGMENTER_FAMILY)
+
+    def config(self) -> dict[str, Any]:
+        """The content of configs/train.json that runs this recipe."""
+        config = packaged_config(SEGMENTER_FAMILY, "train.json")
+        values = asdict(self)
+        for name in ("sampling", "weights"):
+            config[name] |= values.pop(name)
+        return json.loads(json.dumps(config | values))
+
+    def _steps(self, boxes: int, processes: int) -> int | None:
+        if self.epochs is None:
+            return self.steps
+        steps = max(1, math.ceil(self.epochs * boxes / (self.batch_size * processes)))
+        return steps if self.steps is None else min(steps, self.steps)
+
+    def _write(self, output: Path, network: torch.nn.Module, facts: SegmenterFacts, log: str) -> None:
+        metadata = bundle_metadata(self, facts)
+        write_bundle(
+            output,
+            metadata,
+            network.state_dict(),
+            inference=packaged_config(SEGMENTER_FAMILY, "inference.json") | {"network": dict(self.network)},
+            training=self.config(),
+            card=model_card(self, facts, metadata),
+            more={
+                "configs/multi_gpu_train.json": packaged_config(SEGMENTER_FAMILY, "multi_gpu_train.json"),
+                "docs/log.csv": log,
+                "docs/validation.png": validation_curve(facts.rows),
+            },
+        )
+
+    def _scenes(
+        self,
+        cases: Iterable[tuple[Volume, Volume]] | None,
+        validation_cases: Iterable[tuple[Volume, Volume]] | None,
+        progress: Progress,
+    ) -> tuple[list[Scene], list[Scene]]:
+        if cases is None:
+            if validation_cases is not None:
+                raise InputError("Cases to validate with were given, and none to train on; give both.")
+            first = FIRST_SEED * (1 + self.seed)
+            training = phantom_scenes(range(first, first + self.phantoms), progress=progress.part(0, 0.9))
+            held_back = range(first - self.validation_phantoms, first)
+            return training, phantom_scenes(held_back, progress=progress.part(0.9, 1))
+        training = case_scenes(cases, progress)
+        if validation_cases is not None:
+            return training, case_scenes(validation_cases, progress)
+        # A few boxes are all needed to train on; then the same ones say how far the training is.
+        kept = math.floor(HELD_BACK * len(training))
+        return (training[kept:], training[:kept]) if kept else (training, training)

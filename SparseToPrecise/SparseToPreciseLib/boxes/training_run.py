@@ -1,0 +1,159 @@
+"""Training the models of this family from Python: the committed recipes, with what the caller wants different."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from ..core.box import Box
+from ..core.bundle_writing import check_bundle_target
+from ..core.bundles import Bundle, find_bundles
+from ..core.devices import choose_device
+from ..core.packaged_configs import packaged_config, recipe_from
+from ..core.progress import Progress
+from ..core.volume import Volume
+from .model import CORRECTOR_FAMILY, DEFAULT_CORRECTOR
+from .segment import SEGMENTER_FAMILY
+
+Boxes = Volume | Box | Sequence[Box]
+"""Of objects in an image: a labelmap whose extent on every plane is meant, or boxes of one object each."""
+
+CASES_MINUTES = 3.0
+CASES_MARGIN = 1.0
+CASES_CALIBRATION_BOXES = 40
+"""With a user's cases: minutes of training, the loosest box (share of the object's size per side), boxes to calibrate
+on."""
+
+
+def train_corrector(
+    output: str | os.PathLike[str],
+    *,
+    cases: Iterable[tuple[Volume, Volume]] | None = None,
+    phantoms: int | None = None,
+    minutes: float | None = None,
+    epochs: float | None = None,
+    steps: int | None = None,
+    seed: int | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+    validated: Callable[[dict[str, float]], None] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Bundle:
+    """Train a corrector by the committed recipe (configs/train.json), with what is given here instead of its own.
+
+    Parameters
+    ----------
+    output
+        The bundle's folder.
+    cases
+        (image, labelmap) pairs, one is enough; every value of a labelmap but 0 is the object. Deformed copies of them
+        are trained on as well, from the default model's weights where it is installed, for boxes up to three times as
+        long as the object. None: phantoms.
+    phantoms
+        How many of them.
+    minutes, epochs, steps
+        When to end; when one of them is given, the recipe's own (with cases: `CASES_MINUTES`) does not count.
+    seed
+        Of everything.
+    device, progress, validated
+        As in `CorrectorRecipe.train`.
+    overrides
+        Further values of configs/train.json by MONAI's ids, such as {"patch": 32} or {"start": None}.
+
+    Raises
+    ------
+    InputError
+        Something of it is not as it should be; `Cancelled` when the user has cancelled. Neither leaves a bundle.
+    """
+    changes: dict[str, Any] = {}
+    if cases is not None:
+        there = any(bundle.name == DEFAULT_CORRECTOR for bundle in find_bundles(CORRECTOR_FAMILY))
+        changes |= {
+            "minutes": CASES_MINUTES,
+            "start": DEFAULT_CORRECTOR if there else None,
+            "sampling::largest_margin": CASES_MARGIN,
+            "calibration_boxes": CASES_CALIBRATION_BOXES,
+        }
+    changes |= {key: value for key, value in {"phantoms": phantoms, "seed": seed}.items() if value is not None}
+    if any(value is not None for value in (minutes, epochs, steps)):
+        changes |= {"minutes": minutes, "epochs": epochs, "steps": steps}
+    recipe = recipe_from(packaged_config(CORRECTOR_FAMILY, "train.json"), {**changes, **(overrides or {})})
+    # Before the user's cases are read.
+    check_bundle_target(output, CORRECTOR_FAMILY)
+    choose_device(device)
+    from .scenes import case_scenes
+
+    scenes = None if cases is None else case_scenes(cases, progress)
+    return recipe.train(output, cases=scenes, device=device, progress=progress, validated=validated)
+
+
+def train_segmenter(
+    output: str | os.PathLike[str],
+    *,
+    cases: Iterable[tuple[Volume, Boxes]] | None = None,
+    validation_cases: Iterable[tuple[Volume, Boxes]] | None = None,
+    phantoms: int | None = None,
+    minutes: float | None = None,
+    epochs: float | None = None,
+    steps: int | None = None,
+    seed: int | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+    validated: Callable[[dict[str, float]], None] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Bundle:
+    """Train a segmenter by the committed recipe (configs/train.json), with what is given here instead of its own.
+
+    Parameters
+    ----------
+    output
+        The bundle's folder.
+    cases, validation_cases
+        Images with boxes to train on and to validate with, instead of phantoms. A labelmap counts by its extent on
+        every plane alone, be it an object, the boxes of slices (`TightenResult.slices_as_volume`) or one box; every
+        value but 0 is the object. A list of boxes has one for each object of the kind.
+    phantoms
+        How many phantoms to train on.
+    minutes, epochs, steps
+        When to end; when one of them is given, the recipe's own (with cases: `CASES_MINUTES`) does not count.
+    seed
+        Of everything.
+    device, progress, validated
+        As in `SegmenterRecipe.train`.
+    overrides
+        Further values of configs/train.json by MONAI's ids, such as {"sampling::axis": 2}.
+
+    Returns
+    -------
+    Bundle
+        As it was written.
+
+    Raises
+    ------
+    InputError
+        Something of it is not as it should be; `Cancelled` when the user has cancelled. Neither leaves a bundle.
+    """
+    changes: dict[str, Any] = {} if cases is None else {"minutes": CASES_MINUTES}
+    changes |= {key: value for key, value in {"phantoms": phantoms, "seed": seed}.items() if value is not None}
+    if any(value is not None for value in (minutes, epochs, steps)):
+        changes |= {"minutes": minutes, "epochs": epochs, "steps": steps}
+    recipe = recipe_from(packaged_config(SEGMENTER_FAMILY, "train.json"), {**changes, **(overrides or {})})
+    return recipe.train(
+        output,
+        cases=None if cases is None else _pairs(cases),
+        validation_cases=None if validation_cases is None else _pairs(validation_cases),
+        device=device,
+        progress=progress,
+        validated=validated,
+    )
+
+
+def _pairs(cases: Iterable[tuple[Volume, Volume]]) -> Iterable[tuple[Volume, Volume]]:
+    """One (image, labelmap) pair per box or labelmap."""
+    for image, given in cases:
+        if isinstance(given, Volume):
+            yield image, given
+            continue
+        for box in [given] if isinstance(given, Box) else given:
+            yield image, Volume(box.mask_on(image.grid).astype("uint8"), image.ijk_to_ras, image.name)
