@@ -65,11 +65,11 @@ def lineage(name: str) -> Iterator[dict]:
 
 
 def _in_ui(node: ast.AST) -> str | None:
-    """The name of the widget that an expression takes from a .ui file: `<anything>.ui.<name>` or `ui.<name>`."""
+    """The name of the widget that an expression takes from a .ui file: `<anything>.ui.<name>` (`_ui` too), `ui.<name>`."""
     if not isinstance(node, ast.Attribute):
         return None
     owner = node.value
-    of_ui = (isinstance(owner, ast.Attribute) and owner.attr == "ui") or (
+    of_ui = (isinstance(owner, ast.Attribute) and owner.attr in ("ui", "_ui")) or (
         isinstance(owner, ast.Name) and owner.id == "ui"
     )
     return node.attr if of_ui else None
