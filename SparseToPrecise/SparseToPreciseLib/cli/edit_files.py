@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +14,9 @@ from ..core.devices import choose_device
 from ..core.errors import InputError
 from ..core.files import write_together
 from ..core.progress import Progress, timed
-from ..core.volume import Grid, Volume
-from ..editing.edit import EditResult, checked_stroke
-from ..editing.edit import edit as edit_volume
+from ..core.volume import Volume
+from ..editing.edit_series import AppliedStroke, Stroke, edit_series
 from ..editing.editors import Editor
-from ..editing.influence import default_influence_radius
 from ..editing.model import load_editor
 from ..mrml import files
 from ..mrml.arrays import read_image
@@ -49,31 +46,6 @@ class EditRequest:
 
 
 @dataclass(frozen=True)
-class AppliedStroke:
-    """One stroke and what it did.
-
-    Attributes
-    ----------
-    path
-        Its file.
-    points
-        (N, 3) RAS, mm.
-    influence_radius_mm
-        Given or chosen.
-    result
-        What the library says.
-    seconds
-        Of the whole edit.
-    """
-
-    path: Path
-    points: np.ndarray
-    influence_radius_mm: float
-    result: EditResult
-    seconds: float
-
-
-@dataclass(frozen=True)
 class EditOutcome:
     """What `edit_files` did.
 
@@ -86,7 +58,7 @@ class EditOutcome:
     before, after
         The segment, uint8 0/1, on one grid.
     strokes
-        In the order in which they were applied.
+        In the order in which they were applied; their names are their paths.
     editor
         What corrected the segment.
     timings
@@ -148,36 +120,23 @@ def edit_files(request: EditRequest, progress: Progress | None = None, truth: Vo
         progress(0.2, "loading the model")
         editor = load_editor(request.model, request.device)
 
-    after, applied = before, []
-    for number, (path, points) in enumerate(zip(request.strokes, strokes, strict=True)):
-        part = progress.part(0.3 + 0.6 * number / len(strokes), 0.3 + 0.6 * (number + 1) / len(strokes))
-        started = time.perf_counter()
-        try:
-            radius = request.influence_radius_mm
-            checked_stroke(points, 1.0 if radius is None else radius, image)
-            radius = default_influence_radius(after, points) if radius is None else radius
-            if is_segmentation_file(request.output):
-                before, after = (with_room(segment, points, radius, image.grid) for segment in (before, after))
-            result = edit_volume(
-                image,
-                after,
-                points,
-                radius,
-                editor=editor,
-                earlier_strokes=strokes[:number],
-                keep_earlier_edits=request.keep_earlier_edits,
-                progress=part,
-            )
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from error
-        after = result.segmentation
-        applied.append(AppliedStroke(path, points, radius, result, time.perf_counter() - started))
-
-    outcome = EditOutcome(segment_id, image, before, after, applied, editor, timings)
+    series = edit_series(
+        image,
+        before,
+        [
+            Stroke(str(path), points, request.influence_radius_mm)
+            for path, points in zip(request.strokes, strokes, strict=True)
+        ],
+        editor=editor,
+        keep_earlier_edits=request.keep_earlier_edits,
+        may_grow=is_segmentation_file(request.output),
+        progress=progress.part(0.3, 0.9),
+    )
+    outcome = EditOutcome(segment_id, image, series.before, series.after, series.strokes, editor, timings)
     outcome.report.update(edit_report(request, outcome))
     with timed(timings, "write"):
         progress(0.9, "writing")
-        volume_to_segment(after, node, segment_id)
+        volume_to_segment(series.after, node, segment_id)
         _write(request, outcome, truth, lambda path: files.write_segmentation(node, path, on_top=[segment_id]))
     outcome.report["timings"]["write"] = round(timings["write"], 4)
     scene().RemoveNode(node)
@@ -188,31 +147,6 @@ def edit_files(request: EditRequest, progress: Progress | None = None, truth: Vo
 def is_segmentation_file(path: Path) -> bool:
     """Whether a path is one of the format that can hold segments on any extent; a labelmap keeps its grid."""
     return path.name.lower().endswith(".seg.nrrd")
-
-
-def with_room(segment: Volume, points: np.ndarray, margin_mm: float, limit: Grid) -> Volume:
-    """The segment with empty voxels added where (N, 3) RAS points and a margin reach beyond its grid.
-
-    Segmentations are often stored cropped; a correction must be able to grow beyond that, though not beyond the
-    image, whose grid is the limit.
-    """
-    if any(part.start >= part.stop for part in segment.grid.slices_around(points, margin_mm)):
-        return segment  # elsewhere altogether, which the edit refuses
-    ends = np.stack(np.meshgrid(*((0, size - 1) for size in limit.shape[::-1])), axis=-1).reshape(-1, 3)
-    wanted = segment.grid.grown_to_hold(points, margin_mm)
-    most = segment.grid.grown_to_hold(limit.to_ras(ends))
-    pads = np.minimum(_pads(segment.grid, wanted), _pads(segment.grid, most))
-    if not pads.any():
-        return segment
-    matrix = segment.ijk_to_ras.copy()
-    matrix[:3, 3] = segment.grid.to_ras(-pads[::-1, 0])
-    return Volume(np.pad(segment.array, pads), matrix, segment.name)
-
-
-def _pads(grid: Grid, grown: Grid) -> np.ndarray:
-    """(3, 2) voxels added before and behind along K, J, I."""
-    first = -np.round(grid.to_ijk(grown.to_ras([0, 0, 0]))).astype(int)[::-1]
-    return np.stack([first, np.array(grown.shape) - grid.shape - first], axis=1)
 
 
 def _check_outputs(request: EditRequest) -> None:

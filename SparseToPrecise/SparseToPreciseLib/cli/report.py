@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import platform
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from ..editing.guidance import densify, nearest_on_stroke
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from .edit_files import AppliedStroke, EditOutcome, EditRequest
+    from ..editing.edit_series import AppliedStroke
+    from .edit_files import EditOutcome, EditRequest
 
 _PACKAGES = ("numpy", "scipy", "SimpleITK", "slicer-core", "torch", "monai")
 
@@ -74,7 +76,7 @@ def edit_table(outcome: EditOutcome) -> Table:
     for stroke in outcome.strokes:
         result = stroke.result
         table.add_row(
-            stroke.path.name,
+            Path(stroke.name).name,
             f"{stroke.influence_radius_mm:.1f}",
             f"{result.changed_inside}",
             f"{result.changed_outside}",
@@ -88,7 +90,7 @@ def edit_table(outcome: EditOutcome) -> Table:
 def _stroke(stroke: AppliedStroke) -> dict[str, Any]:
     result = stroke.result
     return {
-        "file": str(stroke.path),
+        "file": stroke.name,
         "points": len(stroke.points),
         "influence_radius_mm": stroke.influence_radius_mm,
         "changed_inside": result.changed_inside,
