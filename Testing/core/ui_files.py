@@ -65,7 +65,7 @@ def lineage(name: str) -> Iterator[dict]:
 
 
 def _in_ui(node: ast.AST) -> str | None:
-    """The widget (its name) that an expression takes from a .ui file: `<anything>.ui.<name>`, `_ui` too, or `ui.<name>`."""
+    """The name of a widget that is taken from a .ui file: `<anything>.ui.<name>`, `_ui` too, or `ui.<name>`."""
     if not isinstance(node, ast.Attribute):
         return None
     owner = node.value
