@@ -29,6 +29,8 @@ class Appearance:
     log_ratio
         (BINS,) smoothed log-ratio of the histograms of the box's middle and of what lies near or beyond its faces,
         between low and high, within -1 and 1.
+    flat
+        The box has the same value everywhere.
     """
 
     low: float
@@ -36,6 +38,7 @@ class Appearance:
     middle: float
     spread: float
     log_ratio: np.ndarray
+    flat: bool = False
 
     @staticmethod
     def of(image: Volume, frame: Frame) -> Appearance:
@@ -58,7 +61,8 @@ class Appearance:
             raise InputError(f"{image.name or 'The image'} has values that are no numbers inside the box; mend it.")
         inside = values[within & (far <= 1)]
         low, high = (float(one) for one in np.percentile(inside, (0.5, 99.5)))
-        if high <= low:
+        flat = high <= low
+        if flat:
             high = low + 1.0
         core = values[within & (radius <= 0.45)]
         core = core if core.size else inside
@@ -72,7 +76,7 @@ class Appearance:
         ]
         shares = [histogram / max(histogram.sum(), 1e-9) + 2e-3 for histogram in histograms]
         ratio = np.clip(np.log(shares[0] / shares[1]), -_LOG_RATIO, _LOG_RATIO) / _LOG_RATIO
-        return Appearance(low, high, float(quartiles[1]), spread, ratio.astype(np.float32))
+        return Appearance(low, high, float(quartiles[1]), spread, ratio.astype(np.float32), flat)
 
     def evidence(self, values: np.ndarray) -> np.ndarray:
         """Log-ratio of each value, within -1 and 1."""

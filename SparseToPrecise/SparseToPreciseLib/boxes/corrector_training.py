@@ -85,6 +85,16 @@ def draw_sample(scene: Scene, sampling: Sampling, rng: np.random.Generator) -> S
     return Sample(*arrays)
 
 
+def turned(sample: Sample, axes: Sequence[int]) -> Sample:
+    """A sample with its axes K, J, I in another order; the channels that tell positions along them follow."""
+    channels, mask, weight = (
+        array.transpose(0, *(axis + 1 for axis in axes)) for array in (sample.channels, sample.mask, sample.weight)
+    )
+    # Channels 3, 4 and 5 tell the position along I, J and K.
+    order = [*range(3), *(5 - axes[axis] for axis in (2, 1, 0)), *range(6, len(channels))]
+    return Sample(channels[order], mask, weight)
+
+
 def collated(samples: Sequence[Sample], device: torch.device) -> Given:
     """Samples of different sizes as one batch; what is added at the upper ends has no weight."""
     shape = np.max([sample.mask.shape[1:] for sample in samples], axis=0)
@@ -143,7 +153,12 @@ class CorrectorTrainer(TrainingLoop):
 
     def _batch(self, rng: np.random.Generator) -> Given:
         chosen = rng.integers(len(self.scenes), size=self.batch_size)
-        return collated([draw_sample(self.scenes[int(one)], self.sampling, rng) for one in chosen], self.device)
+        samples = [draw_sample(self.scenes[int(one)], self.sampling, rng) for one in chosen]
+        # Alike in shape, so that little is added to make them equal: from the longest axis to the shortest, the same
+        # random axes for all of them.
+        axes = rng.permutation(3)
+        longest_first = [np.argsort([-size for size in sample.mask.shape[1:]], kind="stable") for sample in samples]
+        return collated([turned(s, own[axes]) for s, own in zip(samples, longest_first, strict=True)], self.device)
 
     def _loss(self, network: torch.nn.Module, given: Given) -> torch.Tensor:
         return self._of(self._logits(network, given), given)

@@ -14,6 +14,7 @@ from ..core.box import Box
 from ..core.errors import InputError
 from ..core.progress import Progress, timed
 from ..core.volume import Grid, Volume
+from .channels import Appearance
 from .cleanup import CleanMap, cleaned, parts_of, slice_bounds, smoothed_shares
 from .frame import Frame, axis_of, check_within, slice_step
 from .model import Corrector
@@ -163,6 +164,8 @@ def tighten(
             smoothed_shares(shares, frame, corrector.patch), frame, corrector.patch, calibration.threshold
         )
         reason = calibration.doubt(clean)
+        if Appearance.of(image, frame).flat:
+            reason = "the image is the same everywhere in the box"
         bounds = slice_bounds(clean, patches * clean.patch_mm + margin_mm)
         slices = _slices(clean, bounds if not reason else None)
     result = box if reason else around_slices(bounds, frame)

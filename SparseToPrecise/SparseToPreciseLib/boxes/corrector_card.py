@@ -1,0 +1,266 @@
+"""What a corrector's bundle says of itself: metadata, model card and validation curve."""
+
+from __future__ import annotations
+
+import io
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from .. import __version__
+from .calibration import ACCEPTED_FAILURES, STRICT, SUFFICED, Calibration
+from .channels import CHANNELS
+from .model import CORRECTOR_FAMILY
+
+if TYPE_CHECKING:
+    from .corrector_recipe import CorrectorRecipe
+
+_PACKAGES = ("torch", "monai", "numpy", "scipy")
+CHANNEL_NAMES = (
+    "intensity around the middle's median",
+    "intensity in the box's range",
+    "evidence",
+    "distance along u",
+    "distance along v",
+    "distance along the axis",
+    "in the image",
+)
+
+
+@dataclass(frozen=True)
+class CorrectorFacts:
+    """What happened in a training.
+
+    Attributes
+    ----------
+    name, rows
+        Of the bundle; of the training log.
+    scenes, validation_scenes
+        How many there were, deformed copies included.
+    calibration
+        As measured.
+    device, processes, seconds
+        Where it was trained, in how many processes, wall time of everything.
+    user_cases
+        How many cases a user gave; None: phantoms.
+    held_back
+        Whether validation and calibration are on objects that training did not see.
+    start
+        The bundle whose weights it began with.
+    """
+
+    name: str
+    rows: Sequence[dict[str, float]]
+    scenes: int
+    validation_scenes: int
+    calibration: Calibration
+    device: str
+    processes: int
+    seconds: float
+    user_cases: int | None
+    held_back: bool
+    start: str | None
+
+    @property
+    def best(self) -> dict[str, float]:
+        """The row whose weights the bundle holds."""
+        return min(self.rows, key=lambda row: row["validation_loss"])
+
+    @property
+    def source(self) -> str:
+        return "phantoms" if self.user_cases is None else f"user cases ({self.user_cases})"
+
+
+def bundle_metadata(recipe: CorrectorRecipe, facts: CorrectorFacts) -> dict[str, Any]:
+    """MONAI's keys and ours; everything a reader or the program must know of the model."""
+    versions = software_versions()
+    channels = {"format": "cells of a box", "spatial_shape": ["8 * n"] * 3, "dtype": "float32", "is_patch_data": False}
+    return {
+        "schema": "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/"
+        "meta_schema_20240725.json",
+        "version": __version__,
+        "changelog": {__version__: "trained by configs/train.json"},
+        "monai_version": versions["monai"],
+        "pytorch_version": versions["torch"],
+        "numpy_version": versions["numpy"],
+        "required_packages_version": {"scipy": versions["scipy"]} if "scipy" in versions else {},
+        "name": facts.name,
+        "task": "Tightening of a loose 3D box around an object",
+        "description": "Finds the patches of a box's slices that are object, and the box of each slice; for "
+        "SparseToPrecise. Research use only.",
+        "authors": "The SparseToPrecise developers",
+        "copyright": "Apache-2.0",
+        "data_source": facts.source,
+        "data_type": "image and box",
+        "intended_use": "Research. Not for diagnosis.",
+        "references": [
+            "Redekop, Chernyavskiy: Medical Image Segmentation with Imperfect 3D Bounding Boxes, 2021",
+        ],
+        "network_data_format": {
+            "inputs": {
+                "image": {
+                    "type": "image",
+                    "num_channels": CHANNELS,
+                    "value_range": [-2, 2],
+                    "channel_def": {str(number): name for number, name in enumerate(CHANNEL_NAMES)},
+                    **channels,
+                }
+            },
+            "outputs": {
+                "pred": {
+                    "type": "logits",
+                    "num_channels": 1,
+                    "value_range": [],
+                    "channel_def": {"0": "the cell is object"},
+                    **channels,
+                }
+            },
+        },
+        "family": CORRECTOR_FAMILY,
+        "network": dict(recipe.network),
+        "parameters": {
+            "patch": recipe.patch,
+            "side": recipe.sampling.side,
+            "spacing_mm": recipe.sampling.spacing_mm,
+            "largest_margin": recipe.sampling.largest_margin,
+            "calibration": facts.calibration.as_parameters(),
+        },
+        "training": {
+            "data": facts.source,
+            "scenes": facts.scenes,
+            "validation_scenes": facts.validation_scenes,
+            "held_back": facts.held_back,
+            "started_from": facts.start,
+            "seed": recipe.seed,
+            "steps": facts.rows[-1]["steps"],
+            "minutes": facts.rows[-1]["minutes"],
+            "clock": "computing time of the process" if facts.device == "cpu" else "wall time",
+            "wall_seconds": round(facts.seconds, 1),
+            "device": facts.device,
+            "processes": facts.processes,
+            "best": {key: value for key, value in facts.best.items() if value == value},
+            "date": datetime.now(timezone.utc).date().isoformat(),
+            "software": {"sparse-to-precise": __version__, "python": platform.python_version(), **versions},
+        },
+    }
+
+
+def model_card(recipe: CorrectorRecipe, facts: CorrectorFacts, metadata: dict[str, Any]) -> str:
+    """docs/README.md of the bundle (Markdown). Every number in it is from the recipe, the log or the calibration."""
+    best, first, training = facts.best, facts.rows[0], metadata["training"]
+    calibration = facts.calibration
+    if facts.user_cases is None:
+        data = (
+            f"{facts.scenes} procedural phantoms with random contrast, so that no modality is special; one loose box "
+            "after another is drawn around them. **The model has never seen a patient.**"
+        )
+        checked = f"{facts.validation_scenes} other phantoms"
+        scale = "The pixels follow the box, since the size of the object is not known"
+    else:
+        copies = facts.scenes - facts.user_cases
+        data = f"{facts.user_cases} case(s) that a user gave, {max(copies, 0)} deformed copies of them"
+        data += f", starting from the weights of {facts.start}." if facts.start else "."
+        checked = "deformed copies of cases that training did not see"
+        if not facts.held_back:
+            checked = (
+                "other deformed copies **of the same cases**: whether the model fits other images is not measured, "
+                "and the calibration may be too hopeful"
+            )
+        scale = f"Pixels of {recipe.sampling.spacing_mm:.2f} mm, from the size of the objects in the cases"
+    software = ", ".join(f"{name} {number}" for name, number in training["software"].items())
+    limits = {"minutes": recipe.minutes, "epochs": recipe.epochs, "steps": recipe.steps}
+    ends = [f"{value:g} {unit}" for unit, value in limits.items() if value is not None]
+    report = calibration.report
+    safety = (
+        f"Of them {report['safe']:.0%} are called safe, and of those {report['failed_among_safe']:.1%} lose more than "
+        f"{1 - STRICT:.0%} of the object (the test was set to at most {ACCEPTED_FAILURES:.0%})."
+        if "safe" in report
+        else "There were too few cases, or none failed, so only an empty or faint map is called unsafe."
+    )
+    margins = "\n".join(f"| {coverage:g} | {margin:g} |" for coverage, margin in calibration.margins.items())
+    return f"""# {facts.name}
+
+Tightens a loose 3D box around the object in it: a box per slice, and the box around those. For SparseToPrecise; after
+Redekop and Chernyavskiy, "Medical Image Segmentation with Imperfect 3D Bounding Boxes" (2021). Research use only, not
+for diagnosis.
+
+## What it does
+
+A {recipe.network["name"]} sees the box on a lattice of cells and gives the chance of each to be object; the mean of a
+patch ({recipe.patch} x {recipe.patch} pixels, a cell has 2 x 2) is the expected share of object in it. {scale}; a box
+as long as it is wide has sides of {recipe.sampling.side} pixels where they follow the box. Margins of up to
+{recipe.sampling.largest_margin:.0%} of the object's size per side were trained on.
+
+```bash
+sparse-to-precise box tighten IMAGE ROI --output ROI_OUT --model {facts.name}
+```
+
+## Training
+
+- Data: {data}
+- Cross-entropy and Dice of cells plus cross-entropy of patches; Adam, learning rate {recipe.learning_rate:g} falling
+  to 0 along a cosine, {recipe.batch_size} boxes a step and process, gradients clipped at norm 1.
+- Ended after {" or ".join(ends)}: {training["steps"]} steps in {training["minutes"]:.1f} minutes ({training["clock"]})
+  on {facts.device}, {facts.processes} process(es); {facts.seconds / 60:.1f} minutes of wall time altogether.
+- Seed {recipe.seed}. Software: {software}.
+
+The recipe is `configs/train.json`; `python -m monai.bundle run training --config_file configs/train.json` runs it
+again.
+
+## Validation and calibration
+
+On {checked}. All rows are in [log.csv](log.csv); the weights with the lowest validation loss are kept.
+
+| | validation loss | Dice of patches |
+|---|---:|---:|
+| before | {first["validation_loss"]:.4f} | {first["patch_dice"]:.3f} |
+| these weights (step {best["steps"]}) | {best["validation_loss"]:.4f} | {best["patch_dice"]:.3f} |
+
+![validation](validation.png)
+
+Calibrated on {calibration.cases} boxes: a patch counts when more than {calibration.threshold:g} of it is object, and
+each slice's box gets a margin, which sufficed in {SUFFICED:.0%} of the boxes for the wanted coverage:
+
+| coverage | margin in patches |
+|---:|---:|
+{margins}
+
+At a coverage of {STRICT:g} the mean slice IoU on them is {report["slice_iou"]:.3f}, and {report["failed"]:.1%} of the
+boxes lose more. {safety} An unsafe box is kept as it is.
+"""
+
+
+def validation_curve(rows: Sequence[dict[str, float]]) -> bytes:
+    """A PNG of the loss and of the Dice of patches, over the steps."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.4), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    steps = [row["steps"] for row in rows]
+    left.plot(steps, [row["validation_loss"] for row in rows], "o-", label="validation")
+    left.plot(steps, [row["training_loss"] for row in rows], ".--", label="training", alpha=0.6)
+    left.set(xlabel="steps", ylabel="loss")
+    left.legend()
+    right.plot(steps, [row["patch_dice"] for row in rows], "o-", color="tab:green")
+    right.set(xlabel="steps", ylabel="Dice of patches")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def software_versions() -> dict[str, str]:
+    """Of what a training ran with, by package."""
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # Slicer brings some without their metadata
+            continue
+    return {"torch": "unknown", "monai": "unknown", "numpy": "unknown", **found}

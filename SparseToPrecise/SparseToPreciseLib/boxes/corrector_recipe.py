@@ -1,0 +1,295 @@
+"""The recipe of a corrector, from phantoms or a user's few masks to a calibrated bundle.
+
+MONAI's launcher (`python -m monai.bundle run training --config_file .../configs/train.json`), the command line and
+`training_run.train_corrector` all run `CorrectorRecipe.train` with the numbers of one file, configs/train.json of the
+shipped bundle.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import distributed
+
+from ..core.box import Box
+from ..core.bundle_writing import check_bundle_target, write_bundle
+from ..core.bundles import Bundle, open_bundle
+from ..core.devices import choose_device
+from ..core.errors import InputError
+from ..core.networks import build_network, network_channels
+from ..core.packaged_configs import packaged_config
+from ..core.progress import Progress
+from ..core.training_loop import TrainingLog
+from .calibration import Calibration, CalibrationCase, calibrated
+from .channels import CHANNELS
+from .corrector_card import CorrectorFacts, bundle_metadata, model_card, validation_curve
+from .corrector_training import CorrectorTrainer, Sampling
+from .frame import Frame
+from .model import CORRECTOR_FAMILY
+from .patches import share_map
+from .scenes import Scene, deformed, mask_on, phantom_scenes
+from .simulation import loose_box
+
+SHARE_OF_SCENES, SHARE_OF_TRAINING = 0.1, 0.85
+"""Of the progress: making the scenes, and where calibrating begins."""
+CALIBRATION_MARGINS = (0.0, 0.1, 0.25, 0.5, 1.0)
+OBJECT_PIXELS = 44
+"""Pixels along an object of a user's cases; the box around it is up to three times as long."""
+COPIES = 36
+"""Deformed copies of a user's cases that are trained on."""
+
+_WHOLE = ("steps", "phantoms", "validation_phantoms", "calibration_boxes", "batch_size", "validations")
+_POSITIVE = ("minutes", "epochs", "learning_rate", *_WHOLE)
+
+
+@dataclass(frozen=True)
+class CorrectorRecipe:
+    """Everything that decides what comes of a training; the fields are keys of configs/train.json.
+
+    Attributes
+    ----------
+    seed
+        Of the first weights, the order and the boxes; phantoms have seeds that follow from it.
+    minutes, epochs, steps
+        When to end, whichever comes first; None does not end it. Minutes as in `TrainingLoop`.
+    phantoms, validation_phantoms
+        How many, of different seeds.
+    calibration_boxes
+        On how many boxes, around phantoms of other seeds or held-back cases, threshold, margin and safety are measured.
+    sampling
+        How boxes are drawn. With a user's cases its `spacing_mm` is chosen from them.
+    patch
+        Side of a patch in pixels, 16 or 32.
+    network
+        As `core.networks.build_network` takes it.
+    start
+        A bundle of the same network whose weights a training begins with; None: random ones.
+    learning_rate, batch_size, validations, bfloat16
+        As in `TrainingLoop`.
+
+    Raises
+    ------
+    InputError
+        A number is not positive, or the network does not fit.
+    """
+
+    seed: int
+    minutes: float | None
+    epochs: float | None
+    steps: int | None
+    phantoms: int
+    validation_phantoms: int
+    calibration_boxes: int
+    sampling: Sampling
+    patch: int
+    network: Mapping[str, Any]
+    start: str | None
+    learning_rate: float
+    batch_size: int
+    validations: int
+    bfloat16: bool
+
+    def __post_init__(self) -> None:
+        for name in _POSITIVE:
+            value = getattr(self, name)
+            kind = int if name in _WHOLE else (int, float)
+            if value is not None and not (isinstance(value, kind) and 0 < value < math.inf):
+                what = "whole number" if name in _WHOLE else "number"
+                raise InputError(f"{name.replace('_', ' ').capitalize()} must be a positive {what}, not {value}.")
+        if self.minutes is self.epochs is self.steps is None:
+            raise InputError("Nothing says when the training ends; give minutes, epochs or steps.")
+        if self.patch not in (16, 32):
+            raise InputError(f"A patch must have 16 or 32 pixels, not {self.patch}.")
+        if network_channels(self.network) != (CHANNELS, 1):
+            raise InputError(
+                f"The network has {network_channels(self.network)} input and output channels where {(CHANNELS, 1)} are "
+                "needed; change it."
+            )
+
+    def train(
+        self,
+        output: str | os.PathLike[str],
+        *,
+        cases: Sequence[Scene] | None = None,
+        device: str = "auto",
+        progress: Progress | None = None,
+        validated: Callable[[dict[str, float]], None] | None = None,
+    ) -> Bundle:
+        """Make the scenes, train, calibrate, and write the bundle, whole or not at all.
+
+        Where `torch.distributed` is initialised, all processes train and the first one calibrates and writes.
+
+        Parameters
+        ----------
+        output
+            The bundle's folder; see `core.bundle_writing.check_bundle_target`.
+        cases
+            From `scenes.case_scenes`; None trains on phantoms.
+        device
+            auto, cpu, cuda, cuda:N or mps.
+        progress, validated
+            As in `TrainingLoop`.
+
+        Raises
+        ------
+        InputError
+            The output, the device or the cases are not as they should be.
+        """
+        progress = progress or Progress()
+        output = Path(output).absolute()
+        several = distributed.is_available() and distributed.is_initialized()
+        rank, processes = (distributed.get_rank(), distributed.get_world_size()) if several else (0, 1)
+        if rank == 0:
+            check_bundle_target(output, CORRECTOR_FAMILY)
+        else:
+            progress = Progress()  # one voice is enough
+        used = choose_device(device)
+        started = time.perf_counter()
+        torch.manual_seed(self.seed)
+        network, start = self._first_network()
+        scenes = self._scenes(cases, progress.part(0.0, SHARE_OF_SCENES))
+        trainer = CorrectorTrainer(
+            network,
+            scenes.training,
+            scenes.validation,
+            scenes.sampling,
+            self.patch,
+            self.minutes,
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            validations=self.validations,
+            seed=self.seed,
+            device=used.name,
+            bfloat16=self.bfloat16,
+            steps=self._steps(len(scenes.training), processes),
+            progress=progress.part(SHARE_OF_SCENES, SHARE_OF_TRAINING),
+            validated=validated,
+        )
+        log = trainer.run()
+        if rank == 0:
+            calibration = self._calibrate(network, scenes, torch.device(used.name), progress)
+            facts = CorrectorFacts(
+                name=output.name,
+                rows=log.rows,
+                scenes=len(scenes.training),
+                validation_scenes=len(scenes.validation),
+                calibration=calibration,
+                device=used.name,
+                processes=processes,
+                seconds=time.perf_counter() - started,
+                user_cases=None if cases is None else len(cases),
+                held_back=scenes.held_back,
+                start=start,
+            )
+            # What was measured of the cases belongs to the recipe that is written down.
+            replace(self, sampling=scenes.sampling)._write(output, network, log, facts)
+        if several:
+            distributed.barrier()
+        progress(1.0, f"written: {output}")
+        return open_bundle(output, CORRECTOR_FAMILY)
+
+    def config(self) -> dict[str, Any]:
+        """The content of configs/train.json that runs this recipe."""
+        config = packaged_config(CORRECTOR_FAMILY, "train.json")
+        values = asdict(self)
+        config["sampling"] |= values.pop("sampling")
+        return json.loads(json.dumps(config | values))
+
+    def _first_network(self) -> tuple[torch.nn.Module, str | None]:
+        """The network, and the name of the bundle whose weights it has."""
+        network = build_network(self.network)
+        if self.start is None:
+            return network, None
+        bundle = open_bundle(self.start, CORRECTOR_FAMILY)
+        if dict(bundle.metadata["network"]) != dict(self.network):
+            raise InputError(f"The bundle {bundle.name} has another network, so a training cannot start from it.")
+        network.load_state_dict(bundle.load_network(CHANNELS, 1).state_dict())
+        return network, bundle.name
+
+    def _steps(self, scenes: int, processes: int) -> int | None:
+        if self.epochs is None:
+            return self.steps
+        steps = max(1, math.ceil(self.epochs * scenes / (self.batch_size * processes)))
+        return steps if self.steps is None else min(steps, self.steps)
+
+    def _scenes(self, cases: Sequence[Scene] | None, progress: Progress) -> _Scenes:
+        if cases is None:
+            first = self.seed * 1_000_000
+            counts = (self.phantoms, self.validation_phantoms, -(-self.calibration_boxes // 2))
+            total, done, sets = sum(counts), 0, []
+            for number, count in enumerate(counts):
+                seeds = range(first + number * 250_000, first + number * 250_000 + count)
+                sets.append(phantom_scenes(seeds, progress=progress.part(done / total, (done + count) / total)))
+                done += count
+            return _Scenes(*sets, self.sampling, True)
+        sampling = replace(self.sampling, spacing_mm=spacing_of(cases), inverted_share=0.0)
+        rng = np.random.default_rng([self.seed, 5])
+        # A quarter of the cases is held back where there are enough of them.
+        held = len(cases) // 4
+        kept, back = list(cases[: len(cases) - held]), list(cases[len(cases) - held :])
+        copies = []
+        for number in range(COPIES):
+            progress(number / COPIES, f"deformed copies: {number + 1} of {COPIES}")
+            copies.append(deformed(kept[number % len(kept)], rng))
+        source = back or kept
+        others = [deformed(source[number % len(source)], rng) for number in range(max(8, 2 * len(source)))]
+        return _Scenes(kept + copies, others, back + others, sampling, bool(back))
+
+    def _calibrate(
+        self, network: torch.nn.Module, scenes: _Scenes, device: torch.device, progress: Progress
+    ) -> Calibration:
+        rng = np.random.default_rng([self.seed, 7])
+        found = []
+        margins = [one for one in CALIBRATION_MARGINS if one <= scenes.sampling.largest_margin]
+        for number in range(self.calibration_boxes):
+            share = SHARE_OF_TRAINING + (0.99 - SHARE_OF_TRAINING) * number / self.calibration_boxes
+            progress(share, f"calibrating: box {number + 1} of {self.calibration_boxes}")
+            scene = scenes.calibration[number % len(scenes.calibration)]
+            box = loose_box(scene.mask, margins[int(rng.integers(len(margins)))], rng)
+            axis = int(rng.integers(3))
+            step = min(float(scene.image.spacing[axis]), float(box.size[axis]))
+            frame = Frame.cut(box, axis, step, scenes.sampling.spacing_mm, scenes.sampling.side)
+            shares = share_map(network, scene.image, frame, self.patch, device)
+            found.append(CalibrationCase(frame, shares, mask_on(frame, scene.mask)))
+        return calibrated(found, self.patch)
+
+    def _write(self, output: Path, network: torch.nn.Module, log: TrainingLog, facts: CorrectorFacts) -> None:
+        metadata = bundle_metadata(self, facts)
+        inference = packaged_config(CORRECTOR_FAMILY, "inference.json") | {"network": dict(self.network)}
+        write_bundle(
+            output,
+            metadata,
+            network.state_dict(),
+            inference=inference,
+            training=self.config(),
+            card=model_card(self, facts, metadata),
+            more={
+                "configs/multi_gpu_train.json": packaged_config(CORRECTOR_FAMILY, "multi_gpu_train.json"),
+                "docs/log.csv": log.as_csv(),
+                "docs/validation.png": validation_curve(log.rows),
+            },
+        )
+
+
+def spacing_of(cases: Sequence[Scene]) -> float:
+    """Spacing (mm) at which the median object has `OBJECT_PIXELS` along its sides (their geometric mean)."""
+    sizes = [float(np.cbrt(Box.bounding(case.mask).size.prod())) for case in cases]
+    return float(np.median(sizes)) / OBJECT_PIXELS
+
+
+@dataclass(frozen=True)
+class _Scenes:
+    training: Sequence[Scene]
+    validation: Sequence[Scene]
+    calibration: Sequence[Scene]
+    sampling: Sampling
+    held_back: bool

@@ -1,0 +1,359 @@
+"""The box corrector: slices, patches, clean-up, calibration, and the same answer however the image is stored."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from box_cases import GRID, GRIDS, LOOSE, TIGHT, image_on, mask_on, tiny_corrector
+from edit_cases import rotation
+
+from SparseToPreciseLib.boxes import patches
+from SparseToPreciseLib.boxes.baselines import histogram_mask, otsu_mask, shrunk_bounds
+from SparseToPreciseLib.boxes.calibration import (
+    Calibration,
+    CalibrationCase,
+    calibrated,
+    covered,
+    features,
+    mean_slice_iou,
+    tight_bounds,
+)
+from SparseToPreciseLib.boxes.cleanup import cleaned, parts_of, slice_bounds, smoothed_shares
+from SparseToPreciseLib.boxes.frame import Frame, axis_of, check_within, slice_step
+from SparseToPreciseLib.boxes.metrics import coverage, evaluate
+from SparseToPreciseLib.boxes.model import Corrector
+from SparseToPreciseLib.boxes.patches import between_planes, patch_shares
+from SparseToPreciseLib.boxes.scenes import mask_on as share_on
+from SparseToPreciseLib.boxes.simulation import loose_box
+from SparseToPreciseLib.boxes.tighten import tighten
+from SparseToPreciseLib.core.box import Box
+from SparseToPreciseLib.core.bundles import open_bundle
+from SparseToPreciseLib.core.devices import Device
+from SparseToPreciseLib.core.errors import Cancelled, InputError
+from SparseToPreciseLib.core.progress import Progress
+from SparseToPreciseLib.core.volume import Grid, Volume
+
+
+@pytest.fixture(scope="module")
+def corrector(tmp_path_factory: pytest.TempPathFactory) -> Corrector:
+    return Corrector(open_bundle(tiny_corrector(tmp_path_factory.mktemp("boxes") / "tiny")), Device("cpu"))
+
+
+def frame_of(box: Box = LOOSE, axis: int = 2, step: float = 1.5) -> Frame:
+    return Frame.cut(box, axis, step, side=48)
+
+
+# ------------------------------------------------------------------------------------------------ slices
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_slices_fill_the_box_and_pixels_reach_beyond_it(axis: int) -> None:
+    frame = frame_of(axis=axis)
+    assert frame.slices * frame.step == pytest.approx(LOOSE.size[axis])
+    for at, one in zip(frame.pixels(), frame.plane, strict=True):
+        assert at[0] < -LOOSE.size[one] / 2 < at[0] + 14 * frame.spacing
+        assert at[-1] > LOOSE.size[one] / 2
+    grid = frame.grid(0, frame.slices)
+    middle = grid.to_ras([(n - 1) / 2 for n in grid.shape[::-1]])
+    assert LOOSE.to_box(middle)[axis] == pytest.approx(0, abs=1e-6)
+    cells = frame.cells(0, frame.planes)
+    assert np.allclose(cells.spacing, 2 * frame.spacing)
+    assert np.allclose(LOOSE.to_box(cells.to_ras([0, 0, 0]))[axis], frame.plane_positions()[0])
+
+
+def test_a_mask_on_the_slices_has_the_objects_volume() -> None:
+    frame = Frame.cut(LOOSE, 1, 1.5, 0.5)
+    volume = share_on(frame, mask_on(GRID)).sum() * frame.spacing**2 * frame.step
+    assert volume == pytest.approx(mask_on(GRID).array.sum() * 1.5**3, rel=0.02)
+
+
+def test_auto_takes_the_thickest_axis_of_the_image() -> None:
+    assert axis_of("auto", GRIDS["anisotropic"], LOOSE) == 2
+    turned = Grid((20, 20, 20), np.diag([3.0, 1.0, 1.0, 1.0]))
+    assert axis_of("auto", turned, LOOSE) == 0
+    assert slice_step(turned, LOOSE, 0) == pytest.approx(3.0)
+    assert axis_of("J", turned, LOOSE) == 1
+    with pytest.raises(InputError, match="auto, I, J or K, not 'S'"):
+        axis_of("S", turned, LOOSE)
+
+
+@pytest.mark.parametrize(
+    ("box", "sentence"),
+    [
+        (LOOSE.grown(0, [80, 0, 0]), "is larger than the image|reaches beyond the image"),
+        (Box(LOOSE.center + (20, 0, 0), np.eye(3), LOOSE.size), r"reaches beyond the image along .* \(by"),
+        (Box(LOOSE.center + (500, 0, 0), np.eye(3), LOOSE.size), "lies outside the image"),
+        (Box(LOOSE.center, np.eye(3), [20, 20, 0.5]), "less than one voxel"),
+    ],
+)
+def test_boxes_that_the_image_does_not_hold_are_refused(box: Box, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        check_within(box, GRID)
+
+
+def test_a_box_up_to_the_border_of_the_image_is_fine() -> None:
+    check_within(Box.bounding(Volume(np.ones(GRID.shape), GRID.ijk_to_ras)), GRID)
+
+
+# ----------------------------------------------------------------------------------------------- patches
+
+
+@pytest.mark.parametrize("patch", [16, 32])
+def test_patch_shares_are_means_of_their_pixels(patch: int) -> None:
+    rng = np.random.default_rng(0)
+    cells = (rng.random((1, 2, 32, 40)) > 0.5).astype(np.float32)
+    shares = patch_shares(torch.from_numpy(cells), patch).numpy()
+    assert shares.shape == (1, 2, 32 * 4 // patch, 40 * 4 // patch)
+    stride, side = patch // 4, patch // 2
+    first = 1 * stride - stride // 2
+    assert shares[0, 1, 1, 1] == pytest.approx(cells[0, 1, first : first + side, first : first + side].mean())
+
+
+def test_blocks_of_planes_cover_all_of_them_once() -> None:
+    for planes in (8, 96, 104, 300):
+        found = patches.blocks(planes)
+        assert [n for first, stop, _, _ in found for n in range(first, stop)] == list(range(planes))
+        assert all(start <= first and stop <= end for first, stop, start, end in found)
+        assert max(end - start for _, _, start, end in found) <= patches.PLANES_AT_ONCE + 2 * patches.OVERLAP
+
+
+def test_a_long_box_is_seen_in_blocks_with_nearly_the_same_answer(corrector: Corrector, monkeypatch) -> None:
+    frame = corrector.frame(LOOSE, 2, 1.5)
+    whole = corrector.shares(image_on(GRID), frame)
+    monkeypatch.setattr(patches, "PLANES_AT_ONCE", 8)
+    monkeypatch.setattr(patches, "OVERLAP", 8)
+    seen = []
+    parts = corrector.shares(image_on(GRID), frame, Progress(lambda share, _: seen.append(share)))
+    assert len(seen) > 1
+    # Not equal: instance normalisation sees another part of the box.
+    assert np.mean(np.abs(parts - whole)) < 0.1
+
+
+def test_planes_become_slices_at_their_positions() -> None:
+    frame = frame_of()
+    ramp = np.repeat(frame.plane_positions()[:, None, None].astype(np.float32), 2, axis=1)
+    assert np.allclose(between_planes(ramp, frame)[:, 0, 0], frame.positions(), atol=1e-4)
+    thick = frame_of(step=9.0)
+    assert np.allclose(between_planes(ramp, thick)[:, 0, 0], thick.positions(), atol=1e-4)
+
+
+# ---------------------------------------------------------------------------------------------- clean-up
+
+
+def shares_of(frame: Frame, patch: int = 16, mask: Volume | None = None) -> np.ndarray:
+    """What a perfect network would say."""
+    cells = (mask or mask_on(GRID)).resampled_to(frame.cells(0, frame.planes)).array
+    return between_planes(patch_shares(torch.from_numpy(cells)[None], patch)[0].numpy(), frame)
+
+
+@pytest.mark.parametrize("patch", [16, 32])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_perfect_shares_give_nearly_tight_boxes(patch: int, axis: int) -> None:
+    frame = Frame.cut(LOOSE, axis, 1.5, side=96)
+    clean = cleaned(smoothed_shares(shares_of(frame, patch), frame, patch), frame, patch, 0.45)
+    mask = share_on(frame, mask_on(GRID))
+    iou = mean_slice_iou(slice_bounds(clean), tight_bounds(mask, frame))
+    loose = np.tile([[-LOOSE.size[one] / 2, LOOSE.size[one] / 2] for one in frame.plane], (frame.slices, 1, 1))
+    assert iou > mean_slice_iou(loose, tight_bounds(mask, frame)) + 0.3
+    assert iou > (0.8 if patch == 16 else 0.55)
+
+
+def test_one_false_patch_does_not_blow_the_box_up() -> None:
+    frame = Frame.cut(LOOSE, 2, 1.5, side=144)
+    shares = shares_of(frame)
+    before = slice_bounds(cleaned(shares, frame, 16, 0.3))
+    assert not shares[frame.slices // 2, -5:, -5:].any()
+    shares[frame.slices // 2, -4, -4] = 0.9
+    assert np.array_equal(slice_bounds(cleaned(shares, frame, 16, 0.3)), before, equal_nan=True)
+
+
+def test_gaps_are_interpolated_and_ends_dropped() -> None:
+    frame = frame_of()
+    clean = cleaned(shares_of(frame), frame, 16, 0.3)
+    there = np.flatnonzero(clean.kept.any(axis=(1, 2)))
+    gap = there[len(there) // 2]
+    kept = clean.kept.copy()
+    kept[gap] = False
+    torn = type(clean)(frame, 16, clean.shares, 0.3, kept)
+    bounds, whole = slice_bounds(torn), slice_bounds(clean)
+    assert np.allclose(bounds[gap], (whole[gap - 1] + whole[gap + 1]) / 2)
+    assert np.isnan(bounds[: there[0]]).all() and np.isnan(bounds[there[-1] + 1 :]).all()
+    more = slice_bounds(torn, 2 * frame.step)
+    assert np.flatnonzero(~np.isnan(more[:, 0, 0]))[0] == max(there[0] - 2, 0)
+    assert (more[gap, :, 0] <= bounds[gap, :, 0]).all() and (np.abs(more[gap]) <= LOOSE.size[:2, None] / 2 + 1e-9).all()
+
+
+def test_components_of_a_slice_are_listed() -> None:
+    frame = frame_of()
+    shares = np.zeros_like(shares_of(frame))
+    shares[:, 3:7, 3] = shares[:, 3:7, 7] = 0.9
+    shares[0, 3, 3:8] = 0.9  # joined on the first slice only
+    clean = cleaned(shares, frame, 16, 0.3)
+    assert len(parts_of(clean, 3)) == 2 and len(parts_of(clean, 0)) == 1
+    left, right = sorted(parts_of(clean, 3), key=lambda part: part[0, 0])
+    assert left[0, 1] < right[0, 0]
+
+
+# ------------------------------------------------------------------------------------------- calibration
+
+
+def test_margin_and_threshold_reach_the_coverage_on_the_cases_they_were_measured_on() -> None:
+    rng = np.random.default_rng(0)
+    cases = []
+    for margin in (0.1, 0.3, 0.5, 0.2):
+        frame = frame_of(loose_box(mask_on(GRID), margin, rng))
+        cases.append(CalibrationCase(frame, shares_of(frame), share_on(frame, mask_on(GRID))))
+    found = calibrated(cases, 16)
+    assert list(found.margins) == sorted(found.margins)
+    assert list(found.margins.values()) == sorted(found.margins.values()), "more coverage needs a wider margin"
+    patches_wide, stored = found.margin(0.97)
+    assert stored == 0.98
+    for case in cases:
+        clean = cleaned(smoothed_shares(case.shares, case.frame, 16), case.frame, 16, found.threshold)
+        assert covered(slice_bounds(clean, patches_wide * clean.patch_mm), case.mask, case.frame) >= 0.98
+    with pytest.raises(InputError, match="at most 0.995"):
+        found.margin(0.999)
+    assert Calibration.from_parameters(found.as_parameters()) == found
+
+
+def test_cases_that_fail_are_told_apart_by_their_maps() -> None:
+    rng = np.random.default_rng(1)
+    frame = frame_of()
+    mask = share_on(frame, mask_on(GRID))
+    good = shares_of(frame)
+    cases = []
+    for number in range(60):
+        faint = number % 3 == 0
+        shares = np.clip(good * (0.5 if faint else 1.0) + rng.normal(0, 0.02, good.shape), 0, 1).astype(np.float32)
+        if faint:
+            shares[:, : shares.shape[1] // 2] = 0  # half of the object is not seen
+        cases.append(CalibrationCase(frame, shares, mask))
+    found = calibrated(cases, 16)
+    maps = [cleaned(smoothed_shares(case.shares, frame, 16), frame, 16, found.threshold) for case in cases]
+    doubts = [bool(found.doubt(clean)) for clean in maps]
+    assert found.report["failed_among_safe"] <= 0.03
+    assert sum(doubts[number] for number in range(0, 60, 3)) >= 10
+    assert sum(doubts[number] for number in range(60) if number % 3) <= 4, "clear cases are trusted"
+    assert np.isfinite([features(clean) for clean in maps]).all()
+
+
+def test_calibration_of_another_version_is_refused() -> None:
+    values = Calibration(0.3, {0.99: 0.5}, 0.95).as_parameters()
+    assert Calibration.from_parameters(values).threshold == 0.3
+    with pytest.raises(InputError, match="features that this version does not compute"):
+        Calibration.from_parameters(values | {"safety_features": ["luck"]})
+    with pytest.raises(InputError, match="calibration is not in order"):
+        Calibration.from_parameters({})
+
+
+# ----------------------------------------------------------------------------------------------- tighten
+
+
+def test_a_loose_box_becomes_tighter_and_keeps_the_object(corrector: Corrector) -> None:
+    result = tighten(image_on(GRID), LOOSE, corrector)
+    assert result.safe and not result.reason
+    assert result.volume_after_mm3 == pytest.approx(result.box.volume_mm3) and result.box.volume_mm3 < LOOSE.volume_mm3
+    truth = mask_on(GRID)
+    slices = result.slices_as_volume(GRID)
+    assert coverage(slices.array > 0, truth.array > 0) >= 0.99
+    assert evaluate(slices, truth)["slice_iou"] > evaluate(LOOSE, truth)["slice_iou"] + 0.1
+    assert (slices.array[~result.box.grown(1e-3, 1e-3).mask_on(GRID)] == 0).all()
+    assert len(result.slices) == result.frame.slices and result.coverage == 0.99
+    assert {one.bounds_mm is None for one in result.slices} == {True, False}
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_the_answer_does_not_depend_on_how_the_image_is_stored(corrector: Corrector, name: str) -> None:
+    expected = tighten(image_on(GRID), LOOSE, corrector, axis="K").box
+    found = tighten(image_on(GRIDS[name]), LOOSE, corrector, axis="K").box
+    tolerance = 2 * GRIDS[name].spacing.max()
+    assert np.abs(found.corners() - expected.corners()).max() < tolerance
+
+
+def test_a_turned_scene_gives_a_turned_answer(corrector: Corrector) -> None:
+    turn = rotation((2, -1, 1), 27)
+    matrix = np.eye(4)
+    matrix[:3, :3] = turn
+    image = image_on(GRID)
+    there = Volume(image.array, matrix @ image.ijk_to_ras)
+    box = Box(turn @ LOOSE.center, turn @ LOOSE.axes, LOOSE.size)
+    expected, found = (tighten(*case, corrector, axis="K").box for case in ((image, LOOSE), (there, box)))
+    assert np.allclose(found.center, turn @ expected.center, atol=0.2)
+    assert np.allclose(found.size, expected.size, atol=0.3)
+
+
+def test_margin_and_coverage_widen_the_box(corrector: Corrector) -> None:
+    image = image_on(GRID)
+    plain = tighten(image, LOOSE, corrector)
+    wide = tighten(image, LOOSE, corrector, margin_mm=2.0)
+    assert (wide.box.size >= plain.box.size).all() and (wide.box.size > plain.box.size).any()
+    assert (wide.box.size <= LOOSE.size + 1e-6).all()
+    low, high = (tighten(image, LOOSE, corrector, coverage=share).volume_after_mm3 for share in (0.9, 0.995))
+    assert low <= high
+
+
+def test_an_empty_box_is_kept_and_says_so(corrector: Corrector) -> None:
+    flat = image_on(GRID).with_array(np.zeros(GRID.shape, np.float32))
+    result = tighten(flat, LOOSE, corrector)
+    assert not result.safe and result.reason and result.box is LOOSE
+    assert any("kept" in note for note in result.notes)
+    kept = result.slices_as_volume(GRID).array > 0
+    assert (kept == LOOSE.mask_on(GRID)).mean() > 0.999
+
+
+def test_bad_input_is_refused_in_one_sentence(corrector: Corrector) -> None:
+    image = image_on(GRID)
+    broken = image.array.copy()
+    broken[GRID.shape[0] // 2] = np.nan
+    for sentence, call in {
+        "no numbers": lambda: tighten(image.with_array(broken), LOOSE, corrector),
+        "margin must be 0 mm or more": lambda: tighten(image, LOOSE, corrector, margin_mm=-1),
+        "coverage must lie between": lambda: tighten(image, LOOSE, corrector, coverage=1.5),
+        "lies outside the image": lambda: tighten(image, Box([900, 0, 0], np.eye(3), [9, 9, 9]), corrector),
+    }.items():
+        with pytest.raises(InputError, match=sentence) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+    with pytest.raises(Cancelled):
+        tighten(image, LOOSE, corrector, progress=Progress(cancelled=lambda: True))
+
+
+# ---------------------------------------------------------------------------- loose boxes and baselines
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.25, 1.0])
+def test_loose_boxes_have_the_wanted_size_and_are_off_centre(margin: float) -> None:
+    mask = Volume(np.pad(mask_on(GRID).array, 30), GRID.ijk_to_ras)
+    tight, box = Box.bounding(mask), loose_box(mask, margin, np.random.default_rng(0))
+    assert np.allclose(box.size, tight.size * (1 + 2 * margin))
+    assert box.contains(tight.corners()).all()
+    assert (np.abs(box.center - tight.center).max() > 0.5) == (margin > 0)
+    even = loose_box(mask, margin, np.random.default_rng(0), asymmetric=False)
+    assert np.allclose(even.center, tight.center)
+
+
+def test_loose_boxes_end_with_the_field_of_view() -> None:
+    mask = mask_on(GRIDS["oblique"])
+    box = loose_box(mask, 3.0, np.random.default_rng(0))
+    check_within(box, mask.grid)
+
+
+def test_rules_without_training_find_a_bright_object() -> None:
+    frame = frame_of()
+    truth = share_on(frame, mask_on(GRID)) > 0.5
+    for rule in (otsu_mask, histogram_mask):
+        found = rule(image_on(GRID), frame)
+        assert (found & truth).sum() > 0.8 * truth.sum(), rule.__name__
+    bounds = shrunk_bounds(frame, 0.2)
+    assert np.isnan(bounds[0]).all() and np.allclose(np.nanmax(bounds[:, 0]), 0.3 * LOOSE.size[0])
+
+
+def test_side_errors_have_the_sign_of_what_is_missing() -> None:
+    mask = mask_on(GRID)
+    found = evaluate(Box.bounding(mask).grown([2, 0, 0], [0, 0, -3]), mask)
+    assert np.allclose(found["side_errors_mm"], [2, 0, 0, 0, 0, -3], atol=1e-6)
+    assert found["coverage"] < 1
+    assert evaluate(TIGHT.grown(2, 2), mask)["coverage"] == 1
+    with pytest.raises(InputError, match="is empty"):
+        evaluate(TIGHT, mask.with_array(np.zeros(GRID.shape)))
