@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ..core.image_files import read_image, read_labelmap
 from ..core.volume import Volume
 
 Pair = tuple[Path, Path]
+_NAMES = {"training": "cases", "validation": "validation_cases"}
 
 
 def read_datalist(path: Path) -> dict[str, Iterator[tuple[Volume, Volume]]]:
@@ -33,13 +35,74 @@ def read_datalist(path: Path) -> dict[str, Iterator[tuple[Volume, Volume]]]:
         Missing or garbled file, no training case, or a named file that is not there; that a file cannot be read
         shows when its turn comes.
     """
+    pairs = {
+        part: [(entry.file("image"), entry.file("label")) for entry in entries]
+        for part, entries in read_entries(path).items()
+    }
+    return {_NAMES[part]: _volumes(found) for part, found in pairs.items()}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One case of a datalist.
+
+    Attributes
+    ----------
+    datalist
+        The JSON file.
+    where
+        Which case it is, in words.
+    content
+        What stands there.
+    """
+
+    datalist: Path
+    where: str
+    content: dict[str, Any]
+
+    def file(self, key: str) -> Path:
+        """The file that it names under a key.
+
+        Raises
+        ------
+        InputError
+            It names none, or one that is not there.
+        """
+        name = self.content.get(key)
+        if not isinstance(name, str) or not name:
+            raise self.wrong('names not one "image" and one "label"; add them')
+        return self.existing(name)
+
+    def existing(self, name: str) -> Path:
+        """A file relative to the datalist's folder, which must be there."""
+        file = self.datalist.parent / name
+        if not file.is_file():
+            raise InputError(f"{file} of {self.where} does not exist; check the path.")
+        return file
+
+    def wrong(self, what: str) -> InputError:
+        """To raise, with what is wrong with this case."""
+        return InputError(f"{self.where[0].upper()}{self.where[1:]} {what}.")
+
+
+def read_entries(path: Path) -> dict[str, list[Entry]]:
+    """The entries of "training", and of "validation" where there are some.
+
+    Raises
+    ------
+    InputError
+        Missing or garbled file, or no training case.
+    """
     content = _content(path)
     if not content.get("training"):
         raise InputError(f'{path} lists no cases under "training"; add {{"image": FILE, "label": FILE}} to that list.')
-    found = {"cases": _pairs(path, content, "training")}
-    if content.get("validation"):
-        found["validation_cases"] = _pairs(path, content, "validation")
-    return {name: _volumes(pairs) for name, pairs in found.items()}
+    parts: dict[str, list[Entry]] = {}
+    for part in filter(content.get, _NAMES):
+        if not isinstance(content[part], list):
+            raise InputError(f'"{part}" in {path} is no list; write it as [{{"image": FILE, "label": FILE}}, ...].')
+        named = [(f'case {number} of "{part}" in {path}', one) for number, one in enumerate(content[part], 1)]
+        parts[part] = [Entry(path, where, one if isinstance(one, dict) else {}) for where, one in named]
+    return parts
 
 
 def _content(path: Path) -> dict[str, Any]:
@@ -54,23 +117,6 @@ def _content(path: Path) -> dict[str, Any]:
             f'The datalist {path} is no JSON object with a list "training"; write it as MONAI\'s datalists.'
         )
     return content
-
-
-def _pairs(path: Path, content: dict[str, Any], part: str) -> list[Pair]:
-    entries = content[part]
-    if not isinstance(entries, list):
-        raise InputError(f'"{part}" in {path} is no list; write it as [{{"image": FILE, "label": FILE}}, ...].')
-    pairs = []
-    for number, entry in enumerate(entries, 1):
-        names = [entry.get(key) for key in ("image", "label")] if isinstance(entry, dict) else []
-        if len(names) != 2 or not all(isinstance(name, str) and name for name in names):
-            raise InputError(f'Case {number} of "{part}" in {path} names not one "image" and one "label"; add them.')
-        image, label = (path.parent / name for name in names)
-        for file in (image, label):
-            if not file.is_file():
-                raise InputError(f'{file} of case {number} of "{part}" in {path} does not exist; check the path.')
-        pairs.append((image, label))
-    return pairs
 
 
 def _volumes(pairs: list[Pair]) -> Iterator[tuple[Volume, Volume]]:
