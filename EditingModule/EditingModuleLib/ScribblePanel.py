@@ -90,6 +90,8 @@ class ScribblePanel:
 
     def showEdits(self, edits):
         """List the edits that the segment shows; edits: of `editing.edit_history.PastEdit`, oldest first."""
+        from SparseToPreciseLib.mrml.scribble_session import volume_text
+
         numbers = [edit.number for edit in edits]
         if numbers == self._numbers:
             return
@@ -98,8 +100,8 @@ class ScribblePanel:
         self.edits.clear()
         for edit in edits:
             self.edits.addItem(
-                _("Edit {n}: {volume:.3g} mm³ within {radius:g} mm").format(
-                    n=edit.number, volume=edit.changed_mm3, radius=edit.influence_radius_mm
+                _("Edit {n}: {volume} within {radius:.3g} mm").format(
+                    n=edit.number, volume=volume_text(edit.changed_mm3), radius=edit.influence_radius_mm
                 )
             )
         self.edits.setCurrentRow(-1)

@@ -144,6 +144,16 @@ class EffectTest(unittest.TestCase):
         self.assertTrue((self.voxels() == after).all())
         wait_until(lambda: self.effect._panel.edits.count == 1, "the list follows redo")
 
+    def test_the_default_model_or_what_stands_in_for_it(self):
+        import importlib.util
+
+        self.scripted.setParameter("Model", "editing")
+        self.drag()
+        self.done()
+        self.assertGreater(self.changed(), 100, self.session().message)
+        missing = [name for name in ("torch", "monai") if importlib.util.find_spec(name) is None]
+        self.assertEqual("Not installed" in self.effect._panel.message.text, bool(missing))
+
     def test_every_slice_view(self):
         for number, (name, along) in enumerate((("Red", 1), ("Green", 2)), 1):
             self.drag(name, along=along)

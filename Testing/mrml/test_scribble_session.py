@@ -11,7 +11,7 @@ from scribble_cases import BALL, WARP, Bench, bench
 from SparseToPreciseLib.core.errors import Cancelled
 from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.mrml.scribble_job import Options
-from SparseToPreciseLib.mrml.scribble_session import Session
+from SparseToPreciseLib.mrml.scribble_session import Session, volume_text
 from SparseToPreciseLib.mrml.segmentations import new_segment, segment_to_volume
 
 GRID = grid_around((1.5, 1.5, 1.5))
@@ -155,6 +155,25 @@ def test_what_should_not_happen_is_reported_once_and_the_session_goes_on(desk, m
     desk.session.draw(desk.case.stroke, WARP)
     desk.worker.finish()
     assert numbers(desk) == [1]
+
+
+def test_no_node_is_held_by_the_work_on_the_other_thread(desk) -> None:
+    """The last reference to a removed node may go where the work ends; nodes must end on the main thread."""
+    desk.session.draw(desk.case.stroke, WARP)
+    function = desk.worker.jobs[0].function
+    held = [*function.args, *(value for part in function.args for value in getattr(part, "__dict__", {}).values())]
+    assert function.func.__closure__ is None
+    assert not any(isinstance(one, slicer.vtkMRMLNode) for one in held)
+
+
+def test_volumes_are_written_without_exponents() -> None:
+    assert [volume_text(x) for x in (0.034, 3.456, 12.6, 1030.0, 1234567.0)] == [
+        "0.034 mm³",
+        "3.5 mm³",
+        "13 mm³",
+        "1030 mm³",
+        "1234567 mm³",
+    ]
 
 
 class TestMeanwhile:

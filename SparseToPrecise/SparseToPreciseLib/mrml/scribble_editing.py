@@ -1,6 +1,6 @@
 """From a stroke on a slice view to the changed segment: what the Segment Editor effect computes, without Qt.
 
-`scribble_job.prepare` and `apply` run on the main thread and are short; `Job.run` is long, touches no MRML and may run
+`scribble_job.prepare` and `apply` run on the main thread and are short; `Job.work` is long, touches no MRML and may run
 anywhere. Slicer is asked through the methods that a scripted Segment Editor effect has (`scriptedEffect`), so that
 undo, the editable area, the editable intensity range and the overwrite mode are Segment Editor's own.
 """

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -50,7 +52,7 @@ class Job:
     Attributes
     ----------
     node, segment_id
-        What is edited; `run` does not touch the node.
+        What is edited; `work` does not know the node.
     stroke
         (N, 3) RAS, mm.
     box
@@ -74,18 +76,13 @@ class Job:
     to_world: np.ndarray
     earlier_strokes: tuple[np.ndarray, ...]
 
+    def work(self) -> Callable[[Progress | None], EditResult]:
+        """What is to be computed, without any node: on whatever thread it ends, no node can end with it."""
+        return partial(_answer, self.image, self.segment, self.stroke, self.options, self.earlier_strokes)
+
     def run(self, progress: Progress | None = None) -> EditResult:
         """The corrected segment within `box`; volumes in the result count that part only."""
-        return edit(
-            self.image,
-            self.segment,
-            self.stroke,
-            self.options.influence_radius_mm,
-            editor=ready_editor(self.options.model, self.options.device),
-            earlier_strokes=self.earlier_strokes,
-            keep_earlier_edits=self.options.keep_earlier_edits,
-            progress=progress,
-        )
+        return self.work()(progress)
 
 
 _ready: dict[tuple[str, str], Editor] = {}
@@ -102,6 +99,26 @@ def ready_editor(model: str, device: str = "auto", again: bool = False) -> Edito
     if editor.name not in WARPS:
         _ready[model, device] = editor
     return editor
+
+
+def _answer(
+    image: Volume,
+    segment: Volume,
+    stroke: np.ndarray,
+    options: Options,
+    earlier_strokes: tuple[np.ndarray, ...],
+    progress: Progress | None,
+) -> EditResult:
+    return edit(
+        image,
+        segment,
+        stroke,
+        options.influence_radius_mm,
+        editor=ready_editor(options.model, options.device),
+        earlier_strokes=earlier_strokes,
+        keep_earlier_edits=options.keep_earlier_edits,
+        progress=progress,
+    )
 
 
 def prepare(effect: Any, stroke_ras: np.ndarray, options: Options, histories: EditHistories) -> Job:

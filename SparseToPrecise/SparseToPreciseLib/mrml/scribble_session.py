@@ -192,7 +192,7 @@ class Session:
         run = self._run
         self.message, self.fraction = f"Correcting {job.segment.name} near the stroke…", 0.0
         self._running = self._worker.submit(
-            job.run,
+            job.work(),
             lambda result, error: self._done(run, job, result, error, begun, preview),
             lambda fraction, message: self._stepped(run, fraction),
         )
@@ -252,9 +252,14 @@ class Session:
             self.preview = None
 
 
+def volume_text(mm3: float) -> str:
+    """A volume with its unit, as short as it makes sense."""
+    return f"{mm3:.0f} mm³" if mm3 >= 10 else f"{mm3:.2g} mm³"
+
+
 def _amount(done: Applied) -> str:
     """What has changed, as a sentence."""
-    text = f"{done.changed} voxels changed ({done.changed_mm3:.3g} mm³)." if done.changed else "No voxel changed."
+    text = f"{done.changed} voxels changed ({volume_text(done.changed_mm3)})." if done.changed else "No voxel changed."
     if done.withheld:
         text += f" {done.withheld} more lie outside the editable area or intensity range."
     return text
