@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import sys
 from collections.abc import Iterator
 from enum import Enum
@@ -95,6 +96,11 @@ def reporting(mode: ProgressMode) -> Iterator[Reporter]:
             yield Reporter(mode, progress)
     else:
         yield Reporter(mode, Progress())
+
+
+def without_nan(row: dict[str, float]) -> dict[str, float | None]:
+    """Numbers for JSON, which has no NaN."""
+    return {name: None if math.isnan(value) else value for name, value in row.items()}
 
 
 def _print_json(content: dict[str, Any]) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ..core.errors import InputError
-from .reporting import ProgressMode, reporting
+from .box_train import boxes_corrector, boxes_segmenter
+from .reporting import ProgressMode, reporting, without_nan
 
 train_app = typer.Typer(help="Train a model.")
 
@@ -85,7 +85,7 @@ def editing(
             cache=cache,
             workers=workers,
             progress=reporter.progress,
-            validated=lambda row: reporter.add_to_next_step(validation=_without_nan(row)),
+            validated=lambda row: reporter.add_to_next_step(validation=without_nan(row)),
             **cases,
         )
         trained = bundle.metadata["training"]
@@ -99,6 +99,5 @@ def editing(
     )
 
 
-def _without_nan(row: dict[str, float]) -> dict[str, float | None]:
-    # JSON has no NaN.
-    return {name: None if math.isnan(value) else value for name, value in row.items()}
+train_app.command("boxes-corrector")(boxes_corrector)
+train_app.command("boxes-segmenter")(boxes_segmenter)
