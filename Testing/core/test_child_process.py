@@ -142,13 +142,9 @@ time.sleep(100)
         time.sleep(0.05)
 
 
-@pytest.mark.skipif(
-    not (house.ROOT / "SparseToPrecise" / "SparseToPreciseLib" / "cli" / "__main__.py").exists(),
-    reason="the command line cannot be run as a module yet",
-)
 def test_our_own_command_line_speaks_the_language():
     environment = {**os.environ, "PYTHONPATH": str(house.ROOT / "SparseToPrecise")}
-    command = [sys.executable, "-m", "SparseToPreciseLib.cli", "edit", "no.nrrd", "no.nrrd", "no.json"]
+    command = [sys.executable, "-m", "SparseToPreciseLib.cli", "edit", "no.nrrd", "no.nrrd", "no.json", "-o", "x.nrrd"]
     events, outcome = run(ChildProcess([*command, "--progress", "json"], environment))
     assert not outcome.ok and not outcome.cancelled and "no.nrrd" in (outcome.sentence + outcome.log)
 

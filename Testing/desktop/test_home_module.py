@@ -16,8 +16,6 @@ from pathlib import Path
 
 from desktop_support import ROOT, needs_slicer, needs_torch, screenshot, wait_until
 
-LIBRARY = ROOT / "SparseToPrecise" / "SparseToPreciseLib"
-
 
 def home_widget():
     import slicer
@@ -456,7 +454,6 @@ class WorkerTest(unittest.TestCase):
 
 
 @needs_slicer
-@unittest.skipUnless((LIBRARY / "cli" / "__main__.py").exists(), "the command line cannot be run as a module yet")
 class ChildTest(unittest.TestCase):
     def setUp(self):
         from SparseToPreciseLib.desktop.child import Child

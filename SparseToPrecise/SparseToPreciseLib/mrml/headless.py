@@ -7,6 +7,7 @@ slicer-core is Slicer without Qt: the real MRML scene and the real module logics
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import os
 import sys
@@ -47,6 +48,7 @@ def bootstrap() -> slicer.vtkMRMLScene:
         return slicer.mrmlScene
     if _made.application_logic is not None:
         return _made.application_logic.GetMRMLScene()
+    _import_module_classes()
     scene = getattr(slicer, "mrmlScene", None) or slicer.vtkMRMLScene()
     application_logic = slicer.vtkSlicerApplicationLogic()
     with quiet():
@@ -60,6 +62,15 @@ def bootstrap() -> slicer.vtkMRMLScene:
     _made.application_logic = application_logic
     slicer.mrmlScene = scene
     return scene
+
+
+def _import_module_classes() -> None:
+    # slicer-core has them all; in PythonSlicer only the application would bring the modules' classes into `slicer`.
+    for name, class_name in _LOGICS.items():
+        for part in () if hasattr(slicer, class_name) else ("MRML", "Logic"):
+            with contextlib.suppress(ModuleNotFoundError):  # not every module has nodes of its own
+                module = importlib.import_module(f"vtkSlicer{name}Module{part}Python")
+                vars(slicer).update({name: value for name, value in vars(module).items() if name.startswith("vtk")})
 
 
 def scene() -> slicer.vtkMRMLScene:
