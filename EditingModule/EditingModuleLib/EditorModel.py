@@ -1,6 +1,20 @@
 """The model that the effect uses: which one, where it runs, and loading it before it is needed."""
 
-from .ScribblePanel import DEFAULT_MODEL
+from slicer.i18n import tr as _
+
+DEFAULT_MODEL = "editing"
+"""`editing.model.DEFAULT_EDITOR`, which would import scipy when the Segment Editor is opened."""
+
+
+def modelSelector(onChanged):
+    """The list of the models, and of the algorithms that need none."""
+    from SparseToPreciseLib.desktop.model_selector import ModelSelector
+
+    warps = (
+        ("image-aware-warp", _("Bends the boundary to the stroke along the image's edges; needs no model.")),
+        ("signed-distance-warp", _("Bends the boundary to the stroke without looking at the image.")),
+    )
+    return ModelSelector("editing", warps, on_changed=onChanged)
 
 
 def modelAndDevice(model):

@@ -5,8 +5,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-DEFAULT_MODEL = "editing"
-"""`editing.model.DEFAULT_EDITOR`, which would import scipy when the Segment Editor is opened."""
+from .EditorModel import modelSelector
 
 RADIUS_RANGE_MM = (0.5, 100.0)
 
@@ -23,7 +22,6 @@ class ScribblePanel:
     """
 
     def __init__(self, scriptedEffect, owner):
-        from SparseToPreciseLib.desktop.model_selector import ModelSelector
         from SparseToPreciseLib.desktop.setup_row import SetupRow
 
         self._numbers = []
@@ -51,14 +49,7 @@ class ScribblePanel:
         self.previewFirst.setToolTip(_("Shows the new outline first; it is applied with the button or with Enter."))
         scriptedEffect.addOptionsWidget(self.keepEarlier)
         scriptedEffect.addOptionsWidget(self.previewFirst)
-        self.models = ModelSelector(
-            "editing",
-            (
-                ("image-aware-warp", _("Bends the boundary to the stroke along the image's edges; needs no model.")),
-                ("signed-distance-warp", _("Bends the boundary to the stroke without looking at the image.")),
-            ),
-            on_changed=lambda name: owner.onModelChanged(),
-        )
+        self.models = modelSelector(lambda name: owner.onModelChanged())
         scriptedEffect.addLabeledOptionsWidget(_("Model:"), self.models)
         self._addDecision(scriptedEffect)
         self._addProgress(scriptedEffect)

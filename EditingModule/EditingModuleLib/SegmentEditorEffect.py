@@ -9,9 +9,9 @@ from SegmentEditorEffects import AbstractScriptedSegmentEditorEffect
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
-from .EditorModel import loadInBackground, modelAndDevice
+from .EditorModel import DEFAULT_MODEL, loadInBackground, modelAndDevice
 from .EscapeKey import EscapeKey
-from .ScribblePanel import DEFAULT_MODEL, RADIUS_RANGE_MM, ScribblePanel
+from .ScribblePanel import RADIUS_RANGE_MM, ScribblePanel
 from .StrokeFeedback import StrokeFeedback
 
 _RADIUS, _KEEP, _PREVIEW, _MODEL = "InfluenceRadiusMm", "KeepEarlierEdits", "PreviewBeforeApplying", "Model"

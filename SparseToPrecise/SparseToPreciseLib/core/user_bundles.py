@@ -148,6 +148,20 @@ def free_name(name: str) -> str:
     return next(candidate for candidate in candidates if candidate not in used)
 
 
+def folder_for(name: str) -> Path:
+    """Where a new bundle of the user's goes.
+
+    Raises
+    ------
+    NameTaken
+        The name is in use.
+    InputError
+        It is no name for a folder.
+    """
+    _check_free(_checked_name(name), replace=False)
+    return user_folder() / name
+
+
 def remove_bundle(path: str | os.PathLike[str]) -> None:
     """Remove one of the user's own bundles.
 

@@ -48,11 +48,13 @@ def read_case(segmentation: slicer.vtkMRMLSegmentationNode, image: slicer.vtkMRM
     Raises
     ------
     InputError
-        There is no image; a node is empty or under a non-linear transform; all segments are empty.
+        There is no image; a node was removed, is empty or under a non-linear transform; all segments are empty.
     """
     name = segmentation.GetName() or "The segmentation"
     if image is None:
         raise InputError(f"{name} has no image to train with; choose one.")
+    if segmentation.GetScene() is None or image.GetScene() is None:
+        raise InputError(f"{name} or its image was removed; choose the cases again.")
     to_world = parent_to_world(segmentation)
     local = labelmap_from_segmentation(segmentation)
     if not local.array.any():
