@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from SparseToPreciseLib.core.devices import Device, choose_device, run_with_fallback
+from SparseToPreciseLib.core.devices import Device, choose_device, present_devices, run_with_fallback
 from SparseToPreciseLib.core.errors import InputError
 
 GIB = 2**30
@@ -116,3 +116,17 @@ def test_other_errors_and_the_cpus_own_are_not_hidden(gpus) -> None:
 def test_success_keeps_the_device() -> None:
     result, device = run_with_fallback(lambda device: device.type, Device("cpu"))
     assert (result, device) == ("cpu", Device("cpu"))
+
+
+def test_every_device_is_listed_with_its_memory(gpus) -> None:
+    gpus(3 * GIB, 80 * GIB, mps=5 * GIB)
+    torch = sys.modules["torch"]
+    torch.get_num_threads = lambda: 4
+    torch.cuda.get_device_name = lambda name: f"GPU {name[-1]}"
+    torch.cuda.get_device_properties = lambda name: SimpleNamespace(total_memory=80 * GIB)
+    assert {device.name: device.description for device in present_devices()} == {
+        "cpu": "cpu: 4 threads",
+        "cuda:0": "cuda:0: GPU 0, 3.0 of 80.0 GiB free",
+        "cuda:1": "cuda:1: GPU 1, 80.0 of 80.0 GiB free",
+        "mps": "mps: Apple, 5.0 of 5.0 GiB free",
+    }

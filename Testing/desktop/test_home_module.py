@@ -199,6 +199,36 @@ class SetupRowTest(unittest.TestCase):
             setup_environment.installed_versions = real
         self.assertTrue(setup_environment.SlicerEnvironment().restart_pending())
 
+    def test_pytorch_comes_through_its_extension(self):
+        import sys
+        import types
+
+        from SparseToPreciseLib.desktop.setup_environment import SlicerEnvironment
+
+        asked = []
+
+        class Logic:
+            def installTorch(self, askConfirmation=False, torchVersionRequirement=None):  # noqa: N802, N803
+                asked.append((askConfirmation, torchVersionRequirement))
+                return None if len(asked) > 1 else "torch"
+
+        sys.modules["PyTorchUtils"] = types.SimpleNamespace(PyTorchUtilsLogic=Logic)
+        self.addCleanup(sys.modules.pop, "PyTorchUtils")
+        self.assertTrue(SlicerEnvironment().install_torch(">=2.8"))
+        self.assertFalse(SlicerEnvironment().install_torch(">=2.8"))  # the user declined
+        self.assertEqual(asked, [(True, ">=2.8")] * 2)
+
+    def test_a_row_without_a_parent_opens_no_window(self):
+        import qt
+
+        from SparseToPreciseLib.desktop.setup_row import SetupRow
+
+        row = SetupRow(environment=self.answers)
+        self.assertFalse(row.visible)
+        qt.QVBoxLayout(self.parent).addWidget(row)
+        self.parent.show()
+        self.assertTrue(row.visible)
+
     def test_in_testing_mode_nothing_is_installed(self):
         from SparseToPreciseLib.desktop.setup_environment import SlicerEnvironment
 

@@ -98,7 +98,9 @@ class SetupRow(qt.QWidget):
             self._on_ready()
 
     def _update_widgets(self) -> None:
-        self.visible = self._stays or not self._step.ready
+        wanted = self._stays or not self._step.ready
+        if not wanted or self.parent() is not None:  # else it would become a window of its own
+            self.visible = wanted
         self.button.visible = bool(self._step.button)
         self.button.enabled = not self._busy
         self.bar.visible = self._busy
