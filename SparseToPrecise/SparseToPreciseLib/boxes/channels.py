@@ -10,8 +10,9 @@ from ..core.errors import InputError
 from ..core.volume import Grid, Volume
 from .frame import Frame, sampled
 
-CHANNELS = 7
-BINS = 40
+CHANNELS = 8
+BINS = 64
+"""Of the histograms; each holds as many of the values in the box, so that soft tissue is resolved beside air and bone."""
 _SAMPLES = 40
 _LOG_RATIO = 3.0
 
@@ -26,9 +27,11 @@ class Appearance:
         Percentiles 0.5 and 99.5 inside the box.
     middle, spread
         Median of the inner part of the box, and how far its quartiles lie from it.
+    edges
+        (BINS - 1,) values between the bins: quantiles of what is in the box.
     log_ratio
         (BINS,) smoothed log-ratio of the histograms of the box's middle and of what lies near or beyond its faces,
-        between low and high, within -1 and 1.
+        within -1 and 1.
     flat
         The box has the same value everywhere.
     """
@@ -37,6 +40,7 @@ class Appearance:
     high: float
     middle: float
     spread: float
+    edges: np.ndarray
     log_ratio: np.ndarray
     flat: bool = False
 
@@ -68,7 +72,8 @@ class Appearance:
         core = core if core.size else inside
         quartiles = np.percentile(core, (25, 50, 75))
         spread = max(float(quartiles[2] - quartiles[0]) / 1.35, 0.02 * (high - low))
-        bins = _bins(values, low, high)
+        edges = np.quantile(inside, np.arange(1, BINS) / BINS)
+        bins = np.searchsorted(edges, values)
         core_weight = np.exp(-0.5 * (radius / 0.35) ** 2) * within
         rim_weight = np.clip((far - 0.8) / 0.4, 0, 1) * within
         histograms = [
@@ -76,18 +81,23 @@ class Appearance:
         ]
         shares = [histogram / max(histogram.sum(), 1e-9) + 2e-3 for histogram in histograms]
         ratio = np.clip(np.log(shares[0] / shares[1]), -_LOG_RATIO, _LOG_RATIO) / _LOG_RATIO
-        return Appearance(low, high, float(quartiles[1]), spread, ratio.astype(np.float32), flat)
+        return Appearance(low, high, float(quartiles[1]), spread, edges, ratio.astype(np.float32), flat)
 
     def evidence(self, values: np.ndarray) -> np.ndarray:
         """Log-ratio of each value, within -1 and 1."""
-        return self.log_ratio[_bins(values, self.low, self.high)]
+        return self.log_ratio[np.searchsorted(self.edges, values)]
+
+    def rank(self, values: np.ndarray) -> np.ndarray:
+        """Share of the box's values that are lower, -1 for the lowest and 1 for the highest."""
+        return np.interp(values, self.edges, np.linspace(-1, 1, BINS - 1)).astype(np.float32)
 
 
 def cell_channels(image: Volume, frame: Frame, appearance: Appearance, first: int, stop: int) -> np.ndarray:
     """(CHANNELS, stop - first, rows, columns) float32 of the planes first .. stop - 1 of cells.
 
-    In order: intensity around the median of the box's middle; intensity in the box's own range; evidence; how far from
-    the middle of the box along u, v and the axis (1 at its faces); whether the cell lies in the image.
+    In order: intensity around the median of the box's middle; likeness to that median; rank of the intensity in the box;
+    evidence; how far from the middle of the box along u, v and the axis (1 at its faces); whether the cell lies in the
+    image.
 
     Raises
     ------
@@ -99,16 +109,18 @@ def cell_channels(image: Volume, frame: Frame, appearance: Appearance, first: in
     if not np.isfinite(values).all():
         raise InputError(f"{image.name or 'The image'} has values that are no numbers in or near the box; mend it.")
     result = np.empty((CHANNELS, *values.shape), np.float32)
-    result[0] = np.tanh((values - appearance.middle) / (2.5 * appearance.spread))
-    wide = (values - appearance.low) / (appearance.high - appearance.low)
-    result[1] = np.clip(wide, -0.5, 1.5) * 2 - 1
-    result[2] = appearance.evidence(values)
+    scaled = (values - appearance.middle) / appearance.spread
+    result[0] = np.tanh(scaled / 2.5)
+    # Normalisation within the network shifts what it is given; likeness stays the highest value wherever that is.
+    result[1] = np.exp(-0.5 * (scaled / 1.5) ** 2)
+    result[2] = appearance.rank(values)
+    result[3] = appearance.evidence(values)
     half = frame.box.size / 2
     u, v = (np.minimum(np.abs(at) / half[one], 1.5) for at, one in zip(frame.cell_centres(), frame.plane, strict=True))
-    result[3], result[4] = u, v[:, None]
+    result[4], result[5] = u, v[:, None]
     along = np.abs(frame.plane_positions()[first:stop]) / half[frame.axis]
-    result[5] = np.minimum(along, 1.5)[:, None, None]
-    result[6] = in_image(image.grid, grid)
+    result[6] = np.minimum(along, 1.5)[:, None, None]
+    result[7] = in_image(image.grid, grid)
     return result
 
 
@@ -123,11 +135,6 @@ def in_image(image: Grid, grid: Grid) -> np.ndarray | float:
         plane = grid.cropped((slice(k, k + 1), slice(None), slice(None)))
         inside[k] = image.contains(plane.points_ras())[0]
     return 2 * inside - 1
-
-
-def _bins(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    scaled = (values - low) * np.float32(BINS / (high - low))
-    return np.clip(np.nan_to_num(scaled), 0, BINS - 1).astype(np.intp)
 
 
 def _smoothed(histogram: np.ndarray) -> np.ndarray:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 _PACKAGES = ("torch", "monai", "numpy", "scipy")
 CHANNEL_NAMES = (
     "intensity around the middle's median",
-    "intensity in the box's range",
+    "likeness to that median",
+    "rank of the intensity in the box",
     "evidence",
     "distance along u",
     "distance along v",

@@ -156,7 +156,7 @@ class CorrectorRecipe:
         started = time.perf_counter()
         torch.manual_seed(self.seed)
         network, start = self._first_network()
-        scenes = self._scenes(cases, progress.part(0.0, SHARE_OF_SCENES))
+        scenes = self.scenes(cases, progress.part(0.0, SHARE_OF_SCENES))
         trainer = CorrectorTrainer(
             network,
             scenes.training,
@@ -176,7 +176,7 @@ class CorrectorRecipe:
         )
         log = trainer.run()
         if rank == 0:
-            calibration = self._calibrate(network, scenes, torch.device(used.name), progress)
+            calibration = self.calibrate(network, scenes, torch.device(used.name), progress)
             facts = CorrectorFacts(
                 name=output.name,
                 rows=log.rows,
@@ -221,7 +221,8 @@ class CorrectorRecipe:
         steps = max(1, math.ceil(self.epochs * scenes / (self.batch_size * processes)))
         return steps if self.steps is None else min(steps, self.steps)
 
-    def _scenes(self, cases: Sequence[Scene] | None, progress: Progress) -> _Scenes:
+    def scenes(self, cases: Sequence[Scene] | None, progress: Progress) -> SceneSets:
+        """What is trained on, validated with and calibrated on: phantoms, or cases and deformed copies of them."""
         if cases is None:
             first = self.seed * 1_000_000
             counts = (self.phantoms, self.validation_phantoms, -(-self.calibration_boxes // 2))
@@ -230,7 +231,7 @@ class CorrectorRecipe:
                 seeds = range(first + number * 250_000, first + number * 250_000 + count)
                 sets.append(phantom_scenes(seeds, progress=progress.part(done / total, (done + count) / total)))
                 done += count
-            return _Scenes(*sets, self.sampling, True)
+            return SceneSets(*sets, self.sampling, True)
         sampling = replace(self.sampling, spacing_mm=spacing_of(cases), inverted_share=0.0)
         rng = np.random.default_rng([self.seed, 5])
         # A quarter of the cases is held back where there are enough of them.
@@ -242,11 +243,12 @@ class CorrectorRecipe:
             copies.append(deformed(kept[number % len(kept)], rng))
         source = back or kept
         others = [deformed(source[number % len(source)], rng) for number in range(max(8, 2 * len(source)))]
-        return _Scenes(kept + copies, others, back + others, sampling, bool(back))
+        return SceneSets(kept + copies, others, back + others, sampling, bool(back))
 
-    def _calibrate(
-        self, network: torch.nn.Module, scenes: _Scenes, device: torch.device, progress: Progress
+    def calibrate(
+        self, network: torch.nn.Module, scenes: SceneSets, device: torch.device, progress: Progress
     ) -> Calibration:
+        """Threshold, margins and safety of a trained network."""
         rng = np.random.default_rng([self.seed, 7])
         found = []
         margins = [one for one in CALIBRATION_MARGINS if one <= scenes.sampling.largest_margin]
@@ -287,7 +289,9 @@ def spacing_of(cases: Sequence[Scene]) -> float:
 
 
 @dataclass(frozen=True)
-class _Scenes:
+class SceneSets:
+    """`held_back`: validation and calibration are on objects that are not trained on."""
+
     training: Sequence[Scene]
     validation: Sequence[Scene]
     calibration: Sequence[Scene]

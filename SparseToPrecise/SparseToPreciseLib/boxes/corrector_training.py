@@ -70,7 +70,7 @@ def draw_sample(scene: Scene, sampling: Sampling, rng: np.random.Generator) -> S
         image = image.with_array(-image.array)
     channels = cell_channels(image, frame, Appearance.of(image, frame), 0, frame.planes)
     mask = sampled(scene.mask.with_array(scene.mask.array.astype(np.float32)), frame.cells(0, frame.planes))
-    beyond = channels[3:6].max(axis=0)
+    beyond = channels[4:7].max(axis=0)
     mask = mask * (beyond <= 1)  # an edge that is repeated beyond the field of view is no object
     weight = np.where(beyond <= 1.1, 1.0, _BEYOND_WEIGHT).astype(np.float32)
     arrays = [channels, mask[None], weight[None]]
@@ -90,8 +90,8 @@ def turned(sample: Sample, axes: Sequence[int]) -> Sample:
     channels, mask, weight = (
         array.transpose(0, *(axis + 1 for axis in axes)) for array in (sample.channels, sample.mask, sample.weight)
     )
-    # Channels 3, 4 and 5 tell the position along I, J and K.
-    order = [*range(3), *(5 - axes[axis] for axis in (2, 1, 0)), *range(6, len(channels))]
+    # Channels 4, 5 and 6 tell the position along I, J and K.
+    order = [*range(4), *(6 - axes[axis] for axis in (2, 1, 0)), *range(7, len(channels))]
     return Sample(channels[order], mask, weight)
 
 
