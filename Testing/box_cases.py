@@ -74,6 +74,31 @@ def tiny_corrector(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
+def tiny_segmenter(folder: Path, seed: int = 0) -> Path:
+    """A bundle of the segmenter's family, trained for seconds on the object's mask."""
+    import torch
+
+    from SparseToPreciseLib.boxes.scenes import Scene
+    from SparseToPreciseLib.boxes.segment import SEGMENTER_FAMILY
+    from SparseToPreciseLib.boxes.segmenter_channels import SEEN
+    from SparseToPreciseLib.boxes.segmenter_training import PlaneSampling, SegmenterTrainer, mask_loss
+    from SparseToPreciseLib.core.bundle_writing import write_bundle
+    from SparseToPreciseLib.core.networks import build_network
+
+    arguments = {"spatial_dims": 2, "in_channels": SEEN, "out_channels": 1, "channels": [8, 16], "strides": [2]}
+    description = {"name": "UNet", "arguments": arguments}
+    scene = Scene(image_on(GRID), mask_on(GRID))
+    torch.manual_seed(seed)
+    network = build_network(description)
+    options = {"learning_rate": 1e-2, "batch_size": 2, "validations": 1, "seed": seed, "bfloat16": False}
+    sampling = PlaneSampling(side=SIDE, inverted_share=0.0)
+    SegmenterTrainer(network, [scene], [scene], sampling, mask_loss, None, device="cpu", steps=30, **options).run()
+    parameters = {"side": SIDE, "spacing_mm": None, "all_axes": False}
+    metadata = {"name": "tiny", "family": SEGMENTER_FAMILY, "network": description, "parameters": parameters}
+    write_bundle(folder, metadata, network.state_dict(), inference={}, training={}, card="# Tiny\n")
+    return folder
+
+
 def find_nothing(corrector: Path) -> None:
     """Change a corrector's bundle so that nothing looks like the object."""
     path = corrector / "configs" / "metadata.json"

@@ -100,16 +100,17 @@ def cli(capfd, folder):
 
 @pytest.fixture(scope="session")
 def box_template(tmp_path_factory):
-    """A folder with the files of `cli_files.write_box_case` and a corrector's bundle, corrector/."""
+    """A folder with the files of `cli_files.write_box_case` and two bundles, corrector/ and segmenter/."""
     pytest.importorskip("slicer")
     pytest.importorskip("torch")
-    from box_cases import tiny_corrector
+    from box_cases import tiny_corrector, tiny_segmenter
 
     from cli_files import write_box_case
 
     folder = tmp_path_factory.mktemp("box")
     write_box_case(folder)
     tiny_corrector(folder / "corrector")
+    tiny_segmenter(folder / "segmenter")
     return folder
 
 
