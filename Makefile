@@ -9,7 +9,7 @@ VENV_WITHOUT_ENSUREPIP := { $(PYTHON) -m venv --without-pip --clear $(VENV) && \
 	$(PYTHON) -m pip --python $(BIN)/python install --disable-pip-version-check pip; }
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test test-desktop lint bench-editing train-editing clean
+.PHONY: help environment demo test test-desktop lint bench-editing train-editing bench-boxes train-boxes clean
 
 help:
 	@echo "make environment    create .venv (the other commands do it when needed)"
@@ -19,6 +19,8 @@ help:
 	@echo "make lint           style (ruff)"
 	@echo "make bench-editing  write docs/benchmarks/editing.md anew"
 	@echo "make train-editing  train the editing model by the committed recipe"
+	@echo "make bench-boxes    write docs/benchmarks/boxes.md anew"
+	@echo "make train-boxes    train the corrector of boxes by the committed recipe"
 	@echo "make clean          remove the environment and what the commands left"
 
 # constraints.txt is what keeps the environment the tested one: without it pip would take another torch.
@@ -56,6 +58,16 @@ train-editing: $(READY)
 	@echo "== Training the editing model by its recipe; the bundle replaces SparseToPrecise/Resources/Models/editing."
 	@echo "== The simulated cases stay in ~/.cache/sparse-to-precise for the next time."
 	@$(BIN)/sparse-to-precise train editing --output SparseToPrecise/Resources/Models/editing
+
+bench-boxes: $(READY)
+	@echo "== Running the benchmark of loose boxes; the tables go to docs/benchmarks/boxes.md."
+	@$(BIN)/python benchmarks/boxes/run.py
+
+train-boxes: $(READY)
+	@echo "== Training the corrector by its recipe; it replaces SparseToPrecise/Resources/Models/boxes-corrector."
+	@cd SparseToPrecise && ../$(BIN)/python -m monai.bundle run training \
+		--config_file Resources/Models/boxes-corrector/configs/train.json \
+		--output Resources/Models/boxes-corrector
 
 clean:
 	rm -rf $(VENV) demo-output training-output build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -74,7 +74,8 @@ def draw_slices(scene: Scene, sampling: SliceSampling, rng: np.random.Generator)
     reach = neighbour_step(frame) * max(NEIGHBOURS)
     values = frame.sample(image, -reach, frame.slices + reach)
     channels = channels_from(values, frame, Appearance.of(image, frame), numbers, -reach, image)
-    mask = mask_on(frame, scene.mask)[numbers][:, None]
+    # An edge that is repeated beyond the field of view is no object.
+    mask = mask_on(frame, scene.mask)[numbers][:, None] * (channels[:, -1:] > 0)
     weight = np.where(np.abs(channels[:, -4:-2]).max(axis=1, keepdims=True) <= 1.1, 1.0, _BEYOND_WEIGHT)
     return _mirrored(SliceSample(channels, mask, weight.astype(np.float32)), rng)
 

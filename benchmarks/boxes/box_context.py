@@ -1,0 +1,188 @@
+"""What every section of the benchmark of boxes needs: counts, cases, methods and scores."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "benchmarks" / "editing"))  # its tables and its reading of the real images
+
+from SparseToPreciseLib.boxes.baselines import histogram_mask, otsu_mask  # noqa: E402
+from SparseToPreciseLib.boxes.calibration import (  # noqa: E402
+    Calibration,
+    covered,
+    mean_slice_iou,
+    tight_bounds,
+)
+from SparseToPreciseLib.boxes.cleanup import cleaned, slice_bounds, smoothed_shares  # noqa: E402
+from SparseToPreciseLib.boxes.frame import CELL, Frame  # noqa: E402
+from SparseToPreciseLib.boxes.model import Corrector  # noqa: E402
+from SparseToPreciseLib.boxes.patches import between_planes, cell_chances, patch_shares  # noqa: E402
+from SparseToPreciseLib.boxes.scenes import Scene, mask_on  # noqa: E402
+from SparseToPreciseLib.core.box import Box  # noqa: E402
+
+STRICT = 0.99
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many cases; see `FULL` and `QUICK`."""
+
+    margins: tuple[float, ...] = (0.0, 0.1, 0.25, 0.5, 1.0)
+    phantoms: int = 50
+    masks: tuple[int, ...] = (1, 3, 5, 10, 20)
+    livers: int = 12
+    training_minutes: float = 0.5
+    real_margins: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0)
+    real_repeats: int = 2
+    structures: int = 11
+    own_masks: tuple[int, ...] = (1, 3, 5)
+    own_structures: tuple[int, ...] = (0, 2)
+    own_repeats: int = 3
+    large: tuple[int, int, int] = (300, 512, 512)
+
+
+FULL = Counts()
+QUICK = Counts((0.1, 0.5), 4, (1, 3), 2, 0.05, (0.25,), 1, 3, (1,), (0,), 1, (60, 256, 256))
+
+
+@dataclass
+class Context:
+    """One run: how many, where the results go, seed, and the default corrector."""
+
+    counts: Counts
+    cache: Path
+    seed: int
+    corrector: Corrector
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Look:
+    """A box around a known object, and what the network says of it."""
+
+    scene: Scene
+    frame: Frame
+    mask: np.ndarray
+    tight: np.ndarray
+    chances: np.ndarray | None
+
+    @staticmethod
+    def at(scene: Scene, box: Box, axis: int, corrector: Corrector | None) -> Look:
+        step = min(float(scene.image.spacing[axis]), float(box.size[axis]))
+        frame = Frame.cut(box, axis, step) if corrector is None else corrector.frame(box, axis, step)
+        chances = None
+        if corrector is not None:
+            found = cell_chances(corrector.network, scene.image, frame, torch.device("cpu"))
+            chances = np.concatenate([block.cpu().numpy() for block in found])
+        mask = mask_on(frame, scene.mask)
+        return Look(scene, frame, mask, tight_bounds(mask, frame), chances)
+
+    def shares(self, patch: int) -> np.ndarray:
+        planes = patch_shares(torch.from_numpy(self.chances)[None], patch)[0].numpy()
+        return between_planes(planes, self.frame)
+
+    @property
+    def loose(self) -> np.ndarray:
+        frame = self.frame
+        whole = [[-frame.box.size[one] / 2, frame.box.size[one] / 2] for one in frame.plane]
+        return np.tile(np.array(whole), (frame.slices, 1, 1))
+
+    def corrected(self, patch: int, calibration: Calibration) -> tuple[np.ndarray, bool]:
+        """Per-slice boxes whatever the safety test says, and what it says."""
+        shares = smoothed_shares(self.shares(patch), self.frame, patch)
+        clean = cleaned(shares, self.frame, patch, calibration.threshold)
+        return slice_bounds(clean, calibration.margin(STRICT)[0] * clean.patch_mm), not calibration.doubt(clean)
+
+    def network_boxes(self) -> np.ndarray:
+        """The boxes of the network's own mask: no patches, calibration or clean-up."""
+        cells = between_planes(self.chances, self.frame)
+        inside = np.repeat(np.repeat(cells > 0.5, CELL, axis=1), CELL, axis=2)
+        return tight_bounds(inside.astype(np.float32), self.frame)
+
+    def masked(self, rule: Callable[..., np.ndarray]) -> np.ndarray:
+        return tight_bounds(rule(self.scene.image, self.frame).astype(np.float32), self.frame)
+
+    def score(self, bounds: np.ndarray, safe: bool = True) -> dict[str, Any]:
+        """Slice IoU, coverage, and signed errors (mm) of the six sides of the box around all slices."""
+        return {
+            "iou": mean_slice_iou(bounds, self.tight),
+            "coverage": covered(bounds, self.mask, self.frame),
+            "sides": _sides(bounds, self.frame) - _sides(self.tight, self.frame) if _any(bounds) else None,
+            "safe": bool(safe),
+        }
+
+
+def _any(bounds: np.ndarray) -> bool:
+    return bool((~np.isnan(bounds[:, 0, 0])).any())
+
+
+def _sides(bounds: np.ndarray, frame: Frame) -> np.ndarray:
+    """Outward positions of the six sides (mm): a larger number is a larger box."""
+    there = np.flatnonzero(~np.isnan(bounds[:, 0, 0]))
+    along = frame.positions()[there[[0, -1]]] + np.array([-0.5, 0.5]) * frame.step
+    lower = [-along[0], *(-np.nanmin(bounds[:, one, 0]) for one in range(2))]
+    return np.array([*lower, along[1], *(np.nanmax(bounds[:, one, 1]) for one in range(2))])
+
+
+def rules() -> dict[str, Callable[..., np.ndarray]]:
+    """Methods without training; GrabCut where OpenCV is installed."""
+    found = {"Otsu in the box": otsu_mask, "histograms, untrained": histogram_mask}
+    try:
+        import cv2
+    except ImportError:
+        return found
+
+    def grabcut(image, frame) -> np.ndarray:
+        values = frame.sample(image, 0, frame.slices)
+        low, high = np.percentile(values, (0.5, 99.5))
+        grey = (np.clip((values - low) / max(high - low, 1e-6), 0, 1) * 255).astype(np.uint8)
+        u, v = (np.abs(at) <= frame.box.size[one] / 2 for at, one in zip(frame.pixels(), frame.plane, strict=True))
+        start = np.where(v[:, None] & u, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
+        result = np.zeros(values.shape, bool)
+        for number, plane in enumerate(grey):
+            mask = start.copy()
+            cv2.setRNGSeed(0)
+            try:
+                cv2.grabCut(np.repeat(plane[..., None], 3, axis=2), mask, None, np.zeros((1, 65)), np.zeros((1, 65)), 3)
+            except cv2.error:  # a plane of one colour
+                continue
+            result[number] = (mask == cv2.GC_PR_FGD) & (start == cv2.GC_PR_FGD)
+        return result
+
+    return {**found, "GrabCut in each slice": grabcut}
+
+
+def summary(scores: list[dict[str, Any]]) -> dict[str, float | None]:
+    """Means over cases, and the shares of cases that keep enough of the object."""
+    enough = np.array([one["coverage"] >= STRICT for one in scores])
+    safe = np.array([one["safe"] for one in scores])
+    sides = [one["sides"] for one in scores if one["sides"] is not None]
+    return {
+        "cases": len(scores),
+        "iou": float(np.mean([one["iou"] for one in scores])),
+        "coverage": float(np.mean([one["coverage"] for one in scores])),
+        "enough": float(enough.mean()),
+        "side_mm": float(np.mean(np.concatenate(sides))) if sides else None,
+        "side_abs_mm": float(np.mean(np.abs(np.concatenate(sides)))) if sides else None,
+        "safe": float(safe.mean()),
+        "cut_while_safe": int((safe & ~enough).sum()),
+    }
+
+
+def kept_when_unsafe(look: Look, bounds: np.ndarray, safe: bool) -> dict[str, Any]:
+    """The score of what `tighten` gives: the loose box where it is not sure."""
+    return look.score(bounds if safe else look.loose, safe)
+
+
+def pairs(counts: Counts) -> Iterator[tuple[float, int]]:
+    for margin in counts.margins:
+        for number in range(counts.phantoms):
+            yield margin, number

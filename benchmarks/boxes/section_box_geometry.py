@@ -1,0 +1,72 @@
+"""The same anatomy, stored otherwise: the same tightened box."""
+
+from __future__ import annotations
+
+import numpy as np
+from box_context import Context
+from tables import number, table
+
+from SparseToPreciseLib.boxes.simulation import loose_box
+from SparseToPreciseLib.boxes.tighten import tighten
+from SparseToPreciseLib.core.box import Box
+from SparseToPreciseLib.core.volume import Grid, Volume
+from SparseToPreciseLib.phantoms.blobs import make_blob
+
+TITLE = "Geometry"
+_TURN = np.array([[0.8, -0.6, 0.0], [0.48, 0.64, -0.6], [0.36, 0.48, 0.8]])
+
+
+def run(context: Context) -> dict:
+    blob = make_blob(90_600_002, "bean", cut=False)
+    box = loose_box(blob.mask, 0.25, np.random.default_rng(context.seed))
+    plain = tighten(blob.image, box, context.corrector, axis="K").box
+    found = {}
+    for name, image, given, back in _stored(blob.image, box):
+        result = tighten(image, given, context.corrector, axis="K").box
+        corners = result.corners() @ back.T
+        # Corners come in the order of each box's own axes: compare as sets of positions.
+        distance = np.linalg.norm(corners[:, None] - plain.corners()[None], axis=2).min(axis=1)
+        found[name] = float(distance.max())
+    return {"largest_mm": found, "voxel_mm": float(blob.image.spacing[0])}
+
+
+def _stored(image: Volume, box: Box):
+    """(name, image, box, rotation that brings the answer back)."""
+    identity = np.eye(3)
+    flipped = image.array[:, :, ::-1]
+    matrix = image.ijk_to_ras.copy()
+    matrix[:3, 3] = image.grid.to_ras([image.shape[2] - 1, 0, 0])
+    matrix[:3, 0] *= -1
+    yield "flipped (LAS)", Volume(np.ascontiguousarray(flipped), matrix), box, identity
+    # (J, I, K) in array order: the new I runs along the old K, the new J along the old I, the new K along the old J.
+    order = image.ijk_to_ras[:, [2, 0, 1, 3]]
+    yield "axes in another order", Volume(np.ascontiguousarray(image.array.transpose(1, 2, 0)), order), box, identity
+    size = image.spacing * np.array(image.shape[::-1])
+    thick = Grid((image.shape[0] // 2, *image.shape[1:]), _scaled(image, (1, 1, 2)))
+    yield "slices twice as thick", image.resampled_to(thick), box, identity
+    yield "cropped to the box and 6 mm", image.cropped_to_box(box.bounds_ras, 6.0), box, identity
+    turned = np.eye(4)
+    turned[:3, :3] = _TURN
+    moved = Volume(image.array, turned @ image.ijk_to_ras)
+    yield "scene turned (parent transform)", moved, Box(_TURN @ box.center, _TURN @ box.axes, box.size), _TURN.T
+    oblique = np.eye(4)
+    oblique[:3, :3] = _TURN * image.spacing
+    count = tuple(int(n) for n in np.ceil(np.linalg.norm(size) / image.spacing * 0.8)[::-1])
+    oblique[:3, 3] = box.center - oblique[:3, :3] @ (np.array(count[::-1]) - 1) / 2
+    yield "oblique grid", image.resampled_to(Grid(count, oblique)), box, identity
+
+
+def _scaled(image: Volume, factors: tuple[int, int, int]) -> np.ndarray:
+    matrix = image.ijk_to_ras.copy()
+    matrix[:3, 3] = image.grid.to_ras((np.array(factors) - 1) / 2)
+    matrix[:3, :3] *= factors
+    return matrix
+
+
+def render(found: dict) -> str:
+    rows = [[name, number(value, 2)] for name, value in found["largest_mm"].items()]
+    return (
+        f"How far the corners of the tightened box lie from those for the image as it was made (voxels of "
+        f"{number(found['voxel_mm'], 1)} mm); interpolation alone moves them.\n\n"
+        + table(["stored as", "largest distance (mm)"], rows)
+    )

@@ -1,0 +1,121 @@
+"""One pass for all patches against patch by patch, and the memory of a large box."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from box_context import Context
+from tables import number, table
+
+from SparseToPreciseLib.boxes.channels import Appearance, cell_channels
+from SparseToPreciseLib.boxes.frame import CELL, CONTEXT, Frame
+from SparseToPreciseLib.boxes.model import load_corrector
+from SparseToPreciseLib.boxes.scenes import Scene
+from SparseToPreciseLib.boxes.simulation import loose_box
+from SparseToPreciseLib.boxes.tighten import tighten
+from SparseToPreciseLib.core.box import Box
+from SparseToPreciseLib.core.volume import Volume
+from SparseToPreciseLib.phantoms.blobs import make_blob
+
+TITLE = "Speed and memory"
+_PATCHES_TIMED = 40
+
+
+def run(context: Context) -> dict:
+    blob = make_blob(90_500_001, "liver", cut=False)
+    scene = Scene(blob.image, blob.mask)
+    box = loose_box(scene.mask, 0.25, np.random.default_rng(context.seed))
+    corrector = context.corrector
+    tighten(scene.image, box, corrector)  # warm
+    whole = []
+    for _ in range(3):
+        started = time.perf_counter()
+        result = tighten(scene.image, box, corrector)
+        whole.append(time.perf_counter() - started)
+    seconds, patches = _patch_by_patch(context, scene, result.frame)
+    large = _large(context.counts.large)
+    return {
+        "tighten_seconds": float(np.median(whole)),
+        "patch_seconds": seconds,
+        "patches": patches,
+        "ratio": float(np.median(whole)) / seconds,
+        "slices": result.frame.slices,
+        "large": large,
+    }
+
+
+def _patch_by_patch(context: Context, scene: Scene, frame: Frame) -> tuple[float, int]:
+    """Seconds that the same network takes for every patch of every plane by itself, each with the context that a patch
+    at the face of a box has; timed on some of them."""
+    corrector = context.corrector
+    stride, side = corrector.patch // 2 // CELL, corrector.patch // CELL
+    channels = cell_channels(scene.image, frame, Appearance.of(scene.image, frame), 0, frame.planes)
+    around = side + 2 * CONTEXT // CELL
+    around += -around % 8
+    planes, rows, columns = channels.shape[1:]
+    inner = [n - 2 * CONTEXT // CELL for n in (planes, rows, columns)]
+    count = inner[0] * -(-inner[1] // stride) * -(-inner[2] // stride)
+    rng = np.random.default_rng(0)
+    started = time.perf_counter()
+    with torch.inference_mode():
+        for _ in range(_PATCHES_TIMED):
+            at = [int(rng.integers(max(n - around, 0) + 1)) for n in (planes, rows, columns)]
+            part = channels[:, at[0] : at[0] + around, at[1] : at[1] + around, at[2] : at[2] + around]
+            part = torch.from_numpy(np.ascontiguousarray(part))[None]
+            with torch.autocast("cpu", torch.bfloat16):
+                corrector.network(part.to(memory_format=torch.channels_last_3d))
+    return (time.perf_counter() - started) / _PATCHES_TIMED * count, count
+
+
+def _large(shape: tuple[int, int, int]) -> dict:
+    """Peak memory of another process that tightens a box as large as an image, beyond the image itself."""
+    script = (
+        "import sys; sys.path[:0] = sys.argv[1:3]; import section_box_speed as s; "
+        "print(s.measured(tuple(int(n) for n in sys.argv[3:])))"
+    )
+    folders = [str(Path(__file__).parent), str(Path(__file__).resolve().parents[2] / "SparseToPrecise")]
+    output = subprocess.run(
+        [sys.executable, "-c", script, *folders, *map(str, shape)], capture_output=True, text=True, check=True
+    )
+    before, after, seconds = (float(word) for word in output.stdout.split()[-3:])
+    size = int(np.prod(shape)) * 2 / 1e6
+    return {"shape": list(shape), "image_mb": size, "more_mb": after - before, "seconds": seconds}
+
+
+def measured(shape: tuple[int, int, int]) -> str:
+    """Resident MB before and at the peak, and seconds, of one tightening; for a process of its own."""
+    torch.set_num_threads(1)
+    image = Volume(np.zeros(shape, np.int16), np.diag([0.8, 0.8, 1.0, 1.0]), "large")
+    middle = [n // 2 for n in shape]
+    image.array[:] = 40
+    image.array[tuple(slice(m - m // 2, m + m // 2) for m in middle)] = 120
+    corrector = load_corrector(None, "cpu")
+    small = make_blob(1, "ball")
+    tighten(small.image, loose_box(small.mask, 0.1, np.random.default_rng(0)), corrector)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    started = time.perf_counter()
+    tighten(image, Box.bounding(image), corrector)
+    seconds = time.perf_counter() - started
+    return f"{before} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024} {seconds}"
+
+
+def render(found: dict) -> str:
+    large = found["large"]
+    shape = " × ".join(str(n) for n in large["shape"][::-1])
+    rows = [
+        ["tighten, one pass", number(found["tighten_seconds"], 2)],
+        [f"the same network, {found['patches']} patches one by one", number(found["patch_seconds"], 1)],
+        ["ratio", number(found["ratio"], 3)],
+    ]
+    return (
+        table(["one box of a phantom, one thread", "seconds"], rows)
+        + f"\n\nA box as large as an image of {shape} voxels ({number(large['image_mb'], 0)} MB): peak memory "
+        f"{number(large['more_mb'], 0)} MB above that of a small box with the image loaded, "
+        f"{number(large['seconds'], 1)} s."
+    )
