@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from SparseToPreciseLib.boxes import losses  # noqa: E402
+from SparseToPreciseLib.boxes.likeness import SHARE, object_chances  # noqa: E402
 
 T = 5.0
 
@@ -244,3 +246,67 @@ def test_all_losses_together_find_an_object_from_its_box():
     found = logits.detach() > 0
     dice = 2 * float((found & (truth > 0)).sum()) / float(found.sum() + truth.sum())
     assert dice > 0.97
+
+
+# ------------------------------------------------------------------------------------------------ likeness
+
+
+def likeness_in_loops(logits, chances, boxes) -> float:
+    total = weights = 0.0
+    inside = losses.box_masks(boxes, logits.shape[-2:])[:, 0].tolist()
+    for number, values in enumerate(torch.sigmoid(logits[:, 0]).tolist()):
+        for row, line in enumerate(values):
+            for column, p in enumerate(line):
+                c, within = float(chances[number, 0, row, column]), inside[number][row][column]
+                least = -sum(one * math.log(one) for one in (c, 1 - c) if one)
+                weight = abs(2 * c - 1) * within
+                total += weight * (-c * math.log(p) - (1 - c) * math.log(1 - p) - least)
+                weights += weight
+    return total / max(weights, 1)
+
+
+def test_likeness_is_what_plain_loops_say():
+    generator = torch.Generator().manual_seed(8)
+    logits = torch.randn((5, 1, 24, 30), generator=generator, dtype=torch.float64)
+    chances = torch.rand((5, 1, 24, 30), generator=generator, dtype=torch.float64)
+    found = losses.likeness(logits, chances, SEVERAL)
+    assert float(found) == pytest.approx(likeness_in_loops(logits, chances, SEVERAL), rel=1e-6)
+
+
+def test_likeness_is_zero_where_the_answer_is_the_chance_and_positive_elsewhere():
+    chances = torch.where(ellipse(BOX) > 0, 0.9, 0.2)
+    answer = torch.logit(chances).requires_grad_(True)
+    right = losses.likeness(answer, chances, BOXES)
+    right.backward()
+    assert float(right.detach()) == pytest.approx(0, abs=1e-6) and answer.grad.abs().max() < 1e-6
+    assert losses.likeness(-answer.detach(), chances, BOXES) > 0.5
+
+
+def test_likeness_pulls_towards_the_chances_inside_the_boxes_and_nowhere_else():
+    truth, inside = ellipse(BOX)[0, 0] > 0, losses.box_masks(BOXES, (24, 30))[0, 0] > 0
+    logits = torch.zeros((1, 1, 24, 30), requires_grad=True)
+    losses.likeness(logits, torch.where(truth, 0.9, 0.2)[None, None], BOXES).backward()
+    gradient = logits.grad[0, 0]
+    assert (gradient[inside & truth] < 0).all() and (gradient[inside & ~truth] > 0).all()
+    assert (gradient[~inside] == 0).all()
+    # A chance of a half says nothing.
+    assert losses.likeness(logits + 3, torch.full((1, 1, 24, 30), 0.5), BOXES) == 0
+
+
+def test_chances_follow_from_intensities_within_and_outside_boxes():
+    rng = np.random.default_rng(9)
+    inside = np.zeros((12, 24, 30), bool)
+    inside[2:10, 4:18, 6:25] = True
+    truth = np.repeat(ellipse(BOX)[0].numpy() > 0, 12, axis=0) & inside
+    values = np.where(truth, 0.6, -0.6) + 0.1 * rng.standard_normal(truth.shape)
+    chances = object_chances(np.clip(values, -1, 1).astype(np.float32), inside)
+    assert chances.min() > 0 and chances.max() < 1
+    found = (chances > 0.5) & inside
+    dice, of_the_boxes = (2 * (one & truth).sum() / (one.sum() + truth.sum()) for one in (found, inside))
+    assert dice > 0.92 > of_the_boxes
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_chances_are_the_usual_share_where_boxes_say_nothing(inside: bool):
+    chances = object_chances(np.zeros((3, 4, 5), np.float32), np.full((3, 4, 5), inside))
+    assert chances.shape == (3, 4, 5) and (chances == np.float32(SHARE)).all()

@@ -17,7 +17,7 @@ SURE = 0.98
 _FAINT = 2e-3
 
 
-def object_chances(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
+def object_chances(values: np.ndarray, inside: np.ndarray, outside: np.ndarray | None = None) -> np.ndarray:
     """The chance of every voxel to be object, were it within a box.
 
     With h the histograms within and outside the boxes, h_in = SHARE h_object + (1 - SHARE) h_out, so that the chance of
@@ -26,20 +26,23 @@ def object_chances(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     values
-        (K, J, I) intensities, within -2 and 2.
+        (K, J, I) intensities as ranks, within -1 and 1, so that soft tissue is resolved beside air and bone.
     inside
         (K, J, I) bool: within the box of its plane.
+    outside
+        (K, J, I) bool; None: all that is not inside.
 
     Returns
     -------
     (K, J, I) float32
-        SHARE everywhere when nothing or everything lies within boxes.
+        SHARE everywhere when nothing lies inside or nothing outside.
     """
-    if not inside.any() or inside.all():
+    outside = ~inside if outside is None else outside
+    if not inside.any() or not outside.any():
         return np.full(values.shape, SHARE, np.float32)
-    bins = np.clip((values + 2) * (BINS / 4), 0, BINS - 1).astype(np.intp)
+    bins = np.clip((values + 1) * (BINS / 2), 0, BINS - 1).astype(np.intp)
     shares = []
-    for part in (inside, ~inside):
+    for part in (inside, outside):
         counts = ndimage.gaussian_filter1d(np.bincount(bins[part], minlength=BINS).astype(np.float64), 1.5)
         shares.append(counts / counts.sum() + _FAINT)
     ratio = np.log(shares[0] / shares[1]).astype(np.float32)[bins]

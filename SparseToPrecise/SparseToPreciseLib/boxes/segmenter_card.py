@@ -10,9 +10,9 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
-from .corrector_card import CHANNEL_NAMES, software_versions
+from .corrector_card import software_versions
 from .segment import SEGMENTER_FAMILY
-from .segmenter_channels import SEEN
+from .segmenter_channels import CHANNEL_NAMES, SEEN
 
 if TYPE_CHECKING:
     from .segmenter_recipe import SegmenterRecipe
@@ -59,7 +59,6 @@ class SegmenterFacts:
 def bundle_metadata(recipe: SegmenterRecipe, facts: SegmenterFacts) -> dict[str, Any]:
     """MONAI's keys and ours; everything a reader or the program must know of the model."""
     versions = software_versions()
-    names = [*CHANNEL_NAMES, "intensity of the plane before", "intensity of the plane after"]
     channels = {
         "format": "a plane of a box's cells",
         "spatial_shape": ["16 * n"] * 2,
@@ -94,8 +93,8 @@ def bundle_metadata(recipe: SegmenterRecipe, facts: SegmenterFacts) -> dict[str,
                 "image": {
                     "type": "image",
                     "num_channels": SEEN,
-                    "value_range": [-2, 2],
-                    "channel_def": {str(number): name for number, name in enumerate(names)},
+                    "value_range": [-1, 1.5],
+                    "channel_def": {str(number): name for number, name in enumerate(CHANNEL_NAMES)},
                     **channels,
                 }
             },

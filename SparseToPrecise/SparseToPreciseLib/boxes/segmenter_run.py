@@ -7,9 +7,8 @@ import torch
 
 from ..core.progress import Progress
 from ..core.volume import Volume
-from .channels import Appearance, cell_channels
 from .frame import MULTIPLE, Frame
-from .segmenter_channels import plane_channels, turned
+from .segmenter_channels import box_cells, plane_channels, turned
 
 PLANES_AT_ONCE = 32
 
@@ -34,7 +33,7 @@ def cell_probabilities(
     (K, J, I) float32 on the grid frame.cells(0, frame.planes).
     """
     progress = progress or Progress()
-    cells = cell_channels(image, frame, Appearance.of(image, frame), 0, frame.planes)
+    cells = box_cells(image, frame)
     network = network.to(device)
     total = np.zeros(cells.shape[1:], np.float32)
     with torch.inference_mode():

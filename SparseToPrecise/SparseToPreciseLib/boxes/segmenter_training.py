@@ -14,11 +14,10 @@ import torch
 from ..core.errors import InputError
 from ..core.training_loop import Given, TrainingLoop
 from . import losses
-from .channels import Appearance, cell_channels
 from .frame import MULTIPLE, Frame, sampled
 from .likeness import object_chances
 from .scenes import Scene
-from .segmenter_channels import NEAR, POSITIONS, WIDE, plane_channels
+from .segmenter_channels import NEAR, POSITIONS, RANK, box_cells, plane_channels
 from .simulation import loose_box
 
 Objective = Callable[[torch.Tensor, Given, float], torch.Tensor]
@@ -50,11 +49,11 @@ class PlaneSampling:
         A number is out of its range.
     """
 
-    side: int = 96
+    side: int = 80
     spacing_mm: float | None = None
-    largest_margin: float = 0.35
+    largest_margin: float = 0.3
     inverted_share: float = 0.25
-    planes: int = 8
+    planes: int = 10
     axis: int | None = None
 
     def __post_init__(self) -> None:
@@ -153,14 +152,14 @@ def drawn_planes(scene: Scene, sampling: PlaneSampling, rng: np.random.Generator
     image = scene.image
     if rng.random() < sampling.inverted_share:
         image = image.with_array(-image.array)
-    cells = cell_channels(image, frame, Appearance.of(image, frame), 0, frame.planes)
+    cells = box_cells(image, frame)
     mask = sampled(scene.mask.with_array(scene.mask.array.astype(np.float32)), frame.cells(0, frame.planes))
     mask = mask * (cells[POSITIONS].max(axis=0) <= 1)  # an edge that is repeated beyond the image is no object
     for one in (1, 2, 3):
         if rng.random() < 0.5:
             cells, mask = np.flip(cells, one), np.flip(mask, one - 1)
     boxes = losses.box_masks(boxes_of(torch.from_numpy(np.ascontiguousarray(mask))[:, None]), mask.shape[1:])
-    chances = object_chances(cells[WIDE], boxes[:, 0].numpy() > 0)
+    chances = object_chances(cells[RANK], boxes[:, 0].numpy() > 0)
     within = np.flatnonzero(np.abs(frame.plane_positions()) <= box.size[axis] / 2)
     edges = np.linspace(within[0], within[-1] + 1, min(sampling.planes, len(within)) + 1)
     numbers = np.unique(rng.uniform(edges[:-1], edges[1:]).astype(int))
