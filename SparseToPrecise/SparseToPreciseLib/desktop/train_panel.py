@@ -36,6 +36,8 @@ class TrainPanel(qt.QWidget):
         Called with the name of the new bundle.
     curves
         Fields of the command's "validation" to plot against its "steps", and their titles.
+    read
+        Makes a case of a segmentation and its image; None: `mrml.training_cases.read_case`.
     """
 
     def __init__(
@@ -45,8 +47,10 @@ class TrainPanel(qt.QWidget):
         on_trained: Callable[[str], None],
         parent: qt.QWidget | None = None,
         curves: Mapping[str, str] = _VALIDATION,
+        read: Callable | None = None,
     ) -> None:
         super().__init__(parent)
+        self._read = read
         self._command, self._name, self._on_trained, self._curves = list(command), name, on_trained, dict(curves)
         self._child = Child(self._stepped, self._finished)
         self._export: Job | None = None
@@ -122,7 +126,7 @@ class TrainPanel(qt.QWidget):
             if number == len(cases):
                 self._start(write_datalist(entries, folder))
                 return
-            case = read_case(*cases[number])
+            case = (self._read or read_case)(*cases[number])
         except Exception as error:
             self._fail(error)
             return

@@ -1,0 +1,235 @@
+"""What the module EditingModule does with markups: Apply, the batch, undo and redo, and the table of results."""
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+from slicer.util import VTKObservationMixin
+
+from .EditorModel import modelAndDevice, modelSelector
+
+NEW_SEGMENT = "new segment"
+
+
+class EditPanel(VTKObservationMixin):
+    """Runs one job at a time on the shared worker.
+
+    Parameters
+    ----------
+    ui
+        The widgets of EditingModule.ui.
+    parameters
+        Gives the module's parameter node, or None while a scene closes.
+    """
+
+    def __init__(self, ui, parameters):
+        VTKObservationMixin.__init__(self)
+        from SparseToPreciseLib.desktop.run_row import RunRow
+        from SparseToPreciseLib.mrml.edit_histories import EditHistories
+        from SparseToPreciseLib.mrml.segment_undo import SegmentUndo
+
+        self.ui, self._parameters = ui, parameters
+        self.histories, self.history = EditHistories(), SegmentUndo()
+        self.job = None
+        self._stroke = None
+        self.models = modelSelector(self._modelChosen)
+        self.runRow = RunRow(_("Apply"), self.applyStroke, self.cancel)
+        ui.modelFrame.layout().addWidget(self.models)
+        ui.runFrame.layout().addWidget(self.runRow)
+        titles = (_("Stroke"), _("Radius (mm)"), _("Voxels changed near"), _("Voxels changed far"))
+        titles += (_("Before (mm³)"), _("After (mm³)"), _("Seconds"), _("Notes"))
+        ui.resultTable.setColumnCount(len(titles))
+        ui.resultTable.setHorizontalHeaderLabels(titles)
+        ui.resultTable.visible = False
+        ui.batchButton.connect("clicked(bool)", self.applyAll)
+        ui.undoButton.connect("clicked(bool)", self.undo)
+        ui.redoButton.connect("clicked(bool)", self.redo)
+        ui.drawButton.connect("clicked(bool)", self.drawStroke)
+        ui.segmentSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._segmentChosen)
+        ui.segmentSelector.connect("currentSegmentChanged(QString)", self._segmentChosen)
+        self.refresh()
+
+    def refresh(self):
+        """Follow the parameter node: what is chosen, and what can run."""
+        p = self._parameters()
+        self._showSegment(p)
+        self._followStroke(p.stroke if p else None)
+        self.ui.radiusSlider.enabled = not (p and p.automaticRadius)
+        if p and p.model != self.models.model:
+            if p.model:
+                self.models.set_model(p.model)
+            else:
+                p.model = self.models.model
+        reason = self._lacking(p)
+        self.runRow.set_ready(not reason and self._points() > 1, reason or self._strokeReason())
+        curves = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLMarkupsCurveNode")
+        self.ui.batchButton.enabled = not reason and curves > 0
+        self.ui.batchButton.toolTip = reason or _(
+            "Applies every visible curve of the scene, in the scene's order; hide a curve to leave it out. "
+            "A curve that cannot be applied is skipped, and the table says why."
+        )
+        node = p.segmentation if p else None
+        self.ui.undoButton.enabled = self.job is None and self.history.can_undo(node)
+        self.ui.redoButton.enabled = self.job is None and self.history.can_redo(node)
+
+    def applyStroke(self):
+        self.run([self._parameters().stroke])
+
+    def applyAll(self, _checked=False):
+        from SparseToPreciseLib.mrml.segment_edits import curves_of_scene
+
+        self.run(curves_of_scene())
+
+    def run(self, strokes):
+        """Have the worker apply strokes to the chosen segment, and write what comes out."""
+        from SparseToPreciseLib.desktop.messages import sentence
+        from SparseToPreciseLib.desktop.worker import shared_worker
+        from SparseToPreciseLib.mrml.segment_edits import EditOptions, apply, prepare
+
+        p = self._parameters()
+
+        def done(series, error):
+            self.job = None
+            try:
+                if error is not None:
+                    raise error
+                self._show(apply(job, series, self.history, self.histories))
+            except Exception as failure:  # the row is where the user reads of it
+                self.runRow.fail(*sentence(failure))
+            self.refresh()
+
+        try:
+            model, device = modelAndDevice(self.models.model)
+            options = EditOptions(
+                influence_radius_mm=None if p.automaticRadius else p.influenceRadius,
+                keep_earlier_edits=p.keepEarlierEdits,
+                new_segment=p.output == NEW_SEGMENT,
+                model=model,
+                device=device,
+            )
+            job = prepare(p.image, p.segmentation, p.segmentID, strokes, options, self.histories)
+        except Exception as failure:
+            self.runRow.fail(*sentence(failure))
+            return
+        self.runRow.begin(_("Correcting…"))
+        self.job = shared_worker().submit(job.run, done, self.runRow.step)
+        self.refresh()
+
+    def undo(self, _checked=False):
+        self._restore(self.history.undo, _("Undone."))
+
+    def redo(self, _checked=False):
+        self._restore(self.history.redo, _("Done again."))
+
+    def cancel(self):
+        """Stop what runs; nothing is changed."""
+        if self.job is not None:
+            self.job.cancel()
+
+    def forget(self):
+        """The scene closes: what runs is stopped, what was done is no longer there."""
+        self.cancel()
+        self._followStroke(None)
+        self.history.clear()
+        self.ui.resultTable.setRowCount(0)
+        self.ui.resultTable.visible = False
+        if self.job is None:
+            self.runRow.finish()
+
+    def drawStroke(self, _checked=False):
+        """A new curve, and the mouse places its points."""
+        name = slicer.mrmlScene.GenerateUniqueName(_("Stroke"))
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsCurveNode", name)
+        node.CreateDefaultDisplayNodes()
+        node.GetDisplayNode().SetPointLabelsVisibility(False)
+        self._parameters().stroke = node
+        self.ui.placeWidget.setCurrentNode(node)
+        self.ui.placeWidget.setPlaceModeEnabled(True)
+
+    def _restore(self, restore, said):
+        from SparseToPreciseLib.core.errors import InputError
+
+        try:
+            restore(self._parameters().segmentation)
+        except InputError as error:
+            self.runRow.fail(str(error))
+        else:
+            self.runRow.finish(said)
+        self.refresh()
+
+    def _lacking(self, p):
+        """What must be chosen before anything can run; empty when nothing is missing."""
+        if p is None or p.image is None:
+            return _("Choose the image")
+        if p.segmentation is None or p.segmentation.GetSegmentation().GetSegment(p.segmentID) is None:
+            return _("Choose the segmentation and its segment")
+        return _("Wait until the last strokes are applied") if self.job is not None else ""
+
+    def _points(self):
+        return self._stroke.GetNumberOfDefinedControlPoints() if self._stroke is not None else 0
+
+    def _strokeReason(self):
+        if self._points() > 1:
+            return _("Correct the segment near the stroke")
+        return _("Choose or draw a stroke") if self._stroke is None else _("Place at least two points of the stroke")
+
+    def _followStroke(self, node):
+        if node is self._stroke:
+            return
+        events = slicer.vtkMRMLMarkupsNode.PointPositionDefinedEvent, slicer.vtkMRMLMarkupsNode.PointRemovedEvent
+        for event in events:
+            if self._stroke is not None:
+                self.removeObserver(self._stroke, event, self._pointsChanged)
+            if node is not None:
+                self.addObserver(node, event, self._pointsChanged)
+        self._stroke = node
+
+    def _pointsChanged(self, _caller=None, _event=None):
+        self.refresh()
+
+    def _showSegment(self, p):
+        selector, node = self.ui.segmentSelector, p.segmentation if p else None
+        if p is None or (selector.currentNode() is node and selector.currentSegmentID() == p.segmentID):
+            return
+        blocked = selector.blockSignals(True)
+        selector.setCurrentNode(node)
+        selector.setCurrentSegmentID(p.segmentID)
+        selector.blockSignals(blocked)
+
+    def _segmentChosen(self, _what=None):
+        p = self._parameters()
+        if p is not None:
+            p.segmentation = self.ui.segmentSelector.currentNode()
+            p.segmentID = self.ui.segmentSelector.currentSegmentID()
+
+    def _modelChosen(self, name):
+        p = self._parameters()
+        if p is not None:
+            p.model = name
+
+    def _show(self, outcome):
+        table = self.ui.resultTable
+        table.setRowCount(0)
+        for number, row in enumerate(outcome.rows):
+            table.insertRow(number)
+            values = (row.influence_radius_mm, row.changed_near, row.changed_far)
+            values += (row.volume_before_mm3, row.volume_after_mm3, row.seconds)
+            texts = [row.name, *(_number(value) for value in values), " ".join(row.notes)]
+            for column, text in enumerate(texts):
+                item = qt.QTableWidgetItem(text)
+                item.setToolTip(text)
+                table.setItem(number, column, item)
+        table.visible = True
+        table.resizeColumnsToContents()
+        refused = sum(row.refused for row in outcome.rows)
+        text = _("{voxels} voxels changed.").format(voxels=outcome.changed)
+        if refused:
+            text += " " + _("{n} of {all} strokes were not applied; the table says why.").format(
+                n=refused, all=len(outcome.rows)
+            )
+        self.runRow.finish(text)
+
+
+def _number(value):
+    if value is None:
+        return "–"
+    return str(value) if isinstance(value, int) else f"{value:.2f}" if value < 100 else f"{value:.0f}"
