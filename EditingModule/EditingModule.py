@@ -51,10 +51,6 @@ class EditingModule(ScriptedLoadableModule):
         register_samples(self.parent.path)
 
 
-# Slicer's wrapper knows this form of a union only.
-Stroke = Union[vtkMRMLMarkupsCurveNode, vtkMRMLMarkupsLineNode, vtkMRMLMarkupsFiducialNode, None]  # noqa: UP007
-
-
 @parameterNodeWrapper
 class EditingModuleParameterNode:
     """What the panel shows; saved with the scene."""
@@ -62,7 +58,8 @@ class EditingModuleParameterNode:
     image: vtkMRMLScalarVolumeNode
     segmentation: vtkMRMLSegmentationNode
     segmentID: str
-    stroke: Stroke
+    # Slicer's wrapper knows this form of a union only.
+    stroke: Union[vtkMRMLMarkupsCurveNode, vtkMRMLMarkupsLineNode, vtkMRMLMarkupsFiducialNode, None]  # noqa: UP007
     model: str
     influenceRadius: Annotated[float, WithinRange(0.5, 100)] = 8.0
     automaticRadius: bool = True

@@ -1,16 +1,16 @@
 """What the module EditingModule does with markups: Apply, the batch, undo and redo, and the table of results."""
 
-import qt
 import slicer
 from slicer.i18n import tr as _
-from slicer.util import VTKObservationMixin
 
 from .EditorModel import modelAndDevice, modelSelector
+from .ResultTable import ResultTable
+from .StrokeInput import StrokeInput
 
 NEW_SEGMENT = "new segment"
 
 
-class EditPanel(VTKObservationMixin):
+class EditPanel:
     """Runs one job at a time on the shared worker.
 
     Parameters
@@ -22,7 +22,6 @@ class EditPanel(VTKObservationMixin):
     """
 
     def __init__(self, ui, parameters):
-        VTKObservationMixin.__init__(self)
         from SparseToPreciseLib.desktop.run_row import RunRow
         from SparseToPreciseLib.mrml.edit_histories import EditHistories
         from SparseToPreciseLib.mrml.segment_undo import SegmentUndo
@@ -30,20 +29,15 @@ class EditPanel(VTKObservationMixin):
         self.ui, self._parameters = ui, parameters
         self.histories, self.history = EditHistories(), SegmentUndo()
         self.job = None
-        self._stroke = None
+        self.stroke = StrokeInput(ui, parameters, self.refresh)
         self.models = modelSelector(self._modelChosen)
         self.runRow = RunRow(_("Apply"), self.applyStroke, self.cancel)
         ui.modelFrame.layout().addWidget(self.models)
         ui.runFrame.layout().addWidget(self.runRow)
-        titles = (_("Stroke"), _("Radius (mm)"), _("Voxels changed near"), _("Voxels changed far"))
-        titles += (_("Before (mm³)"), _("After (mm³)"), _("Seconds"), _("Notes"))
-        ui.resultTable.setColumnCount(len(titles))
-        ui.resultTable.setHorizontalHeaderLabels(titles)
-        ui.resultTable.visible = False
+        self.results = ResultTable(ui.resultTable)
         ui.batchButton.connect("clicked(bool)", self.applyAll)
         ui.undoButton.connect("clicked(bool)", self.undo)
         ui.redoButton.connect("clicked(bool)", self.redo)
-        ui.drawButton.connect("clicked(bool)", self.drawStroke)
         ui.segmentSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._segmentChosen)
         ui.segmentSelector.connect("currentSegmentChanged(QString)", self._segmentChosen)
         self.refresh()
@@ -52,7 +46,7 @@ class EditPanel(VTKObservationMixin):
         """Follow the parameter node: what is chosen, and what can run."""
         p = self._parameters()
         self._showSegment(p)
-        self._followStroke(p.stroke if p else None)
+        self.stroke.follow(p.stroke if p else None)
         self.ui.radiusSlider.enabled = not (p and p.automaticRadius)
         if p and p.model != self.models.model:
             if p.model:
@@ -60,7 +54,7 @@ class EditPanel(VTKObservationMixin):
             else:
                 p.model = self.models.model
         reason = self._lacking(p)
-        self.runRow.set_ready(not reason and self._points() > 1, reason or self._strokeReason())
+        self.runRow.set_ready(not reason and self.stroke.complete, reason or self.stroke.advice)
         curves = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLMarkupsCurveNode")
         self.ui.batchButton.enabled = not reason and curves > 0
         self.ui.batchButton.toolTip = reason or _(
@@ -75,7 +69,7 @@ class EditPanel(VTKObservationMixin):
         self.run([self._parameters().stroke])
 
     def applyAll(self, _checked=False):
-        from SparseToPreciseLib.mrml.segment_edits import curves_of_scene
+        from SparseToPreciseLib.mrml.markups import curves_of_scene
 
         self.run(curves_of_scene())
 
@@ -92,7 +86,7 @@ class EditPanel(VTKObservationMixin):
             try:
                 if error is not None:
                     raise error
-                self._show(apply(job, series, self.history, self.histories))
+                self.runRow.finish(self.results.show(apply(job, series, self.history, self.histories)))
             except Exception as failure:  # the row is where the user reads of it
                 self.runRow.fail(*sentence(failure))
             self.refresh()
@@ -128,22 +122,11 @@ class EditPanel(VTKObservationMixin):
     def forget(self):
         """The scene closes: what runs is stopped, what was done is no longer there."""
         self.cancel()
-        self._followStroke(None)
+        self.stroke.follow(None)
         self.history.clear()
-        self.ui.resultTable.setRowCount(0)
-        self.ui.resultTable.visible = False
+        self.results.clear()
         if self.job is None:
             self.runRow.finish()
-
-    def drawStroke(self, _checked=False):
-        """A new curve, and the mouse places its points."""
-        name = slicer.mrmlScene.GenerateUniqueName(_("Stroke"))
-        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsCurveNode", name)
-        node.CreateDefaultDisplayNodes()
-        node.GetDisplayNode().SetPointLabelsVisibility(False)
-        self._parameters().stroke = node
-        self.ui.placeWidget.setCurrentNode(node)
-        self.ui.placeWidget.setPlaceModeEnabled(True)
 
     def _restore(self, restore, said):
         from SparseToPreciseLib.core.errors import InputError
@@ -164,28 +147,6 @@ class EditPanel(VTKObservationMixin):
             return _("Choose the segmentation and its segment")
         return _("Wait until the last strokes are applied") if self.job is not None else ""
 
-    def _points(self):
-        return self._stroke.GetNumberOfDefinedControlPoints() if self._stroke is not None else 0
-
-    def _strokeReason(self):
-        if self._points() > 1:
-            return _("Correct the segment near the stroke")
-        return _("Choose or draw a stroke") if self._stroke is None else _("Place at least two points of the stroke")
-
-    def _followStroke(self, node):
-        if node is self._stroke:
-            return
-        events = slicer.vtkMRMLMarkupsNode.PointPositionDefinedEvent, slicer.vtkMRMLMarkupsNode.PointRemovedEvent
-        for event in events:
-            if self._stroke is not None:
-                self.removeObserver(self._stroke, event, self._pointsChanged)
-            if node is not None:
-                self.addObserver(node, event, self._pointsChanged)
-        self._stroke = node
-
-    def _pointsChanged(self, _caller=None, _event=None):
-        self.refresh()
-
     def _showSegment(self, p):
         selector, node = self.ui.segmentSelector, p.segmentation if p else None
         if p is None or (selector.currentNode() is node and selector.currentSegmentID() == p.segmentID):
@@ -205,31 +166,3 @@ class EditPanel(VTKObservationMixin):
         p = self._parameters()
         if p is not None:
             p.model = name
-
-    def _show(self, outcome):
-        table = self.ui.resultTable
-        table.setRowCount(0)
-        for number, row in enumerate(outcome.rows):
-            table.insertRow(number)
-            values = (row.influence_radius_mm, row.changed_near, row.changed_far)
-            values += (row.volume_before_mm3, row.volume_after_mm3, row.seconds)
-            texts = [row.name, *(_number(value) for value in values), " ".join(row.notes)]
-            for column, text in enumerate(texts):
-                item = qt.QTableWidgetItem(text)
-                item.setToolTip(text)
-                table.setItem(number, column, item)
-        table.visible = True
-        table.resizeColumnsToContents()
-        refused = sum(row.refused for row in outcome.rows)
-        text = _("{voxels} voxels changed.").format(voxels=outcome.changed)
-        if refused:
-            text += " " + _("{n} of {all} strokes were not applied; the table says why.").format(
-                n=refused, all=len(outcome.rows)
-            )
-        self.runRow.finish(text)
-
-
-def _number(value):
-    if value is None:
-        return "–"
-    return str(value) if isinstance(value, int) else f"{value:.2f}" if value < 100 else f"{value:.0f}"

@@ -16,8 +16,8 @@ from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.editing.edit import edit
 from SparseToPreciseLib.mrml.edit_histories import EditHistories
 from SparseToPreciseLib.mrml.labelmaps import segmentation_from_labelmap
-from SparseToPreciseLib.mrml.markups import stroke_from_node, stroke_to_node
-from SparseToPreciseLib.mrml.segment_edits import EditOptions, Outcome, apply, curves_of_scene, prepare
+from SparseToPreciseLib.mrml.markups import curves_of_scene, stroke_from_node, stroke_to_node
+from SparseToPreciseLib.mrml.segment_edits import EditOptions, Outcome, apply, prepare
 from SparseToPreciseLib.mrml.segment_undo import SegmentUndo
 from SparseToPreciseLib.mrml.segmentations import new_segment, segment_to_volume, volume_to_segment
 from SparseToPreciseLib.mrml.volumes import volume_from_node, volume_to_node

@@ -62,6 +62,14 @@ def _placed_points(node: slicer.vtkMRMLMarkupsNode, name: str) -> np.ndarray:
     return np.array(points, dtype=np.float64).reshape(-1, 3)
 
 
+def curves_of_scene() -> list[slicer.vtkMRMLMarkupsCurveNode]:
+    """The visible curves, open and closed, in the order of the scene; hiding a curve is how to leave it out."""
+    found = current_scene().GetNodesByClass("vtkMRMLMarkupsCurveNode")
+    found.UnRegister(None)
+    curves = [found.GetItemAsObject(index) for index in range(found.GetNumberOfItems())]
+    return [curve for curve in curves if not curve.GetHideFromEditors() and _visible(curve)]
+
+
 def stroke_to_node(
     points_ras: np.ndarray,
     name: str = "Stroke",
@@ -105,3 +113,9 @@ def stroke_to_node(
         positions.InsertNextPoint(*point)
     node.SetControlPointPositionsWorld(positions)
     return node
+
+
+def _visible(node: slicer.vtkMRMLDisplayableNode) -> bool:
+    displays = [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]
+    displays = [display for display in displays if display is not None]
+    return not displays or any(display.GetVisibility() for display in displays)

@@ -18,7 +18,6 @@ from ..core.progress import Progress
 from ..core.volume import Volume
 from ..editing.edit_series import AppliedStroke, Series, Stroke, edit_series
 from .edit_histories import EditHistories
-from .headless import scene
 from .lookup import find_segment
 from .markups import stroke_from_node
 from .scribble_job import ready_editor, transformed
@@ -136,14 +135,6 @@ class Outcome:
     rows: list[Row]
     segment_id: str
     changed: int
-
-
-def curves_of_scene() -> list[slicer.vtkMRMLMarkupsCurveNode]:
-    """The visible curves, open and closed, in the order of the scene; hiding a curve is how to leave it out."""
-    found = scene().GetNodesByClass("vtkMRMLMarkupsCurveNode")
-    found.UnRegister(None)
-    curves = [found.GetItemAsObject(index) for index in range(found.GetNumberOfItems())]
-    return [curve for curve in curves if not curve.GetHideFromEditors() and _visible(curve)]
 
 
 def prepare(
@@ -297,9 +288,3 @@ def _row(stroke: AppliedStroke) -> Row:
         seconds=stroke.seconds,
         notes=result.notes,
     )
-
-
-def _visible(node: slicer.vtkMRMLDisplayableNode) -> bool:
-    displays = [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]
-    displays = [display for display in displays if display is not None]
-    return not displays or any(display.GetVisibility() for display in displays)
