@@ -58,12 +58,16 @@ class NameTaken(InputError):
 
 
 def installed_bundles() -> list[InstalledBundle]:
-    """Every folder below the search roots, also the refused ones and those that another of the name hides."""
+    """Every folder below the search roots, also the refused ones and those that another of the name hides.
+
+    What came with the software and has no metadata waits for its first training, and is left out.
+    """
     found: list[InstalledBundle] = []
     used: dict[str, Path] = {}
     for number, root in enumerate(search_roots()):
         for folder in sorted(root.iterdir()) if root.is_dir() else []:
-            if not folder.is_dir() or folder.name.startswith("."):
+            listed = number == 0 or (folder / METADATA).is_file()
+            if not folder.is_dir() or folder.name.startswith(".") or not listed:
                 continue
             bundle, problem = None, ""
             try:
