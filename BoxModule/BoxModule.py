@@ -2,6 +2,7 @@ from typing import Annotated
 
 import slicer
 import vtk
+from BoxModuleLib.SelfTest import BoxModuleTest  # noqa: F401  Slicer looks for it under this name here
 from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -9,7 +10,6 @@ from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrappe
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
-    ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
@@ -35,6 +35,12 @@ class BoxModule(ScriptedLoadableModule):
             "and the tightness constraints of H. Kervadec et al., Bounding boxes for weakly supervised segmentation "
             "(2020). Built on 3D Slicer and MONAI."
         )
+        slicer.app.connect("startupCompleted()", self.onStartupCompleted)
+
+    def onStartupCompleted(self):
+        from SparseToPreciseLib.desktop.samples import register_samples
+
+        register_samples(self.parent.path)
 
 
 @parameterNodeWrapper
@@ -49,6 +55,7 @@ class BoxModuleParameterNode:
     coverage: Annotated[str, Choice(["0.9", "0.95", "0.98", "0.99", "0.995"])] = "0.99"
     margin: Annotated[float, WithinRange(0, 20)] = 0.0
     withinSlices: bool = True
+    trainSegment: str = ""
 
 
 class BoxModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -57,11 +64,12 @@ class BoxModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def __init__(self, parent=None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
-        self._parameterNode = self._connection = self.work = None
+        self._parameterNode = self._connection = self.work = self.training = None
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
-        from BoxModuleLib.work_panel import WorkPanel
+        from BoxModuleLib.TrainSection import TrainSection
+        from BoxModuleLib.WorkPanel import WorkPanel
 
         from SparseToPreciseLib.desktop.setup_row import SetupRow
 
@@ -70,29 +78,35 @@ class BoxModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.layout.addWidget(panel)
         self.ui = slicer.util.childWidgetVariables(panel)
         panel.setMRMLScene(slicer.mrmlScene)
-        self.setupRow = SetupRow(on_changed=self.showSetup)
-        self.ui.setupFrame.layout().addWidget(self.setupRow)
         self.work = WorkPanel(self.ui, lambda: self._parameterNode)
-        self.work.setupReady = self.setupRow.ready
+        self.training = TrainSection(self.ui, lambda: self._parameterNode, self.work.trained)
+        self.setupRow = SetupRow(on_changed=self.onSetupChanged)
+        self.ui.setupFrame.layout().addWidget(self.setupRow)
         self.ui.roiSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.ui.placeWidget.setCurrentNode)
-        self.ui.roiSelector.connect("nodeAddedByUser(vtkMRMLNode*)", self.drawBox)
-        self.ui.segmentSelector.connect("currentSegmentChanged(QString)", self.checkSegment)
-        self.ui.boxOfSegmentButton.connect("clicked(bool)", self.makeBoxOfSegment)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.ui.roiSelector.connect("nodeAddedByUser(vtkMRMLNode*)", self.onBoxAdded)
+        self.ui.segmentSelector.connect("currentSegmentChanged(QString)", self.onSegmentChosen)
+        self.ui.boxOfSegmentButton.connect("clicked(bool)", self.onBoxOfSegment)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(scene, scene.NodeRemovedEvent, self.onSceneChanged)
         self.setParameterNode(self.logic.getParameterNode())
 
     def enter(self):
         self.setupRow.refresh()
         self.setParameterNode(self.logic.getParameterNode())
+        self.work.show_models()
+        self.training.refresh()
 
     def exit(self):
+        self.ui.placeWidget.setPlaceModeEnabled(False)
         self.setParameterNode(None)
 
     def cleanup(self):
         self.removeObservers()
-        if self.work is not None:  # else setup() failed
-            self.work.cancel()
+        if self.training is not None:  # else setup() failed
+            self.work.forget()
+            self.training.cancel()
 
     def onSceneStartClose(self, caller, event):
         self.work.forget()
@@ -101,6 +115,11 @@ class BoxModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneEndClose(self, caller, event):
         if self.parent.isEntered:
             self.setParameterNode(self.logic.getParameterNode())
+            self.training.refresh()
+
+    def onSceneChanged(self, caller, event):
+        if self._parameterNode is not None and not slicer.mrmlScene.IsBatchProcessing():
+            self.work.refresh()
 
     def setParameterNode(self, node):
         """Connect the panel to a parameter node, or to none while the scene closes."""
@@ -111,32 +130,30 @@ class BoxModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if node is not None:
             self._connection = node.connectGui(self.ui)
             self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self.onModified)
-            self.work.show_models()
             self.work.refresh()
 
     def onModified(self, caller=None, event=None):
         self.work.refresh()
 
-    def showSetup(self, step):
-        if self.work is not None:
-            self.work.setupReady = step.ready
-            self.work.refresh()
+    def onSetupChanged(self, step):
+        self.work.setSetup(step.ready)
+        self.training.setSetup(step.ready)
 
-    def drawBox(self, node):
+    def onBoxAdded(self, node):
         self.ui.placeWidget.setCurrentNode(node)
         self.ui.placeWidget.setPlaceModeEnabled(True)
 
-    def checkSegment(self, segmentId):
+    def onSegmentChosen(self, segmentId):
         self.ui.boxOfSegmentButton.enabled = bool(segmentId)
 
-    def makeBoxOfSegment(self, _checked=False):
+    def onBoxOfSegment(self, _checked=False):
         with slicer.util.tryWithErrorDisplay(_("Could not make a box of the segment.")):
             node, segmentId = self.ui.segmentSelector.currentNode(), self.ui.segmentSelector.currentSegmentID()
             self._parameterNode.roi = self.logic.boxOfSegment(node, segmentId)
 
 
 class BoxModuleLogic(ScriptedLoadableModuleLogic):
-    """The same work from scripts, waiting for it; `parameters` are those of BoxModuleLib.jobs."""
+    """The same work from scripts, waiting for it; `parameters` are those of BoxModuleLib.Jobs."""
 
     def getParameterNode(self):
         return BoxModuleParameterNode(super().getParameterNode())
@@ -151,7 +168,7 @@ class BoxModuleLogic(ScriptedLoadableModuleLogic):
 
     def tighten(self, image, roi, **parameters):
         """Shrink an ROI around the object in it; a SparseToPreciseLib.boxes.tighten.TightenResult."""
-        from BoxModuleLib.jobs import tighten_inputs
+        from BoxModuleLib.Jobs import tighten_inputs
 
         from SparseToPreciseLib.mrml.box_nodes import read_inputs, show_tightened
 
@@ -162,16 +179,9 @@ class BoxModuleLogic(ScriptedLoadableModuleLogic):
 
     def segment(self, image, roi, **parameters):
         """Segment the object in an ROI; the segmentation node and the ID of the new segment."""
-        from BoxModuleLib.jobs import segment_inputs
+        from BoxModuleLib.Jobs import segment_inputs
 
         from SparseToPreciseLib.mrml.box_nodes import read_inputs, show_segmented
 
         inputs = read_inputs(image, roi)
         return show_segmented(inputs, segment_inputs(inputs, **parameters))
-
-
-class BoxModuleTest(ScriptedLoadableModuleTest):
-    """Reload & Test, ctest and Testing/desktop run these."""
-
-    def setUp(self):
-        slicer.mrmlScene.Clear()

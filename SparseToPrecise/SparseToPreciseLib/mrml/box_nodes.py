@@ -172,6 +172,23 @@ def show_segmented(inputs: BoxInputs, result: SegmentResult) -> tuple[slicer.vtk
     return node, segment_id
 
 
+def box_as_segmentation(
+    image: slicer.vtkMRMLScalarVolumeNode, roi: slicer.vtkMRMLMarkupsROINode
+) -> slicer.vtkMRMLSegmentationNode:
+    """A new segmentation of an image with a box as its one segment, to train on boxes.
+
+    Raises
+    ------
+    InputError
+        As `read_inputs`.
+    """
+    inputs = read_inputs(image, roi)
+    node = _new_segmentation(image, f"{image.GetName()} {roi.GetName()} box")
+    mask = inputs.image.with_array(inputs.box.mask_on(inputs.image.grid))
+    volume_to_segment(mask, node, new_segment(node, "box", roi.GetDisplayNode().GetSelectedColor()))
+    return node
+
+
 def crop_parameters(
     image: slicer.vtkMRMLScalarVolumeNode, roi: slicer.vtkMRMLMarkupsROINode
 ) -> slicer.vtkMRMLCropVolumeParametersNode:
@@ -221,11 +238,16 @@ def _segmentation(
     role = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
     if node is not None and node.GetNodeReferenceID(role) == image.GetID():
         return node
-    node = scene().AddNewNodeByClass("vtkMRMLSegmentationNode", f"{image.GetName()} {roi.GetName()}")
+    node = _new_segmentation(image, f"{image.GetName()} {roi.GetName()}")
+    roi.SetNodeReferenceID(_SEGMENTATION, node.GetID())
+    return node
+
+
+def _new_segmentation(image: slicer.vtkMRMLScalarVolumeNode, name: str) -> slicer.vtkMRMLSegmentationNode:
+    node = scene().AddNewNodeByClass("vtkMRMLSegmentationNode", name)
     node.CreateDefaultDisplayNodes()
     node.SetAndObserveTransformNodeID(image.GetTransformNodeID())
     node.SetReferenceImageGeometryParameterFromVolumeNode(image)
-    roi.SetNodeReferenceID(_SEGMENTATION, node.GetID())
     return node
 
 

@@ -1,7 +1,5 @@
 """What the worker computes: a box is tightened, the object in it is segmented. No Qt, no scene."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 _KEPT = 2

@@ -1,11 +1,9 @@
 """The sections "Tighten" and "Segment in the box": they read nodes, have the worker compute, and show what came out."""
 
-from __future__ import annotations
-
 import slicer
 from slicer.i18n import tr as _
 
-from .jobs import segment_inputs, tighten_inputs
+from .Jobs import segment_inputs, tighten_inputs
 
 _COLORS = {True: "", False: "color: #c05000; font-weight: bold"}
 
@@ -29,7 +27,7 @@ class WorkPanel:
 
         self.ui, self._parameters = ui, parameters
         self.job = None
-        self.setupReady = False
+        self._setupReady = False
         self._tightened = {}  # ID of the ROI -> result whose box the ROI still is
         self._segment = None  # (segmentation, ID) of the last one
         self.correctors = ModelSelector(CORRECTOR_FAMILY, on_changed=self._correctorChanged)
@@ -43,7 +41,19 @@ class WorkPanel:
         ui.undoButton.connect("clicked(bool)", self.undo)
         ui.editButton.connect("clicked(bool)", self.edit)
         ui.cropButton.connect("clicked(bool)", self.crop)
+        self.say("")
         self.refresh()
+
+    def setSetup(self, ready):
+        """Say whether everything that models need is installed."""
+        self._setupReady = ready
+        self.refresh()
+
+    def trained(self, family, name):
+        """A new model is there: it is chosen."""
+        selector = self.correctors if family == "boxes-corrector" else self.segmenters
+        selector.refresh()
+        selector.set_model(name)
 
     def refresh(self):
         """Follow the parameter node: what can run, and the table of the chosen box."""
@@ -52,7 +62,7 @@ class WorkPanel:
         p = self._parameters()
         image, roi = (p.image, p.roi) if p else (None, None)
         missing = _("Choose an image") if image is None else _("Choose or draw a box") if roi is None else ""
-        missing = missing or ("" if self.setupReady else _("Install what is missing first"))
+        missing = missing or ("" if self._setupReady else _("Install what is missing first"))
         for row, selector in ((self.tightenRow, self.correctors), (self.segmentRow, self.segmenters)):
             reason = missing or ("" if selector.model else _("There is no model; train one, or add one"))
             reason = reason or (_("Something else is running") if self.job is not None else "")
@@ -129,11 +139,11 @@ class WorkPanel:
 
     def edit(self, _checked=False):
         """Go on with the segment in the Segment Editor."""
-        node, segmentId = self._segment
-        slicer.util.selectModule("SegmentEditor")
+        (node, segmentId), image = self._segment, self._parameters().image
+        slicer.util.selectModule("SegmentEditor")  # which takes the parameter node away from this panel
         editor = slicer.modules.segmenteditor.widgetRepresentation().self().editor
         editor.setSegmentationNode(node)
-        editor.setSourceVolumeNode(self._parameters().image)
+        editor.setSourceVolumeNode(image)
         editor.setCurrentSegmentID(segmentId)
 
     def crop(self, _checked=False):

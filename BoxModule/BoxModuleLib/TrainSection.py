@@ -1,0 +1,74 @@
+"""The section "Train on my cases": one tab for each of the two models."""
+
+import slicer
+from slicer.i18n import tr as _
+
+_CURVES = {
+    "boxes-corrector": {"validation_loss": "validation loss", "patch_dice": "Dice of patches"},
+    "boxes-segmenter": {"validation_loss": "validation loss", "box_iou": "IoU of slices' boxes"},
+}
+
+
+class TrainSection:
+    """Two training panels, and what makes a case of a box.
+
+    Parameters
+    ----------
+    ui
+        The widgets of BoxModule.ui.
+    parameters
+        Gives the module's parameter node, or None.
+    onTrained
+        Called with a family and the name of its new bundle.
+    """
+
+    def __init__(self, ui, parameters, onTrained):
+        from SparseToPreciseLib.desktop.train_panel import TrainPanel
+
+        self.ui, self._parameters = ui, parameters
+        self.panels = {}
+        for family, tab in (("boxes-corrector", ui.correctorTab), ("boxes-segmenter", ui.segmenterTab)):
+            panel = TrainPanel(
+                ["train", family],
+                f"my-{family}",
+                lambda name, family=family: onTrained(family, name),
+                curves=_CURVES[family],
+                read=self._read,
+            )
+            tab.layout().addWidget(panel)
+            self.panels[family] = panel
+        ui.boxCaseButton.connect("clicked(bool)", self.makeBoxCase)
+        ui.trainCollapsibleButton.connect("contentsCollapsed(bool)", self._collapsed)
+
+    def setSetup(self, ready):
+        for panel in self.panels.values():
+            panel.set_setup(ready)
+
+    def refresh(self):
+        """Look again what can be trained on."""
+        p = self._parameters()
+        self.ui.boxCaseButton.enabled = bool(p and p.image and p.roi)
+        for panel in self.panels.values():
+            panel.refresh()
+
+    def cancel(self):
+        for panel in self.panels.values():
+            panel.cancel()
+
+    def makeBoxCase(self, _checked=False):
+        """Add a segmentation with the chosen box as its segment."""
+        from SparseToPreciseLib.mrml.box_nodes import box_as_segmentation
+
+        p = self._parameters()
+        with slicer.util.tryWithErrorDisplay(_("Could not make a case of the box.")):
+            box_as_segmentation(p.image, p.roi)
+        self.refresh()
+
+    def _read(self, segmentation, image):
+        from SparseToPreciseLib.mrml.object_cases import read_object
+
+        return read_object(segmentation, image, self.ui.trainSegmentEdit.text.strip())
+
+    def _collapsed(self, collapsed):
+        if not collapsed:
+            self.refresh()
