@@ -2,7 +2,6 @@
 
 import tempfile
 
-import numpy as np
 import slicer
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleTest
 
@@ -45,6 +44,8 @@ class BoxModuleTest(ScriptedLoadableModuleTest):
         self.assertTrue(self.panel.ui.cropButton.enabled)
 
     def test_aBoxOfASegment(self):
+        import numpy as np
+
         image, roi = self.loadSample()
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Organs")
         node.CreateDefaultDisplayNodes()
