@@ -1,0 +1,190 @@
+"""Training of the corrector: what is learnt from, the recipe, and a user's few masks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from box_cases import GRID, image_on, mask_on
+
+from SparseToPreciseLib.boxes.channels import CHANNELS
+from SparseToPreciseLib.boxes.corrector_training import (
+    CorrectorTrainer,
+    Sample,
+    Sampling,
+    collated,
+    draw_sample,
+    turned,
+)
+from SparseToPreciseLib.boxes.model import CORRECTOR_FAMILY, load_corrector
+from SparseToPreciseLib.boxes.scenes import Scene, case_scenes, deformed
+from SparseToPreciseLib.boxes.training_run import train_corrector
+from SparseToPreciseLib.core.box import Box
+from SparseToPreciseLib.core.errors import Cancelled, InputError
+from SparseToPreciseLib.core.networks import build_network
+from SparseToPreciseLib.core.packaged_configs import packaged_config, recipe_from
+from SparseToPreciseLib.core.progress import Progress
+from SparseToPreciseLib.core.volume import Volume
+
+NETWORK = {
+    "name": "UNet",
+    "arguments": {
+        "spatial_dims": 3,
+        "in_channels": CHANNELS,
+        "out_channels": 1,
+        "channels": [4, 8],
+        "strides": [2],
+    },
+}
+TINY = {
+    "network": NETWORK,
+    "start": None,
+    "validation_phantoms": 1,
+    "calibration_boxes": 4,
+    "batch_size": 1,
+    "validations": 1,
+    "sampling::side": 32,
+}
+SCENE = Scene(image_on(GRID), mask_on(GRID))
+
+
+def test_samples_have_the_mask_on_the_cells_of_the_image() -> None:
+    rng = np.random.default_rng(0)
+    sample = draw_sample(SCENE, Sampling(inverted_share=0.0), rng)
+    assert sample.channels.shape[0] == CHANNELS and sample.channels.shape[1:] == sample.mask.shape[1:]
+    inside = sample.mask[0] > 0.5
+    bright = sample.channels[2]  # the rank of the intensity, and the object is the brightest thing there is
+    assert bright[inside].mean() > bright[~inside].mean() + 0.3
+    assert not sample.mask[0][sample.channels[4:7].max(axis=0) > 1].any(), "no object beyond the box"
+    assert all(size % 8 == 0 for size in sample.mask.shape[1:])
+
+
+def test_turned_samples_keep_positions_with_their_axes() -> None:
+    sample = draw_sample(SCENE, Sampling(), np.random.default_rng(1))
+    for axes in ((2, 0, 1), (1, 0, 2)):
+        other = turned(sample, axes)
+        assert other.mask.shape[1:] == tuple(sample.mask.shape[1:][axis] for axis in axes)
+        for spatial, channel in ((0, 6), (1, 5), (2, 4)):
+            values = other.channels[channel]
+            for still in {0, 1, 2} - {spatial}:
+                assert np.ptp(values, axis=still).max() == 0, "a position changes along its own axis only"
+
+
+def test_batches_of_different_sizes_have_no_weight_where_nothing_was() -> None:
+    small, large = (
+        Sample(*(np.ones((count, size, size, size), np.float32) for count in (CHANNELS, 1, 1))) for size in (8, 16)
+    )
+    given = collated([small, large], torch.device("cpu"))
+    assert given["channels"].shape == (2, CHANNELS, 16, 16, 16)
+    assert given["weight"][0].sum() == 8**3 and given["weight"][1].sum() == 16**3
+
+
+def test_training_lowers_the_loss() -> None:
+    torch.manual_seed(0)
+    trainer = CorrectorTrainer(
+        build_network(NETWORK), [SCENE], [SCENE], Sampling(side=32), 16, None,
+        steps=25, learning_rate=0.02, batch_size=1, validations=2,
+    )  # fmt: skip
+    losses = [row["validation_loss"] for row in trainer.run().rows]
+    assert min(losses) < 0.8 * losses[0]
+
+
+def test_deformed_copies_are_other_cases_of_the_same_object() -> None:
+    rng = np.random.default_rng(2)
+    copy = deformed(SCENE, rng)
+    both = (copy.mask.array > 0) & (SCENE.mask.array > 0)
+    assert 0.4 < both.sum() / SCENE.mask.array.sum() < 1
+    inside, outside = copy.mask.array > 0, copy.mask.array == 0
+    assert np.median(copy.image.array[inside]) > np.median(copy.image.array[outside]), "image and mask move together"
+    assert not np.array_equal(copy.image.array, SCENE.image.array)
+
+
+def test_cases_are_cropped_around_the_object_and_keep_their_place() -> None:
+    far = np.zeros((90, 90, 90), np.float32)
+    mask = far.astype(np.int16)
+    mask[40:50, 42:48, 41:47] = 7
+    matrix = np.diag([-1.0, -1.0, 2.0, 1.0])
+    scene = case_scenes([(Volume(far, matrix, "far"), Volume(mask, matrix))])[0]
+    assert scene.image.shape == scene.mask.shape and max(scene.image.shape) < 50
+    assert np.allclose(Box.bounding(scene.mask).center, Box.bounding(Volume(mask, matrix)).center)
+    assert set(np.unique(scene.mask.array)) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("cases", "sentence"),
+    [
+        ([], "no cases to train on"),
+        ([(image_on(GRID), mask_on(GRID).with_array(np.zeros(GRID.shape)))], "mask of image is empty"),
+        ([(image_on(GRID).with_array(np.full(GRID.shape, np.nan)), mask_on(GRID))], "no numbers around the object"),
+    ],
+)
+def test_cases_that_teach_nothing_are_refused(cases, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        case_scenes(cases)
+
+
+def test_the_committed_recipe_is_in_order_and_describes_itself() -> None:
+    config = packaged_config(CORRECTOR_FAMILY, "train.json")
+    assert recipe_from(config).config() == config
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"minutes": None}, "Nothing says when the training ends"),
+        ({"patch": 20}, "A patch must have 16 or 32 pixels, not 20"),
+        ({"phantoms": -1}, "Phantoms must be a positive whole number, not -1"),
+        ({"network::arguments::in_channels": 3}, r"has \(3, 1\) input and output channels"),
+        ({"colour": 1}, "no colour"),
+    ],
+)
+def test_recipes_that_make_no_sense_are_refused(change: dict, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        recipe_from(packaged_config(CORRECTOR_FAMILY, "train.json"), change)
+
+
+def test_phantoms_become_a_bundle_that_can_be_used(tmp_path: Path) -> None:
+    bundle = train_corrector(tmp_path / "mine", phantoms=2, steps=2, seed=3, device="cpu", overrides=TINY)
+    corrector = load_corrector(str(bundle.path), "cpu")
+    assert corrector.patch == 16 and corrector.side == 32 and corrector.spacing_mm is None
+    assert bundle.metadata["training"]["seed"] == 3 and bundle.metadata["training"]["steps"] == 2
+    assert "never seen a patient" in bundle.card
+    written = json.loads((bundle.path / "configs/train.json").read_text())
+    assert written["phantoms"] == 2 and written["sampling"]["side"] == 32
+    assert recipe_from(written).config() == written
+
+
+def test_one_mask_is_enough_and_the_card_says_what_that_is_worth(tmp_path: Path) -> None:
+    cases = [(image_on(GRID), mask_on(GRID))]
+    bundle = train_corrector(tmp_path / "mine", cases=cases, steps=2, device="cpu", overrides=TINY)
+    corrector = load_corrector(str(bundle.path), "cpu")
+    # The object has some 44 pixels along its sides.
+    assert corrector.spacing_mm == pytest.approx(np.cbrt(18 * 24 * 30) / 44, rel=0.1)
+    assert bundle.metadata["data_source"] == "user cases (1)"
+    assert "of the same cases" in bundle.card
+    first = bundle.load_network().state_dict()
+    # A training may begin with the weights of another.
+    options = {**TINY, "start": str(bundle.path), "learning_rate": 1e-9}
+    again = train_corrector(tmp_path / "more", cases=cases, steps=1, device="cpu", overrides=options)
+    assert again.metadata["training"]["started_from"] == "mine"
+    for name, value in again.load_network().state_dict().items():
+        assert torch.allclose(value, first[name], atol=1e-5)
+    other = {**options, "network::arguments::channels": [4, 12]}
+    with pytest.raises(InputError, match="has another network"):
+        train_corrector(tmp_path / "none", cases=cases, steps=1, device="cpu", overrides=other)
+
+
+def test_cancelling_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(Cancelled):
+        train_corrector(
+            tmp_path / "mine",
+            phantoms=2,
+            steps=2,
+            device="cpu",
+            overrides=TINY,
+            progress=Progress(cancelled=lambda: True),
+        )
+    assert not list(tmp_path.iterdir())
