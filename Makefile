@@ -9,7 +9,7 @@ VENV_WITHOUT_ENSUREPIP := { $(PYTHON) -m venv --without-pip --clear $(VENV) && \
 	$(PYTHON) -m pip --python $(BIN)/python install --disable-pip-version-check pip; }
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test test-desktop lint bench-editing train-editing bench-boxes train-boxes clean
+.PHONY: help environment demo test test-desktop lint bench-editing train-editing bench-boxes train-boxes samples pictures clean
 
 help:
 	@echo "make environment    create .venv (the other commands do it when needed)"
@@ -21,6 +21,8 @@ help:
 	@echo "make train-editing  train the editing model by the committed recipe"
 	@echo "make bench-boxes    write docs/benchmarks/boxes.md anew"
 	@echo "make train-boxes    train the corrector of boxes by the committed recipe"
+	@echo "make samples        make the modules' sample data anew"
+	@echo "make pictures       draw the pages' pictures and the samples' thumbnails anew"
 	@echo "make clean          remove the environment and what the commands left"
 
 # constraints.txt is what keeps the environment the tested one: without it pip would take another torch.
@@ -68,6 +70,12 @@ train-boxes: $(READY)
 	@cd SparseToPrecise && ../$(BIN)/python -m monai.bundle run training \
 		--config_file Resources/Models/boxes-corrector/configs/train.json \
 		--output Resources/Models/boxes-corrector
+
+samples: $(READY)
+	@$(BIN)/python Resources/make_samples.py
+
+pictures: $(READY)
+	@$(BIN)/python docs/pictures/editing.py
 
 clean:
 	rm -rf $(VENV) demo-output training-output build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -1,7 +1,6 @@
 """Makes the sample data of the module EditingModule from phantoms, the same files every time: `make samples`.
 
-Run it on slicer-core (the repository's own environment). The thumbnails are screenshots of the real scene, taken by
-Testing/desktop; this script leaves them alone.
+Run it on slicer-core (the repository's own environment). The thumbnails are drawn by `make pictures`.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy import ndimage
 
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.editing.metrics import dice
@@ -20,7 +20,7 @@ from SparseToPreciseLib.editing.simulation import corrupt
 from SparseToPreciseLib.mrml import files
 from SparseToPreciseLib.mrml.headless import scene
 from SparseToPreciseLib.mrml.labelmaps import segmentation_from_labelmap
-from SparseToPreciseLib.phantoms import make_phantom
+from SparseToPreciseLib.phantoms.blobs import make_blob
 
 FOLDER = Path(__file__).resolve().parents[1] / "EditingModule" / "Resources" / "SampleData"
 SIZE = 64
@@ -29,23 +29,23 @@ CONTROL_POINTS = 10
 
 @dataclass(frozen=True)
 class Sample:
-    """A phantom with an error; `tilt` turns its axes about the left-right axis, degrees."""
+    """A whole object with an error on its middle slice; `tilt` turns its axes about the left-right axis, degrees."""
 
     name: str
     title: str
-    family: str
-    seed: int
     kind: str
+    seed: int
+    error: str
     spacing_mm: float
     tilt: float
     segment: str
     color: tuple[float, float, float]
-    error_radius: float = 9.0
+    error_radius: float = 7.0  # voxels
 
 
 SAMPLES = (
-    Sample("ScribbleDent", "Dent (phantom)", "bean", 6, "dent", 1.5, 0.0, "kidney", (0.85, 0.45, 0.3)),
-    Sample("ScribbleBulge", "Bulge, oblique (phantom)", "lobed", 6, "bulge", 1.0, 25.0, "liver", (0.3, 0.6, 0.85)),
+    Sample("ScribbleDent", "Dent (phantom)", "bean", 10, "dent", 1.5, 0.0, "kidney", (0.95, 0.55, 0.2)),
+    Sample("ScribbleBulge", "Bulge, oblique (phantom)", "organ", 8, "bulge", 2.0, 25.0, "organ", (0.3, 0.7, 0.95)),
 )
 
 
@@ -57,13 +57,15 @@ def main() -> None:
 
 def made(sample: Sample) -> dict:
     """Write the three files of a sample; its entry in samples.json."""
-    phantom = make_phantom(sample.family, sample.seed, (SIZE,) * 3)
+    phantom = make_blob(sample.seed, sample.kind, size=SIZE, cut=False)
+    truth = phantom.mask.array.astype(bool)
     rng = np.random.default_rng(sample.seed)
-    wrong, _ = corrupt(phantom.target, rng, sample.error_radius, phantom.image, [sample.kind], centre=(SIZE / 2,) * 3)
-    stroke = draw_stroke(phantom.target, wrong, None)
+    border = a_border(truth, rng)
+    wrong, _ = corrupt(truth, rng, sample.error_radius, phantom.image.array, [sample.error], centre=border)
+    stroke = draw_stroke(truth, wrong, None, axis=0)
     if stroke is None:
         raise SystemExit(f"{sample.name}: no stroke can mend this error; take another seed.")
-    image = Volume(as_bytes(phantom.image), ijk_to_ras(sample), sample.name)
+    image = Volume(as_bytes(phantom.image.array), ijk_to_ras(sample), sample.name)
     paths = [FOLDER / f"{sample.name}{end}" for end in (".nrrd", "-segmentation.seg.nrrd", "-stroke.mrk.json")]
     files.write_volume(image, paths[0])
     node = segmentation_from_labelmap(image.with_array(wrong.astype(np.uint8), "segmentation"))
@@ -74,7 +76,7 @@ def made(sample: Sample) -> dict:
     scene().RemoveNode(node)
     few = np.linspace(0, len(stroke.points) - 1, CONTROL_POINTS).round().astype(int)
     files.write_stroke(image.grid.to_ras(stroke.points[few, ::-1]), paths[2])
-    print(f"{sample.name}: Dice {dice(phantom.target, wrong):.3f}, {sum(p.stat().st_size for p in paths)} bytes")
+    print(f"{sample.name}: Dice {dice(truth, wrong):.3f}, {sum(p.stat().st_size for p in paths)} bytes")
     kinds = ("VolumeFile", "SegmentationFile", "MarkupsFile")
     nodes = (sample.name, f"{sample.name} segmentation", f"{sample.name} stroke")
     return {
@@ -85,6 +87,13 @@ def made(sample: Sample) -> dict:
             for path, node, kind in zip(paths, nodes, kinds, strict=True)
         ],
     }
+
+
+def a_border(truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A voxel (K, J, I) at the object's border on its middle slice."""
+    middle = int(np.argwhere(truth)[:, 0].mean())
+    border = np.argwhere(truth[middle] & ~ndimage.binary_erosion(truth[middle]))
+    return np.array([middle, *border[rng.integers(len(border))]])
 
 
 def as_bytes(image: np.ndarray) -> np.ndarray:
