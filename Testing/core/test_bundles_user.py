@@ -179,6 +179,15 @@ def test_broken_and_hidden_bundles_are_listed_with_their_reason(root: Path, sour
     assert own(root) == [".tmp1-x", "editing"]
 
 
+def test_configs_that_wait_for_their_training_are_no_refused_model(root: Path, tmp_path: Path, monkeypatch) -> None:
+    shipped = tmp_path / "shipped"
+    (shipped / "waits" / "configs").mkdir(parents=True)
+    monkeypatch.setattr(user_bundles, "search_roots", lambda: [root, shipped])
+    assert installed_bundles() == []
+    shutil.copytree(shipped / "waits", root / "lost")  # in the user's folder it is something that went wrong
+    assert [one.path.name for one in installed_bundles()] == ["lost"]
+
+
 def test_a_full_disk_leaves_nothing_behind(root: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(given: Path, to: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -292,6 +292,7 @@ class ModelsTest(unittest.TestCase):
         metadata = json.loads((self.given / "configs" / "metadata.json").read_text(encoding="utf-8"))
         cells = [self.ui.modelsTable.item(row, column) for column in range(7)]
         self.assertEqual(cells[0].text(), "editing")
+        self.assertEqual(cells[1].text(), "editing (given)")
         self.assertEqual(cells[3].text(), "Apache-2.0")
         self.assertEqual(cells[5].text(), metadata["weights_sha256"][:12])
         self.assertEqual(cells[5].toolTip(), metadata["weights_sha256"])

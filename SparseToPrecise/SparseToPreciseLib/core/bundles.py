@@ -51,6 +51,11 @@ class Bundle:
         return str(self.metadata.get("name") or self.path.name)
 
     @property
+    def label(self) -> str:
+        """The name, with the folder's where that is another: only folders are unique."""
+        return self.name if self.name == self.path.name else f"{self.name} ({self.path.name})"
+
+    @property
     def family(self) -> str:
         return self.metadata["family"]
 

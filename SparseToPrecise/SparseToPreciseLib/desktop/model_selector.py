@@ -59,9 +59,7 @@ class ModelSelector(qt.QWidget):
         blocked = self.combo_box.blockSignals(True)
         self.combo_box.clear()
         for bundle in find_bundles(self._family):
-            folder = bundle.path.name  # unique, which the name in the metadata need not be
-            text = bundle.name if bundle.name == folder else f"{bundle.name} ({folder})"
-            self._add(text, folder, str(bundle.metadata.get("description", "")))
+            self._add(bundle.label, bundle.path.name, str(bundle.metadata.get("description", "")))
         for name, tooltip in self._extra:
             self._add(name, name, tooltip)
         if chosen:

@@ -93,7 +93,7 @@ class ModelsPanel:
                 if choice is not None:
                     self.add(folder, choice[0], replace=choice[1])
                     return
-            self._finished(error, lambda: _("{name} was added.").format(name=bundle.name))
+            self._finished(error, lambda: _("{name} was added.").format(name=bundle.label))
             if error is None:
                 self.select(bundle.path)
 
@@ -114,11 +114,11 @@ class ModelsPanel:
             text = _("{name} is whole: its weights have the SHA-256 {sha256} and fit its network.")
             if not whole:
                 text = _("The weights of {name} have the SHA-256 {sha256}; without PyTorch nothing else is checked.")
-            text = text.format(name=one.bundle.name, sha256=one.bundle.sha256)
+            text = text.format(name=one.bundle.label, sha256=one.bundle.sha256)
             self._start(
                 lambda progress, check=check: check(),
                 lambda result, error, text=text: self._finished(error, lambda: text),
-                _("{name} is checked…").format(name=one.bundle.name),
+                _("{name} is checked…").format(name=one.bundle.label),
             )
 
     def remove(self, bundles: Sequence[InstalledBundle], ask: bool = True) -> None:
@@ -211,7 +211,7 @@ def _cells(one: InstalledBundle) -> list[tuple[str, str]]:
     bundle = one.bundle
     texts = [
         (bundle.family, ""),
-        (bundle.name, str(bundle.metadata.get("description", ""))),
+        (bundle.label, str(bundle.metadata.get("description", ""))),
         (str(bundle.metadata.get("version", "")), str(bundle.metadata.get("data_source", ""))),
         (bundle.licence, ""),
         (size, ""),

@@ -46,5 +46,6 @@ class SetupPanel:
             verdict = _("ready") if state.satisfied else _("too old") if state.installed else _("not installed")
             for column, text in enumerate((state.name, state.wanted, state.installed or "", verdict)):
                 self._table.setItem(row, column, qt.QTableWidgetItem(text))
+        self._table.resizeColumnsToContents()
         if self._on_changed is not None:
             self._on_changed(step)
