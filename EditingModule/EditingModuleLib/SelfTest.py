@@ -3,6 +3,7 @@
 import slicer
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleTest
 
+SAMPLES = ("Dent (phantom)", "Bulge, oblique (phantom)")
 WITHOUT_MODEL = "image-aware-warp"
 TIMEOUT_S = 120
 
@@ -35,7 +36,8 @@ class EditingModuleTest(ScriptedLoadableModuleTest):
         from SparseToPreciseLib.desktop.samples import CATEGORY
 
         logic = SampleData.SampleDataLogic()
-        nodes = logic.downloadFromSource(logic.sampleDataSourcesByCategory(CATEGORY)[number])
+        sources = {source.sampleName: source for source in logic.sampleDataSourcesByCategory(CATEGORY)}
+        nodes = logic.downloadFromSource(sources[SAMPLES[number]])
         self.assertEqual([node is not None for node in nodes], [True] * 3)
         self.choose(*nodes)
         return nodes
