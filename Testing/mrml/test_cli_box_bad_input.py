@@ -125,7 +125,7 @@ class TestImage:
         array = image.array.copy()
         array[10:30, 10:30, 20:30] = value
         files.write_volume(image.with_array(array), box_folder / "nan.nrrd")
-        assert "has values that are no numbers inside the box" in refused(image="nan.nrrd")
+        assert "has values that are no numbers in" in refused(image="nan.nrrd")
 
     @pytest.mark.parametrize("place", [(22, 22, 22), (12, 30, 17)])
     def test_one_value_that_is_no_number_in_the_box(self, refused, box_folder: Path, place) -> None:
@@ -133,7 +133,7 @@ class TestImage:
         array = image.array.copy()
         array[place] = np.nan
         files.write_volume(image.with_array(array), box_folder / "nan.nrrd")
-        assert "has values that are no numbers inside the box" in refused(image="nan.nrrd")
+        assert "has values that are no numbers in" in refused(image="nan.nrrd")
 
     def test_missing(self, refused) -> None:
         assert "nothing.nrrd does not exist" in refused(image="nothing.nrrd")

@@ -22,6 +22,8 @@ def list_models() -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from ..boxes.model import CORRECTOR_FAMILY, DEFAULT_CORRECTOR
+    from ..boxes.segment import DEFAULT_SEGMENTER, SEGMENTER_FAMILY
     from ..core.bundles import bundle_folders, open_bundle
     from ..core.errors import InputError
     from ..editing.editors import WARPS
@@ -30,6 +32,11 @@ def list_models() -> None:
     def marked(name: str, default: bool) -> str:
         return f"{name} (default)" if default else name
 
+    defaults = {
+        FAMILY: DEFAULT_EDITOR,
+        CORRECTOR_FAMILY: DEFAULT_CORRECTOR,
+        SEGMENTER_FAMILY: DEFAULT_SEGMENTER,
+    }
     table = Table()
     for title in ("name", "family", "version", "trained on", "folder"):
         table.add_column(title, overflow="fold")
@@ -41,7 +48,7 @@ def list_models() -> None:
             continue
         metadata = bundle.metadata
         table.add_row(
-            marked(bundle.name, bundle.family == FAMILY and DEFAULT_EDITOR in (folder.name, bundle.name)),
+            marked(bundle.name, defaults.get(bundle.family) in (folder.name, bundle.name)),
             bundle.family,
             str(metadata.get("version", "")),
             str(metadata.get("data_source", "")),

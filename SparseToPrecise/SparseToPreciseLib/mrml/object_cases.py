@@ -33,7 +33,7 @@ def read_object(
         raise InputError(f"{name} or its image was removed; choose the cases again.")
     segments = segmentation.GetSegmentation()
     names = {one: segments.GetSegment(one).GetName() for one in segments.GetSegmentIDs()}
-    filled = {one: title for one, title in names.items() if stored_segment(segmentation, one) is not None}
+    filled = {one: title for one, title in names.items() if _filled(segmentation, one)}
     found = [one for one, title in filled.items() if not wanted or title == wanted]
     if len(found) != 1:
         there = ", ".join(filled.values()) or "only empty ones"
@@ -41,3 +41,8 @@ def read_object(
             raise InputError(f"{name} has not one segment called {wanted}, but {there}; untick it or rename a segment.")
         raise InputError(f"{name} must have one segment, not {there}; write the name of the segment to learn.")
     return Case(volume_from_node(image), segment_to_volume(segmentation, found[0]))
+
+
+def _filled(segmentation: slicer.vtkMRMLSegmentationNode, segment_id: str) -> bool:
+    stored = stored_segment(segmentation, segment_id)
+    return stored is not None and bool(stored.array.any())  # an empty one may share the labelmap of others
