@@ -160,7 +160,7 @@ def drawn_planes(scene: Scene, sampling: PlaneSampling, rng: np.random.Generator
             cells, mask = np.flip(cells, one), np.flip(mask, one - 1)
     boxes = losses.box_masks(boxes_of(torch.from_numpy(np.ascontiguousarray(mask))[:, None]), mask.shape[1:])
     chances = object_chances(cells[RANK], boxes[:, 0].numpy() > 0)
-    within = np.flatnonzero(np.abs(frame.plane_positions()) <= box.size[axis] / 2)
+    within = np.flatnonzero(cells[POSITIONS][2, :, 0, 0] <= 1)
     edges = np.linspace(within[0], within[-1] + 1, min(sampling.planes, len(within)) + 1)
     numbers = np.unique(rng.uniform(edges[:-1], edges[1:]).astype(int))
     return {

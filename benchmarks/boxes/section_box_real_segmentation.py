@@ -1,0 +1,105 @@
+"""Segmentation in a box by the default model: held-out phantoms, and real CT and MR it was never trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from box_context import Context, rules
+from section_box_real import DATA, STRUCTURES, scene_of
+from tables import number, percent, table
+
+from SparseToPreciseLib.boxes.frame import Frame, axis_of, slice_step
+from SparseToPreciseLib.boxes.metrics import dice
+from SparseToPreciseLib.boxes.scenes import Scene, phantom_scenes
+from SparseToPreciseLib.boxes.segment import load_segmenter, segment
+from SparseToPreciseLib.boxes.simulation import loose_box
+from SparseToPreciseLib.boxes.tighten import tighten
+from SparseToPreciseLib.core.box import Box
+from SparseToPreciseLib.core.volume import Volume
+
+TITLE = "Segmentation in a box, default model"
+MARGINS = (0.0, 0.1, 0.25, 0.5)
+PHANTOM_SEED = 60_000_000
+MODEL, TIGHTENED = "default segmenter", "default segmenter, box tightened first"
+
+
+def run(context: Context) -> dict:
+    segmenter = load_segmenter(None, "cpu")
+    scenes = {"phantoms": phantom_scenes(range(PHANTOM_SEED, PHANTOM_SEED + max(context.counts.phantoms // 2, 2)))}
+    if DATA.is_dir():
+        found = [scene_of(number_) for number_ in range(min(context.counts.structures, len(STRUCTURES)))]
+        scenes["real"] = [scene for scene in found if scene.mask.array.any()]
+    rows: dict[str, dict[str, dict[str, list[float]]]] = {}
+    structures: dict[str, dict[str, dict[str, float]]] = {}
+    for kind, cases in scenes.items():
+        for which, scene in enumerate(cases):
+            for margin in MARGINS:
+                box = loose_box(scene.mask, margin, np.random.default_rng([context.seed, 13, which]))
+                truth = scene.mask.array > 0
+                scores = {name: dice(mask, truth) for name, mask in _answers(scene, box).items()}
+                image = scene.image.with_array(scene.image.array.astype(np.float32))
+                scores[MODEL] = dice(segment(image, box, segmenter).segmentation.array > 0, truth)
+                tightened = tighten(image, box, context.corrector)
+                inner = segment(image, tightened.box, segmenter, slices=tightened if tightened.safe else None)
+                scores[TIGHTENED] = dice(inner.segmentation.array > 0, truth)
+                for name, one in scores.items():
+                    rows.setdefault(kind, {}).setdefault(name, {}).setdefault(f"{margin:g}", []).append(one)
+                if kind == "real":
+                    structures.setdefault(scene.name, {})[f"{margin:g}"] = scores
+    means = {
+        kind: {name: {margin: float(np.mean(values)) for margin, values in by.items()} for name, by in found.items()}
+        for kind, found in rows.items()
+    }
+    return {
+        "rows": means,
+        "structures": structures,
+        "cases": {kind: len(cases) for kind, cases in scenes.items()},
+        "weights": segmenter.sha256[:12],
+    }
+
+
+def render(found: dict) -> str:
+    parts = [
+        f"Weights {found['weights']}. Mean Dice by margin (share of the object's size per side, asymmetric). "
+        "*Ellipsoid* is everything in the ellipsoid that touches the box's faces, *box* everything in the box; the "
+        "other rules see the image."
+    ]
+    heads = [percent(margin) for margin in MARGINS]
+    for kind, title in (("phantoms", "held-out phantoms"), ("real", "real structures")):
+        if kind not in found["rows"]:
+            parts.append("The real images are not on this machine, so nothing was measured on them.")
+            continue
+        lines = [[name, *(number(by[f"{margin:g}"]) for margin in MARGINS)] for name, by in found["rows"][kind].items()]
+        parts.append(table([f"{found['cases'][kind]} {title}", *heads], lines))
+    if found["structures"]:
+        lines = [
+            [
+                name,
+                *(
+                    f"{number(by[f'{margin:g}'][MODEL])} ({number(by[f'{margin:g}']['ellipsoid'])})"
+                    for margin in MARGINS
+                ),
+            ]
+            for name, by in found["structures"].items()
+        ]
+        parts.append("By structure: the default segmenter, in brackets the ellipsoid.")
+        parts.append(table(["structure", *heads], lines))
+    return "\n\n".join(parts)
+
+
+def _answers(scene: Scene, box: Box) -> dict[str, np.ndarray]:
+    """What needs no training, as masks on the image's grid."""
+    grid = scene.image.grid
+    inside = box.mask_on(grid)
+    part = grid.slices_around(box.corners(), 0.0)
+    ellipsoid = np.zeros(grid.shape, bool)
+    ellipsoid[part] = ((box.to_box(grid.cropped(part).points_ras()) / (box.size / 2)) ** 2).sum(axis=-1) <= 1
+    axis = axis_of("auto", grid, box)
+    frame = Frame.cut(box, axis, slice_step(grid, box, axis))
+
+    def brought_back(rule: Callable[..., np.ndarray]) -> np.ndarray:
+        mask = rule(scene.image, frame).astype(np.float32)
+        return (Volume(mask, frame.grid(0, frame.slices).ijk_to_ras).resampled_to(grid).array >= 0.5) & inside
+
+    return {"box": inside, "ellipsoid": ellipsoid, **{name: brought_back(rule) for name, rule in rules().items()}}
