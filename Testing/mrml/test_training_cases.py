@@ -81,11 +81,15 @@ def test_a_plot_grows(scene) -> None:
     curves = {"validation_loss": "validation loss", "training_loss": "training loss"}
     plot = GrowingPlot("Training of mine", ("steps", "steps"), curves)
     assert not plot.add(ROW)  # before the first step there is no training loss
-    assert plot.add(ROW | {"training_loss": 0.5}) and plot.add(ROW | {"steps": 20, "training_loss": 0.125})
+    assert plot.add(ROW | {"training_loss": 0.5})
+    assert plot.chart.GetXAxisRange() == pytest.approx((9.5, 10.5))  # one point
+    assert plot.add(ROW | {"steps": 20, "training_loss": 0.125})
     table = plot.table.GetTable()
     rows = [[table.GetValue(row, c).ToDouble() for c in range(3)] for row in range(table.GetNumberOfRows())]
     assert rows == [[10, 0.25, 0.5], [20, 0.25, 0.125]]
     assert plot.chart.GetNumberOfPlotSeriesNodes() == 2
+    assert plot.chart.GetXAxisRange() == pytest.approx((9.5, 20.5))
+    assert plot.chart.GetYAxisRange() == pytest.approx((0.125 - 0.01875, 0.5 + 0.01875))
     assert [one.GetYColumnName() for one in plot.series] == list(curves)
 
 

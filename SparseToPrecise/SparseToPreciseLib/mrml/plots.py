@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import vtk
 
 from .headless import scene
 
+_MARGIN = 0.05
 _COLORS = ((0.12, 0.47, 0.71), (0.84, 0.15, 0.16), (0.17, 0.63, 0.17), (0.58, 0.40, 0.74))
 
 
@@ -62,9 +63,22 @@ class GrowingPlot:
         place = table.InsertNextBlankRow()
         for column, value in enumerate(values):
             table.SetValue(place, column, vtk.vtkVariant(float(value)))
+            table.GetColumn(column).Modified()  # which the table does not say, and its range would be an old one
         table.Modified()
         self.table.Modified()
+        # Slicer's own choice of the ranges is made once, for the first point.
+        self.chart.SetXAxisRangeAuto(False)
+        self.chart.SetYAxisRangeAuto(False)
+        self.chart.SetXAxisRange(*self._range(self._columns[:1]))
+        self.chart.SetYAxisRange(*self._range(self._columns[1:]))
         return True
+
+    def _range(self, columns: Sequence[str]) -> tuple[float, float]:
+        """From a little below the least of some columns' values to a little above the greatest."""
+        found = [self.table.GetTable().GetColumnByName(name).GetRange() for name in columns]
+        low, high = min(one[0] for one in found), max(one[1] for one in found)
+        margin = _MARGIN * (high - low) or _MARGIN * abs(high) or _MARGIN
+        return low - margin, high + margin
 
     def remove(self) -> None:
         """Take everything out of the scene."""
