@@ -73,9 +73,11 @@ train-boxes: $(READY)
 
 samples: $(READY)
 	@$(BIN)/python Resources/make_samples.py
+	@$(BIN)/python Resources/make_box_samples.py
 
 pictures: $(READY)
 	@$(BIN)/python docs/pictures/editing.py
+	@$(BIN)/python docs/pictures/boxes.py
 
 clean:
 	rm -rf $(VENV) demo-output training-output build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -131,6 +131,35 @@ class BoxModuleInTheApplication(unittest.TestCase):
         self.assertEqual(slicer.util.selectedModule(), "CropVolume")
         slicer.util.selectModule("BoxModule")
 
+    def test_picture_of_the_panel_with_the_sample(self):
+        """The screenshot is docs/images/boxes-module.png."""
+        import slicer
+        from BoxModuleLib.SelfTest import BoxModuleTest
+
+        from SparseToPreciseLib.core.bundles import find_bundles
+
+        names = {bundle.name for family in ("boxes-corrector", "boxes-segmenter") for bundle in find_bundles(family)}
+        if not {"boxes-corrector", "boxes-segmenter"} <= names:
+            self.skipTest("the default models are not there")
+        slicer.mrmlScene.Clear()
+        sample = BoxModuleTest()
+        sample.panel = self.panel
+        self.image, self.roi = sample.loadSample()
+        self.panel.work.show_models()
+        self.panel.work.correctors.set_model("boxes-corrector")
+        self.panel.work.segmenters.set_model("boxes-segmenter")
+        slicer.util.setSliceViewerLayers(background=self.image, fit=True)
+        loose = self.box()
+        self.click(self.panel.work.tightenRow.run_button)
+        if self.box().volume_mm3 < loose.volume_mm3:
+            center = self.box().center
+            for view in ("Red", "Green", "Yellow"):
+                slicer.util.getNode(f"vtkMRMLSliceNode{view}").JumpSliceByCentering(*center)
+        self.click(self.panel.work.segmentRow.run_button)
+        slicer.util.getNode("LooseBox Organ").CreateClosedSurfaceRepresentation()
+        slicer.util.resetThreeDViews()
+        screenshot("boxes-module")
+
     def test_a_box_outside_is_refused_in_one_sentence(self):
         import numpy as np
         from box_cases import CENTRE
