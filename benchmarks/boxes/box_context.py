@@ -38,13 +38,13 @@ class Counts:
     margins: tuple[float, ...] = (0.0, 0.1, 0.25, 0.5, 1.0)
     phantoms: int = 50
     masks: tuple[int, ...] = (1, 3, 5, 10, 20)
-    livers: int = 12
-    training_minutes: float = 0.5
+    livers: int = 10
+    training_minutes: float = 0.4
     real_margins: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0)
     real_repeats: int = 2
     structures: int = 11
     own_masks: tuple[int, ...] = (1, 3, 5)
-    own_structures: tuple[int, ...] = (0, 2)
+    own_structures: tuple[int, ...] = (0, 1)
     own_repeats: int = 3
     large: tuple[int, int, int] = (300, 512, 512)
 
@@ -75,7 +75,7 @@ class Look:
     chances: np.ndarray | None
 
     @staticmethod
-    def at(scene: Scene, box: Box, axis: int, corrector: Corrector | None) -> Look:
+    def at(scene: Scene, box: Box, axis: int, corrector: Any) -> Look:
         step = min(float(scene.image.spacing[axis]), float(box.size[axis]))
         frame = Frame.cut(box, axis, step) if corrector is None else corrector.frame(box, axis, step)
         chances = None
@@ -151,7 +151,7 @@ def rules() -> dict[str, Callable[..., np.ndarray]]:
             mask = start.copy()
             cv2.setRNGSeed(0)
             try:
-                cv2.grabCut(np.repeat(plane[..., None], 3, axis=2), mask, None, np.zeros((1, 65)), np.zeros((1, 65)), 3)
+                cv2.grabCut(np.repeat(plane[..., None], 3, axis=2), mask, None, np.zeros((1, 65)), np.zeros((1, 65)), 1)
             except cv2.error:  # a plane of one colour
                 continue
             result[number] = (mask == cv2.GC_PR_FGD) & (start == cv2.GC_PR_FGD)

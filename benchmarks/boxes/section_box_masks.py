@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from box_context import Context, Look, kept_when_unsafe, rules, summary
-from section_box_phantoms import rows_of_margins
+from section_box_phantoms import SHRINKS, rows_of_margins
 
 from SparseToPreciseLib.boxes.baselines import shrunk_bounds
-from SparseToPreciseLib.boxes.model import CORRECTOR_FAMILY, Corrector
+from SparseToPreciseLib.boxes.calibration import Calibration
+from SparseToPreciseLib.boxes.corrector_training import CorrectorTrainer, Sampling
+from SparseToPreciseLib.boxes.frame import Frame
+from SparseToPreciseLib.boxes.model import CORRECTOR_FAMILY, DEFAULT_CORRECTOR
 from SparseToPreciseLib.boxes.scenes import Scene, case_scenes
 from SparseToPreciseLib.boxes.simulation import loose_box
-from SparseToPreciseLib.boxes.training_run import train_corrector
-from SparseToPreciseLib.core.bundles import open_bundle
-from SparseToPreciseLib.core.devices import Device
+from SparseToPreciseLib.boxes.training_run import CASES_MARGIN
+from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.packaged_configs import packaged_config, recipe_from
 from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.phantoms.blobs import make_blob
 
 TITLE = "Number of masks and patch size, liver-like phantoms"
 TRAINING_SEED, TEST_SEED = 70_000_000, 80_000_000
-OVERRIDES = {"calibration_boxes": 24, "validation_phantoms": 4, "validations": 3, "batch_size": 2}
-SHRINKS = (0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3)
+CALIBRATION_BOXES = 24
 
 
 def livers(first: int, count: int) -> list[Scene]:
@@ -32,26 +33,41 @@ def livers(first: int, count: int) -> list[Scene]:
     return [Scene(blob.image, blob.mask, blob.image.name) for blob in blobs]
 
 
-def trained(context: Context, name: str, cases: list[Scene]) -> Corrector:
-    """As `sparse-to-precise train boxes-corrector` does it, for the benchmark's minutes."""
-    bundle = train_corrector(
-        context.cache / "models" / name,
-        cases=[(scene.image, scene.mask) for scene in cases],
-        minutes=context.counts.training_minutes,
-        seed=context.seed + 1,
-        device="cpu",
-        overrides=OVERRIDES,
-    )
-    return Corrector(open_bundle(bundle.path, CORRECTOR_FAMILY), Device("cpu"))
+@dataclass(frozen=True)
+class Trained:
+    """A network and its calibrations by size of patch; what `train_corrector` writes into a bundle, for one patch."""
+
+    network: torch.nn.Module
+    sampling: Sampling
+    calibrations: dict[int, Calibration]
+
+    def frame(self, box: Box, axis: int, step_mm: float) -> Frame:
+        return Frame.cut(box, axis, step_mm, self.sampling.spacing_mm, self.sampling.side)
 
 
-def with_patch(context: Context, corrector: Corrector, cases: list[Scene], patch: int):
-    """The calibration of the same network for another size of patch."""
-    changes = {"patch": patch, "calibration_boxes": OVERRIDES["calibration_boxes"], "seed": context.seed + 1}
-    recipe = recipe_from(packaged_config(CORRECTOR_FAMILY, "train.json"), changes | {"sampling::largest_margin": 1.0})
+def trained(context: Context, cases: list[Scene], patches: tuple[int, ...] = (16,)) -> Trained:
+    """As `train_corrector` does it, for the benchmark's minutes; one network, calibrated for each size of patch."""
+    changes = {"start": DEFAULT_CORRECTOR, "seed": context.seed + 1, "minutes": context.counts.training_minutes}
+    changes |= {"sampling::largest_margin": CASES_MARGIN, "calibration_boxes": CALIBRATION_BOXES}
+    recipe = recipe_from(packaged_config(CORRECTOR_FAMILY, "train.json"), changes)
+    torch.manual_seed(recipe.seed)
+    network, _ = recipe.first_network()
     sets = recipe.scenes(case_scenes([(scene.image, scene.mask) for scene in cases]), Progress())
-    sets = replace(sets, sampling=replace(sets.sampling, spacing_mm=corrector.spacing_mm))
-    return recipe.calibrate(corrector.network, sets, torch.device("cpu"), Progress())
+    CorrectorTrainer(
+        network,
+        sets.training,
+        sets.validation[:4],
+        sets.sampling,
+        recipe.patch,
+        recipe.minutes,
+        learning_rate=recipe.learning_rate,
+        batch_size=2,
+        validations=3,
+        seed=recipe.seed,
+    ).run()
+    device = torch.device("cpu")
+    calibrations = {p: replace(recipe, patch=p).calibrate(network, sets, device, Progress()) for p in patches}
+    return Trained(network, sets.sampling, calibrations)
 
 
 def run(context: Context) -> dict:
@@ -78,14 +94,13 @@ def run(context: Context) -> dict:
         add("corrector, default model", margin, kept_when_unsafe(look, bounds, safe))
     for count in counts.masks:
         started = time.perf_counter()
-        corrector = trained(context, f"livers-{count}", training[:count])
+        corrector = trained(context, training[:count], (16, 32))
         seconds[str(count)] = round(time.perf_counter() - started, 1)
-        other = with_patch(context, corrector, training[:count], 32)
         masks = f"{count} mask" + "s" * (count > 1)
         for margin, scene, box in boxes:
             look = Look.at(scene, box, 2, corrector)
             add(f"U-Net's mask, {masks}", margin, look.score(look.network_boxes()))
-            for patch, calibration in ((16, corrector.calibration), (32, other)):
+            for patch, calibration in corrector.calibrations.items():
                 bounds, safe = look.corrected(patch, calibration)
                 add(f"corrector, {masks}, p {patch}", margin, kept_when_unsafe(look, bounds, safe))
     rows = {name: {margin: summary(scores) for margin, scores in by.items()} for name, by in found.items()}

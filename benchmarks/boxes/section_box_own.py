@@ -26,12 +26,12 @@ def run(context: Context) -> dict:
         for count in counts.own_masks:
             rng = np.random.default_rng([context.seed, 6, which])
             masks = [deformed(cropped, rng, 1.5) for _ in range(count)]
-            corrector = trained(context, f"own-{which}-{count}", masks)
+            corrector = trained(context, masks)
             test = np.random.default_rng([context.seed, 7, which])
             for margin in MARGINS:
                 for _ in range(counts.own_repeats):
                     look = Look.at(scene, loose_box(scene.mask, margin, test), 2, corrector)
-                    bounds, safe = look.corrected(corrector.patch, corrector.calibration)
+                    bounds, safe = look.corrected(16, corrector.calibrations[16])
                     name = f"{scene.name}, {count} mask" + "s" * (count > 1)
                     scores = {
                         f"{scene.name}, loose box": look.score(look.loose),

@@ -1,14 +1,15 @@
 """How low the threshold and how wide the margin must be to keep the object, and when not to trust the answer.
 
-Both are measured on cases with known masks that training has not seen: for each of them, the margin that it would have
-needed; the margin of a wanted coverage is the one that sufficed in `SUFFICED` of the cases, and a logistic model on
-what the map of patches looks like (`FEATURES`) tells the others apart.
+All are measured together on cases with known masks that training has not seen. For every threshold and margin, a
+logistic model on what the map of patches looks like (`FEATURES`) learns which cases lose a part of the object, and
+accepts so many that few of those do; the threshold and margin are taken that make the boxes tightest, a case that is
+not accepted counting with its loose box. So the margin is not wide for the sake of cases that nobody should trust.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,12 +23,15 @@ COVERAGES = (0.9, 0.95, 0.98, 0.99, 0.995)
 THRESHOLDS = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 MARGINS = (0.0, 0.0625, 0.125, 0.1875, 0.25, 0.375, 0.5, 0.75, 1.0, 1.5)
 """In patches."""
-SUFFICED = 0.93
+SUFFICED = 0.97
+"""A margin must suffice in this share of the cases that are called safe."""
 STRICT = 0.99
 """The coverage for which the safety is measured."""
-ACCEPTED_FAILURES = 0.03
+ACCEPTED_FAILURES = 0.02
 """Of the cases called safe, so many may miss `STRICT`; measured on the calibration cases."""
 LEAST_CASES_FOR_SAFETY = 40
+SUREST = 0.4
+"""A map without a patch of so much object is never trusted."""
 FEATURES = ("surest patch", "doubtful share", "elsewhere", "size", "steepness", "box faces touched")
 
 
@@ -61,7 +65,7 @@ class Calibration:
     margins
         Wanted coverage to margin, in patches, ascending.
     sufficed
-        Share of the calibration cases in which these margins were enough.
+        Share of all calibration cases, safe or not, in which the margin for `STRICT` was enough.
     weights, offset, limit
         The case is unsafe when weights . features + offset exceeds the limit; no weights: only an empty or doubtful map
         is unsafe.
@@ -99,7 +103,7 @@ class Calibration:
         if clean.empty:
             return "nothing like an object was found in the box"
         values = features(clean)
-        if values[0] < 0.4:
+        if values[0] < SUREST:
             return f"no part of the box looks surely like the object (the surest patch: {values[0]:.0%})"
         if self.weights and float(np.dot(self.weights, values)) + self.offset > self.limit:
             shifts = np.abs(np.array(self.weights) * values)
@@ -215,46 +219,63 @@ def calibrated(cases: Sequence[CalibrationCase], patch: int) -> Calibration:
     """
     if not cases:
         raise InputError("There are no cases to calibrate with; give at least one image with its mask.")
-    best: tuple[float, float, list[list[float]], np.ndarray, list[CleanMap]] | None = None
     smooth = [smoothed_shares(case.shares, case.frame, patch) for case in cases]
     tight = [tight_bounds(case.mask, case.frame) for case in cases]
+    loose = np.array([mean_slice_iou(_whole(case.frame), one) for case, one in zip(cases, tight, strict=True)])
+    best: tuple[float, Calibration] | None = None
     for threshold in THRESHOLDS:
         maps = [cleaned(one, case.frame, patch, threshold) for one, case in zip(smooth, cases, strict=True)]
-        table = np.zeros((len(cases), len(MARGINS)))
-        overlap = np.zeros_like(table)
+        kept, overlap = (np.zeros((len(cases), len(MARGINS))) for _ in range(2))
         for number, (case, clean) in enumerate(zip(cases, maps, strict=True)):
             for column, margin in enumerate(MARGINS):
                 bounds = slice_bounds(clean, margin * clean.patch_mm)
-                table[number, column] = covered(bounds, case.mask, case.frame)
+                kept[number, column] = covered(bounds, case.mask, case.frame)
                 overlap[number, column] = mean_slice_iou(bounds, tight[number])
-        column = _column(table, STRICT)
-        score = float(overlap[:, column].mean())
-        if best is None or score > best[0]:
-            best = (score, threshold, table.tolist(), overlap[:, column], maps)
-    score, threshold, table, overlap, maps = best
-    table = np.array(table)
-    margins = {coverage: MARGINS[_column(table, coverage)] for coverage in COVERAGES}
-    failed = table[:, _column(table, STRICT)] < STRICT
-    report = {"slice_iou": round(score, 4), "failed": round(float(failed.mean()), 4)}
-    weights, offset, limit = (), 0.0, 0.0
-    if len(cases) >= LEAST_CASES_FOR_SAFETY and failed.any():
         values = np.array([features(clean) for clean in maps])
+        for column in range(len(MARGINS)):
+            found, safe = _judged(values, kept, column)
+            score = float(np.where(safe, overlap[:, column], loose).mean())
+            if best is None or score > best[0]:
+                report = found.report | {
+                    "slice_iou": round(score, 4),
+                    "loose_slice_iou": round(float(loose.mean()), 4),
+                }
+                best = score, replace(found, threshold=threshold, report=report)
+    return best[1]
+
+
+def _judged(values: np.ndarray, kept: np.ndarray, column: int) -> tuple[Calibration, np.ndarray]:
+    """The calibration (its threshold left open) for one margin, and which cases it calls safe."""
+    failed = kept[:, column] < STRICT
+    safe = values[:, 0] >= SUREST
+    weights, offset, limit = (), 0.0, 0.0
+    if len(kept) >= LEAST_CASES_FOR_SAFETY and failed.any():
         weights, offset = _logistic(values, failed)
-        risk = values @ np.array(weights) + offset
+        risk = np.where(safe, values @ np.array(weights) + offset, np.inf)
         limit = _limit(risk, failed)
         safe = risk <= limit
-        report |= {
-            "safe": round(float(safe.mean()), 4),
-            "failed_among_safe": round(float(failed[safe].mean()) if safe.any() else 0.0, 4),
-        }
+    elif failed[safe].mean() > 1 - SUFFICED if safe.any() else False:
+        # Too few cases to tell good maps from bad ones: this margin is not wide enough.
+        safe = np.zeros(len(kept), bool)
+    judged = kept[safe] if safe.any() else kept
+    margins = {}
+    for coverage in COVERAGES:
+        enough = np.flatnonzero((judged >= coverage).mean(axis=0) >= SUFFICED)
+        least = int(enough[0]) if enough.size else len(MARGINS) - 1
+        margins[coverage] = MARGINS[column if coverage == STRICT else least]
+    margins = dict(zip(margins, np.maximum.accumulate(list(margins.values())).tolist(), strict=True))
+    report = {
+        "safe": round(float(safe.mean()), 4),
+        "failed_among_safe": round(float(failed[safe].mean()) if safe.any() else 0.0, 4),
+    }
     sufficed = round(float(1 - failed.mean()), 4)
-    return Calibration(threshold, margins, sufficed, weights, offset, limit, len(cases), report)
+    return Calibration(0.0, margins, sufficed, weights, offset, limit, len(kept), report), safe
 
 
-def _column(table: np.ndarray, coverage: float) -> int:
-    """The least margin that suffices in `SUFFICED` of the cases; the largest one when none does."""
-    enough = (table >= coverage).mean(axis=0) >= SUFFICED
-    return int(enough.argmax()) if enough.any() else table.shape[1] - 1
+def _whole(frame: Frame) -> np.ndarray:
+    """(slices, 2, 2): the loose box on every slice."""
+    sides = [[-frame.box.size[axis] / 2, frame.box.size[axis] / 2] for axis in frame.plane]
+    return np.tile(np.array(sides), (frame.slices, 1, 1))
 
 
 def _logistic(values: np.ndarray, failed: np.ndarray) -> tuple[tuple[float, ...], float]:
@@ -276,5 +297,5 @@ def _limit(risk: np.ndarray, failed: np.ndarray) -> float:
     """The highest risk to accept so that few of the accepted cases fail."""
     order = np.argsort(risk)
     rate = np.cumsum(failed[order]) / np.arange(1, len(order) + 1)
-    good = np.flatnonzero(rate <= ACCEPTED_FAILURES)
-    return float(risk[order[good[-1]]]) if good.size else float(risk.min() - 1.0)
+    good = np.flatnonzero((rate <= ACCEPTED_FAILURES) & np.isfinite(risk[order]))
+    return float(risk[order[good[-1]]]) if good.size else float(np.nan_to_num(risk.min(), posinf=0.0) - 1.0)

@@ -12,7 +12,7 @@ from .frame import Frame, sampled
 
 CHANNELS = 8
 BINS = 64
-"""Of the histograms; each holds as many of the values in the box, so that soft tissue is resolved beside air and bone."""
+"""Of the histograms; each holds as many values of the box, so that soft tissue is resolved beside air and bone."""
 _SAMPLES = 40
 _LOG_RATIO = 3.0
 
@@ -95,9 +95,9 @@ class Appearance:
 def cell_channels(image: Volume, frame: Frame, appearance: Appearance, first: int, stop: int) -> np.ndarray:
     """(CHANNELS, stop - first, rows, columns) float32 of the planes first .. stop - 1 of cells.
 
-    In order: intensity around the median of the box's middle; likeness to that median; rank of the intensity in the box;
-    evidence; how far from the middle of the box along u, v and the axis (1 at its faces); whether the cell lies in the
-    image.
+    In order: intensity around the median of the box's middle; likeness to that median; rank of the intensity in the
+    box; evidence; how far from the middle of the box along u, v and the axis (1 at its faces); whether the cell lies
+    in the image.
 
     Raises
     ------

@@ -155,7 +155,7 @@ class CorrectorRecipe:
         used = choose_device(device)
         started = time.perf_counter()
         torch.manual_seed(self.seed)
-        network, start = self._first_network()
+        network, start = self.first_network()
         scenes = self.scenes(cases, progress.part(0.0, SHARE_OF_SCENES))
         trainer = CorrectorTrainer(
             network,
@@ -204,7 +204,7 @@ class CorrectorRecipe:
         config["sampling"] |= values.pop("sampling")
         return json.loads(json.dumps(config | values))
 
-    def _first_network(self) -> tuple[torch.nn.Module, str | None]:
+    def first_network(self) -> tuple[torch.nn.Module, str | None]:
         """The network, and the name of the bundle whose weights it has."""
         network = build_network(self.network)
         if self.start is None:

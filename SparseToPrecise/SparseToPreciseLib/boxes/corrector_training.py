@@ -17,6 +17,8 @@ from .simulation import loose_box
 
 _TIGHT_SHARE = 0.1
 _BEYOND_WEIGHT = 0.1
+_MISSED_WEIGHT = 0.7
+"""Of object that is missed, against 1 minus this of what is taken for object: a box must not cut."""
 
 
 @dataclass(frozen=True)
@@ -114,9 +116,9 @@ def collated(samples: Sequence[Sample], device: torch.device) -> Given:
 class CorrectorTrainer(TrainingLoop):
     """Trains a fully convolutional network on random loose boxes around the objects of scenes.
 
-    The loss has three equal parts: cross-entropy of the cells, Dice of the cells, and cross-entropy of the patches with
-    the share of each that is object. A threshold of 0.5 on that share is the paper's rule; the cells are there because
-    patches alone say too little to learn from in a few minutes.
+    The loss has three equal parts: cross-entropy of the cells, Tversky loss of the cells, and cross-entropy of the
+    patches with the share of each that is object. A threshold of 0.5 on that share is the paper's rule; the cells are
+    there because patches alone say too little to learn from in a few minutes.
 
     Parameters
     ----------
@@ -172,7 +174,9 @@ class CorrectorTrainer(TrainingLoop):
         cells = torch.nn.functional.binary_cross_entropy_with_logits(logits, mask, reduction="none")
         chances = torch.sigmoid(logits) * (weight > 0)
         inside = (1, 2, 3, 4)
-        overlap = (2 * (chances * mask).sum(inside) + 1) / ((chances + mask).sum(inside) + 1)
+        both = (chances * mask).sum(inside)
+        missed, false = (mask * (1 - chances)).sum(inside), (chances * (1 - mask)).sum(inside)
+        overlap = (both + 1) / (both + _MISSED_WEIGHT * missed + (1 - _MISSED_WEIGHT) * false + 1)
         shares, true, heavy = (patch_shares(one[:, 0], self.patch) for one in (chances, mask, weight))
         patches = torch.nn.functional.binary_cross_entropy(shares.clamp(1e-5, 1 - 1e-5), true, reduction="none")
         return (

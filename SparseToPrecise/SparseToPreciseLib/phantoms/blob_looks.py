@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .imaging import TissueValues
+from .imaging import TissueValues, ct_values, free_values
 from .neighbourhood import FIRST_TARGET_LABEL, LabelMap
 
 # Mean in Hounsfield units, its spread between cases, how often a neighbour is made of it
@@ -36,4 +36,23 @@ def portal_venous_liver(
     return means, texture
 
 
-LOOKS: dict[str, TissueValues] = {"liver-ct": portal_venous_liver}
+def distinct(values: TissueValues, least: float) -> TissueValues:
+    """Tissues of which most differ from the target by at least so much; what cannot be seen cannot be learnt."""
+
+    def chosen(rng: np.random.Generator, regions: LabelMap, count: int) -> tuple[np.ndarray, np.ndarray]:
+        means, texture = values(rng, regions, count)
+        own = means[FIRST_TARGET_LABEL]
+        for label in range(min(FIRST_TARGET_LABEL, count)):
+            if abs(means[label] - own) < least and rng.random() < 0.85:
+                means[label] = own + rng.choice([-1, 1]) * rng.uniform(1, 2.5) * least
+        return means, texture
+
+    return chosen
+
+
+LOOKS: dict[str, tuple[str, TissueValues]] = {
+    "liver-ct": ("ct", portal_venous_liver),
+    "any-ct": ("ct", distinct(ct_values, 28.0)),
+    "any-mr": ("mr", distinct(free_values, 0.14)),
+}
+"""Name to the modality and the tissues."""

@@ -14,25 +14,26 @@ from .blob_families import ball, liver, sac
 from .blob_looks import LOOKS
 from .families import Anatomy
 from .fields import UNITS_PER_CUBE
-from .imaging import annotate, form_image, random_scanner
+from .imaging import Scanner, annotate, form_image, random_scanner
 from .neighbourhood import build_label_map
 
 BLOBS: dict[str, tuple[Callable[[np.random.Generator], Anatomy], float]] = {
-    "liver": (liver, 0.17),
-    "organ": (families.organ, 0.15),
-    "lobed": (families.lobed, 0.10),
-    "bean": (families.bean, 0.15),
-    "vertebra": (families.vertebra, 0.12),
-    "sac": (sac, 0.12),
-    "ball": (ball, 0.05),
-    "rod": (families.rod, 0.05),
-    "partition": (families.partition, 0.05),
-    "cavity": (families.cavity, 0.04),
+    "liver": (liver, 0.20),
+    "organ": (families.organ, 0.23),
+    "lobed": (families.lobed, 0.11),
+    "bean": (families.bean, 0.18),
+    "vertebra": (families.vertebra, 0.09),
+    "sac": (sac, 0.11),
+    "ball": (ball, 0.08),
+    "rod": (families.rod, 0.0),
+    "partition": (families.partition, 0.0),
+    "cavity": (families.cavity, 0.0),
 }
 """Kind to (family, how often it is drawn when no kind is asked for)."""
 
 _ATTEMPTS = 20
 _SMALLEST, _LARGEST = 20.0, 40.0
+_LEAST_SAMPLES = 8
 _CUT_SHARE = 0.15
 _TWINS_SHARE = 0.75
 
@@ -78,7 +79,7 @@ def make_blob(
     spacing_mm
         Of a voxel.
     look
-        A key of `blob_looks.LOOKS`: what one hospital's images look like. None: any modality and contrast.
+        A key of `blob_looks.LOOKS`: what the images look like. None: CT or MR of any contrast.
     cut
         Whether the field of view ends within the object; None: sometimes.
 
@@ -102,9 +103,9 @@ def make_blob(
             break
     else:
         raise InputError(f"Seed {seed} gives no usable blob of the kind {kind!r}; choose another seed.")
-    scanner = random_scanner(rng, (size,) * 3)
+    scanner = _fine_enough(random_scanner(rng, (size,) * 3), regions.target)
     mask = annotate(rng, regions, scanner)
-    image = form_image(rng, regions, scanner, LOOKS[look] if look else None)
+    image = form_image(rng, regions, scanner, LOOKS[look or rng.choice(["any-ct", "any-mr"])])
     cut = rng.random() < _CUT_SHARE if cut is None else cut
     if cut:
         image, mask = _cut_by_field_of_view(rng, image, mask)
@@ -143,6 +144,16 @@ def _scaled(anatomy: Anatomy, scale: float) -> Anatomy:
         territory=None if territory is None else lambda points: territory(points * np.float32(scale)),
         twins=[np.asarray(shift) / scale for shift in anatomy.twins],
     )
+
+
+def _fine_enough(scanner: Scanner, target: np.ndarray) -> Scanner:
+    """A scanner that has `_LEAST_SAMPLES` across the object at least, along every axis."""
+    steps = [
+        min(step, max((np.ptp(at) + 1) / _LEAST_SAMPLES, 1.0))
+        for step, at in zip(scanner.steps, np.nonzero(target), strict=True)
+    ]
+    samples = tuple(round(size / step) for size, step in zip(target.shape, steps, strict=True))
+    return Scanner(samples, tuple(size / count for size, count in zip(target.shape, samples, strict=True)))
 
 
 def _whole(target: np.ndarray) -> bool:

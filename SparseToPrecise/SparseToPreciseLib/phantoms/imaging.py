@@ -25,7 +25,8 @@ _CT_TISSUES = {
 }
 
 
-def _ct_values(rng: np.random.Generator, regions: LabelMap, count: int) -> tuple[np.ndarray, np.ndarray]:
+def ct_values(rng: np.random.Generator, regions: LabelMap, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Tissues of a CT, in Hounsfield units."""
     names = list(_CT_TISSUES)
     table = np.array([_CT_TISSUES[name] for name in names])
     means, texture = np.zeros(count), np.zeros(count)
@@ -41,7 +42,7 @@ def _ct_values(rng: np.random.Generator, regions: LabelMap, count: int) -> tuple
     return means, texture
 
 
-def _free_values(rng: np.random.Generator, regions: LabelMap, count: int) -> tuple[np.ndarray, np.ndarray]:
+def free_values(rng: np.random.Generator, regions: LabelMap, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Random contrast per label (as SynthSeg does): most neighbours differ from the target, some hardly, few not."""
     means = rng.uniform(0, 1, count)
     own = rng.uniform(0.08, 0.95)
@@ -112,19 +113,19 @@ def _fan(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def form_image(
-    rng: np.random.Generator, regions: LabelMap, scanner: Scanner, ct_values: TissueValues | None = None
+    rng: np.random.Generator, regions: LabelMap, scanner: Scanner, look: tuple[str, TissueValues] | None = None
 ) -> np.ndarray:
     """Simulated scan of a label map, in arbitrary units (Hounsfield units for CT): (K, J, I) float32.
 
-    With `ct_values` the scan is a CT whose tissues it chooses; without, modality and tissues are random.
+    A look names the modality (ct, mr or ultrasound) and chooses the tissues; without one, both are random.
     """
     shape = regions.labels.shape
     count = int(regions.labels.max()) + 1
-    if ct_values is None:
+    if look is None:
         modality = rng.choice(["ct", "mr", "ultrasound"], p=[0.42, 0.43, 0.15])
-        values = _ct_values if modality == "ct" else _free_values
+        values = ct_values if modality == "ct" else free_values
     else:
-        modality, values = "ct", ct_values
+        modality, values = look
     means, texture = values(rng, regions, max(count, FIRST_TARGET_LABEL + 1))
     means, texture = means.astype(np.float32), texture.astype(np.float32)
     grain = smooth_field(rng, shape, rng.uniform(2.2, 6)) * rng.uniform(0.2, 0.7)
