@@ -1,6 +1,6 @@
 """Makes the sample data of the module BoxModule from a phantom, the same files every time.
 
-Run it on slicer-core (the repository's own environment). The thumbnail is a picture of a run of `box tighten`.
+Run it on slicer-core (the repository's own environment). The thumbnail is drawn by docs/pictures/boxes.py.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from SparseToPreciseLib.phantoms.blobs import make_blob
 
 FOLDER = Path(__file__).resolve().parents[1] / "BoxModule" / "Resources" / "SampleData"
 NAME = "LooseBox"
-SEED, SIZE, MARGIN = 2, 66, 0.35
+SEED, KIND, SIZE, MARGIN = 32, "liver", 66, 0.35
 
 
 def main() -> None:
-    blob = make_blob(SEED, size=SIZE, look="liver-ct", cut=False)
+    blob = make_blob(SEED, KIND, size=SIZE, look="liver-ct", cut=False)
     # As scanners store it: I to the left, J to the back.
     to_ras = np.diag([-1.0, -1.0, 1.0, 1.0]) @ blob.image.ijk_to_ras
     image = Volume(as_bytes(blob.image.array), to_ras, NAME)

@@ -8,7 +8,10 @@ from pathlib import Path
 from PIL import Image
 
 from SparseToPreciseLib.cli.box_files import SegmentRequest, TightenRequest, tighten_files
+from SparseToPreciseLib.cli.box_picture import draw_boxes
 from SparseToPreciseLib.cli.box_segment_files import segment_files
+from SparseToPreciseLib.core.image_files import read_image
+from SparseToPreciseLib.core.roi_json import read_box
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "BoxModule" / "Resources" / "SampleData"
@@ -19,21 +22,29 @@ THUMBNAIL = 256
 
 def main() -> None:
     WORK.mkdir(exist_ok=True)
+    thumbnail()
     given = {"image": SAMPLE / "LooseBox.nrrd", "roi": SAMPLE / "LooseBox-ROI.mrk.json"}
     picture = IMAGES / "boxes-tighten.png"
     tightened = tighten_files(TightenRequest(**given, output=WORK / "tight.mrk.json", picture=picture))
     print(f"{tightened.corrector.name}: {tightened.report['tightened']['volume_after_mm3'] / 1000:.1f} cm3")
     print("safe" if tightened.result.safe else tightened.result.notes)
-    with Image.open(picture) as drawn:
-        side = drawn.height // 2
-        middle = drawn.convert("RGB").crop((side, 0, 2 * side, side)).resize((THUMBNAIL, THUMBNAIL))
-        middle.save(SAMPLE / "LooseBox.png", optimize=True)
     smaller(picture)
     picture = IMAGES / "boxes-segment.png"
     request = SegmentRequest(**given, output=WORK / "organ.seg.nrrd", picture=picture, tighten_first=True)
     segmented = segment_files(request)
     print(f"{segmented.segmenter.name}: {segmented.result.volume_mm3 / 1000:.1f} cm3")
     smaller(picture)
+
+
+def thumbnail() -> None:
+    """A slice through the middle of the loose box, as the module Sample Data shows it."""
+    image, box = read_image(SAMPLE / "LooseBox.nrrd"), read_box(SAMPLE / "LooseBox-ROI.mrk.json")
+    path = WORK / "thumbnail.png"
+    draw_boxes(path, image, box)
+    with Image.open(path) as drawn:
+        side = drawn.width // 4
+        slice_ = drawn.convert("RGB").crop((0, side, side, 2 * side)).resize((THUMBNAIL, THUMBNAIL))
+        slice_.quantize(200).save(SAMPLE / "LooseBox.png", optimize=True)
 
 
 def smaller(path: Path) -> None:
