@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SEGMENTER_FAMILY = "boxes-segmenter"
 DEFAULT_SEGMENTER = "boxes-segmenter"
 LEVEL = 0.5
-"""Probability from which a voxel is object."""
+"""Probability from which a voxel is object, where a model does not say."""
 PLANES_AT_ONCE = 16
 """Of the image, when probabilities are brought to its grid: bounds the memory."""
 
@@ -75,6 +75,9 @@ class Segmenter:
             spacing = parameters["spacing_mm"]
             self.spacing_mm = None if spacing is None else float(spacing)
             self.all_axes = bool(parameters["all_axes"])
+            self.level = float(parameters.get("level", LEVEL))
+            if not 0 < self.level < 1:
+                raise InputError(f"it cannot work with the level {self.level}")
             if not 16 <= self.side <= 512 or not (spacing is None or spacing > 0):
                 raise InputError(f"it cannot work with side {self.side}, spacing {spacing}")
         except (KeyError, TypeError, ValueError) as error:
@@ -168,10 +171,10 @@ def segment(
         allowed = box.mask_on(probabilities.grid)
         if slices is not None:
             allowed &= slices.slices_as_volume(probabilities.grid).array > 0
-        one = _one_component(probabilities, allowed)
+        one = _one_component(probabilities, allowed, segmenter.level)
     with timed(timings, "resampling"):
         progress(0.85, "to the image's grid")
-        array = _on_grid(one, image.grid, box)
+        array = _on_grid(one, image.grid, box, segmenter.level)
         if slices is not None:
             array &= slices.slices_as_volume(image.grid).array
     notes = [segmenter.note] if segmenter.note else []
@@ -189,9 +192,9 @@ def segment(
     )
 
 
-def _one_component(probabilities: Volume, allowed: np.ndarray) -> Volume:
+def _one_component(probabilities: Volume, allowed: np.ndarray, level: float) -> Volume:
     """Without all components but the largest (by its sum of probabilities) of what is allowed to be object."""
-    there = (probabilities.array >= LEVEL) & allowed
+    there = (probabilities.array >= level) & allowed
     labels, count = ndimage.label(there)
     if count < 2:
         return probabilities
@@ -200,12 +203,12 @@ def _one_component(probabilities: Volume, allowed: np.ndarray) -> Volume:
     return probabilities.with_array(np.where(others, np.float32(0), probabilities.array))
 
 
-def _on_grid(probabilities: Volume, grid: Grid, box: Box) -> np.ndarray:
+def _on_grid(probabilities: Volume, grid: Grid, box: Box, level: float) -> np.ndarray:
     """(K, J, I) uint8: where interpolated probabilities say object, within the box; memory follows the box."""
     result = np.zeros(grid.shape, np.uint8)
     part = grid.slices_around(box.corners(), 0.0)
     for start in range(part[0].start, part[0].stop, PLANES_AT_ONCE):
         slab = (slice(start, min(start + PLANES_AT_ONCE, part[0].stop)), *part[1:])
         there = grid.cropped(slab)
-        result[slab] = (probabilities.resampled_to(there).array >= LEVEL) & box.mask_on(there)
+        result[slab] = (probabilities.resampled_to(there).array >= level) & box.mask_on(there)
     return result

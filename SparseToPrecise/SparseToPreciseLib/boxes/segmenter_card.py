@@ -28,6 +28,8 @@ class SegmenterFacts:
         Of the bundle; of the training log.
     boxes, validation_boxes
         How many objects with boxes there were.
+    level
+        Probability from which a cell is object.
     on_phantoms
         Whether they were phantoms; else a user's.
     held_back
@@ -40,6 +42,7 @@ class SegmenterFacts:
     rows: Sequence[dict[str, float]]
     boxes: int
     validation_boxes: int
+    level: float
     on_phantoms: bool
     held_back: bool
     device: str
@@ -115,6 +118,7 @@ def bundle_metadata(recipe: SegmenterRecipe, facts: SegmenterFacts) -> dict[str,
             "spacing_mm": recipe.sampling.spacing_mm,
             "largest_margin": recipe.sampling.largest_margin,
             "all_axes": recipe.all_axes,
+            "level": facts.level,
         },
         "training": {
             "data": facts.source,
@@ -164,6 +168,7 @@ def model_card(recipe: SegmenterRecipe, facts: SegmenterFacts, metadata: dict[st
         "| before | " + " | ".join(f"{first[name]:.3f}" for name in there) + " |",
         f"| these weights (step {best['steps']}) | " + " | ".join(f"{best[name]:.3f}" for name in there) + " |",
     ]
+    views = ", along each of the three axes; the mean of the three counts" if recipe.all_axes else ""
     return f"""# {facts.name}
 
 Segments the one object in a box; trained from boxes, without a single mask. For SparseToPrecise; after Redekop and
@@ -172,12 +177,10 @@ Chernyavskiy, "Medical Image Segmentation with Imperfect 3D Bounding Boxes" (202
 
 ## What it does
 
-A {recipe.network["name"]} sees three neighbouring planes of the box's cells and segments the middle one{
-        ", along each of the three axes; the mean of the three counts" if recipe.all_axes else ""
-    }. A box as long as
-it is wide has {recipe.sampling.side // 2} cells along its sides. Margins of up to {recipe.sampling.largest_margin:.0%}
-of the object's size per side were trained on. Nothing outside the box becomes object, and of several components the
-largest remains.
+A {recipe.network["name"]} sees three neighbouring planes of the box's cells and segments the middle one{views}. A box
+as long as it is wide has {recipe.sampling.side // 2} cells along its sides. Margins of up to
+{recipe.sampling.largest_margin:.0%} of the object's size per side were trained on. Nothing outside the box becomes
+object, and of several components the largest remains.
 
 ```bash
 sparse-to-precise box segment IMAGE ROI --output SEG --model {facts.name}
@@ -203,6 +206,9 @@ again.
 On {checked}. All rows are in [log.csv](log.csv); the weights with the lowest validation loss are kept.
 
 {chr(10).join(table)}
+
+A cell is object from a probability of {facts.level:g}: the lowest at which the boxes of what is found agree nearly best
+with the given ones on these boxes.
 
 ![validation](validation.png)
 

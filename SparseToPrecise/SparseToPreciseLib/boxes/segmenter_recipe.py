@@ -31,11 +31,13 @@ from .scenes import Scene, case_scenes, phantom_scenes
 from .segment import SEGMENTER_FAMILY
 from .segmenter_card import SegmenterFacts, bundle_metadata, model_card, validation_curve
 from .segmenter_channels import SEEN
+from .segmenter_level import calibrated_level
 from .segmenter_training import PlaneSampling, SegmenterTrainer, Weights, box_loss
 
 FIRST_SEED = 100_000
 """Phantoms for training are numbered from here plus the recipe's seed times as much; those for validation below."""
-SHARE_OF_PHANTOMS = 0.15
+SHARE_OF_PHANTOMS, SHARE_OF_TRAINING = 0.15, 0.95
+"""Of the progress: making the phantoms, and where the level is chosen."""
 HELD_BACK = 0.2
 """Of a user's cases, where there are none to validate with and at least five."""
 
@@ -158,16 +160,26 @@ class SegmenterRecipe:
             seed=self.seed,
             device=used.name,
             steps=self._steps(len(training), processes),
-            progress=progress.part(SHARE_OF_PHANTOMS, 0.99),
+            progress=progress.part(SHARE_OF_PHANTOMS, SHARE_OF_TRAINING),
             validated=validated,
         )
         log = trainer.run()
         if rank == 0:
+            level = calibrated_level(
+                network,
+                validation,
+                self.sampling,
+                3 if self.all_axes else 1,
+                self.seed,
+                torch.device(used.name),
+                progress.part(SHARE_OF_TRAINING, 0.99),
+            )
             facts = SegmenterFacts(
                 name=output.name,
                 rows=log.rows,
                 boxes=len(training),
                 validation_boxes=len(validation),
+                level=level,
                 on_phantoms=cases is None,
                 held_back=training is not validation,
                 device=used.name,
