@@ -36,16 +36,16 @@ class Counts:
     """How many cases; see `FULL` and `QUICK`."""
 
     margins: tuple[float, ...] = (0.0, 0.1, 0.25, 0.5, 1.0)
-    phantoms: int = 50
+    phantoms: int = 30
     masks: tuple[int, ...] = (1, 3, 5, 10, 20)
-    livers: int = 10
-    training_minutes: float = 0.4
+    livers: int = 6
+    training_minutes: float = 0.3
     real_margins: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0)
     real_repeats: int = 2
     structures: int = 11
     own_masks: tuple[int, ...] = (1, 3, 5)
-    own_structures: tuple[int, ...] = (0, 1)
-    own_repeats: int = 3
+    own_structures: tuple[int, ...] = (0,)
+    own_repeats: int = 2
     large: tuple[int, int, int] = (300, 512, 512)
 
 

@@ -17,7 +17,7 @@ from SparseToPreciseLib.boxes.frame import Frame
 from SparseToPreciseLib.boxes.model import CORRECTOR_FAMILY, DEFAULT_CORRECTOR
 from SparseToPreciseLib.boxes.scenes import Scene, case_scenes
 from SparseToPreciseLib.boxes.simulation import loose_box
-from SparseToPreciseLib.boxes.training_run import CASES_MARGIN
+from SparseToPreciseLib.boxes.training_run import CASES_CALIBRATION_BOXES, CASES_MARGIN
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.packaged_configs import packaged_config, recipe_from
 from SparseToPreciseLib.core.progress import Progress
@@ -25,7 +25,6 @@ from SparseToPreciseLib.phantoms.blobs import make_blob
 
 TITLE = "Number of masks and patch size, liver-like phantoms"
 TRAINING_SEED, TEST_SEED = 70_000_000, 80_000_000
-CALIBRATION_BOXES = 24
 
 
 def livers(first: int, count: int) -> list[Scene]:
@@ -48,7 +47,7 @@ class Trained:
 def trained(context: Context, cases: list[Scene], patches: tuple[int, ...] = (16,)) -> Trained:
     """As `train_corrector` does it, for the benchmark's minutes; one network, calibrated for each size of patch."""
     changes = {"start": DEFAULT_CORRECTOR, "seed": context.seed + 1, "minutes": context.counts.training_minutes}
-    changes |= {"sampling::largest_margin": CASES_MARGIN, "calibration_boxes": CALIBRATION_BOXES}
+    changes |= {"sampling::largest_margin": CASES_MARGIN, "calibration_boxes": CASES_CALIBRATION_BOXES}
     recipe = recipe_from(packaged_config(CORRECTOR_FAMILY, "train.json"), changes)
     torch.manual_seed(recipe.seed)
     network, _ = recipe.first_network()

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import InputError
-from .cleanup import CleanMap, cleaned, slice_bounds, smoothed_shares
+from .cleanup import CleanMap, cleaned, slice_bounds, smoothed_shares, widened
 from .frame import Frame
 from .metrics import rectangle_iou
 
@@ -183,13 +183,35 @@ def features(clean: CleanMap) -> np.ndarray:
 
 def covered(bounds: np.ndarray, mask: np.ndarray, frame: Frame) -> float:
     """Share of the object (slices, pixel rows, pixel columns) in per-slice boxes (slices, 2, 2)."""
-    u, v = frame.pixels()
-    lower, upper = np.nan_to_num(bounds[..., 0], nan=np.inf), np.nan_to_num(bounds[..., 1], nan=-np.inf)
-    columns = ((u >= lower[:, :1]) & (u <= upper[:, :1])).astype(np.float32)
-    rows = ((v >= lower[:, 1:]) & (v <= upper[:, 1:])).astype(np.float32)
-    total = float(mask.sum(dtype=np.float64))
-    inside = np.einsum("sv,svu,su->", rows, mask, columns, optimize=True)
-    return float(inside) / total if total else 1.0
+    return _Object.of(CalibrationCase(frame, np.empty(0), mask)).covered(bounds)
+
+
+@dataclass(frozen=True)
+class _Object:
+    """The part of the slices that holds the object, and where its rows and columns lie."""
+
+    slices: slice
+    u: np.ndarray
+    v: np.ndarray
+    mask: np.ndarray
+
+    @staticmethod
+    def of(case: CalibrationCase) -> _Object:
+        parts = []
+        for axis in range(3):
+            there = np.flatnonzero(case.mask.any(axis=tuple(other for other in range(3) if other != axis)))
+            parts.append(slice(int(there[0]), int(there[-1]) + 1) if there.size else slice(0, 0))
+        u, v = case.frame.pixels()
+        return _Object(parts[0], u[parts[2]], v[parts[1]], case.mask[tuple(parts)])
+
+    def covered(self, bounds: np.ndarray) -> float:
+        total = float(self.mask.sum(dtype=np.float64))
+        here = bounds[self.slices]
+        lower, upper = np.nan_to_num(here[..., 0], nan=np.inf), np.nan_to_num(here[..., 1], nan=-np.inf)
+        columns = ((self.u >= lower[:, :1]) & (self.u <= upper[:, :1])).astype(np.float32)
+        rows = ((self.v >= lower[:, 1:]) & (self.v <= upper[:, 1:])).astype(np.float32)
+        inside = np.einsum("sv,svu,su->", rows, self.mask, columns, optimize=True)
+        return float(inside) / total if total else 1.0
 
 
 def tight_bounds(mask: np.ndarray, frame: Frame) -> np.ndarray:
@@ -223,13 +245,15 @@ def calibrated(cases: Sequence[CalibrationCase], patch: int) -> Calibration:
     tight = [tight_bounds(case.mask, case.frame) for case in cases]
     loose = np.array([mean_slice_iou(_whole(case.frame), one) for case, one in zip(cases, tight, strict=True)])
     best: tuple[float, Calibration] | None = None
+    objects = [_Object.of(case) for case in cases]
     for threshold in THRESHOLDS:
         maps = [cleaned(one, case.frame, patch, threshold) for one, case in zip(smooth, cases, strict=True)]
         kept, overlap = (np.zeros((len(cases), len(MARGINS))) for _ in range(2))
         for number, (case, clean) in enumerate(zip(cases, maps, strict=True)):
+            tightest = slice_bounds(clean)
             for column, margin in enumerate(MARGINS):
-                bounds = slice_bounds(clean, margin * clean.patch_mm)
-                kept[number, column] = covered(bounds, case.mask, case.frame)
+                bounds = widened(tightest, case.frame, margin * clean.patch_mm)
+                kept[number, column] = objects[number].covered(bounds)
                 overlap[number, column] = mean_slice_iou(bounds, tight[number])
         values = np.array([features(clean) for clean in maps])
         for column in range(len(MARGINS)):

@@ -85,14 +85,21 @@ def slice_bounds(clean: CleanMap, margin_mm: float = 0.0) -> np.ndarray:
     """
     bounds = component_bounds(clean, clean.kept)
     there = np.flatnonzero(~np.isnan(bounds[:, 0, 0]))
+    if there.size:
+        numbers = np.arange(there[0], there[-1] + 1)
+        for one in range(2):
+            for side in range(2):
+                bounds[numbers, one, side] = np.interp(numbers, there, bounds[there, one, side])
+    return widened(bounds, clean.frame, margin_mm)
+
+
+def widened(bounds: np.ndarray, frame: Frame, margin_mm: float) -> np.ndarray:
+    """Per-slice boxes with a margin on every side, within the box."""
+    bounds = bounds.copy()
+    there = np.flatnonzero(~np.isnan(bounds[:, 0, 0]))
     if not there.size:
         return bounds
-    frame = clean.frame
     first, last = int(there[0]), int(there[-1])
-    numbers = np.arange(first, last + 1)
-    for one in range(2):
-        for side in range(2):
-            bounds[first : last + 1, one, side] = np.interp(numbers, there, bounds[there, one, side])
     more = int(np.ceil(margin_mm / frame.step - 1e-6))
     if more > 0:
         bounds[max(first - more, 0) : first] = bounds[first]
