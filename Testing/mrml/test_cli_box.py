@@ -95,9 +95,9 @@ def test_everything_that_is_asked_for_is_written(box_cli, box_folder: Path) -> N
 
 def test_a_margin_is_added_within_the_given_box(box_cli, box_folder: Path) -> None:
     without = tighten(box_cli, box_folder)
-    wider = tighten(box_cli, box_folder, "--margin", "1")
-    # Along the slices' axis a margin is made of whole slices, of 1.5 mm.
-    np.testing.assert_allclose(wider.size - without.size, [2, 2, 3], atol=1e-3)
+    # One slice: along the slices' axis a margin is made of whole ones.
+    wider = tighten(box_cli, box_folder, "--margin", "1.5")
+    np.testing.assert_allclose(wider.size - without.size, [3, 3, 3], atol=1e-3)
     assert sides(tighten(box_cli, box_folder, "--margin", "50")) == pytest.approx(sides(LOOSE), abs=1e-3)
 
 
