@@ -50,6 +50,7 @@ class StrokeInput(VTKObservationMixin):
     def draw(self, _checked=False):
         """A new curve, and the mouse places its points."""
         name = slicer.mrmlScene.GenerateUniqueName(_("Stroke"))
+        # Its points are joined by a spline, Slicer's default: a few clicks follow a smooth boundary.
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsCurveNode", name)
         node.CreateDefaultDisplayNodes()
         node.GetDisplayNode().SetPointLabelsVisibility(False)

@@ -207,7 +207,7 @@ class EditingModuleWidgetTest(unittest.TestCase):
             self.assertTrue(panel.run_row.run_button.enabled, panel.run_row.run_button.toolTip)
             panel.run_row.run_button.click()
             self.assertTrue(panel.running)
-            wait_until(lambda: not panel.running, "the end of the training", 420)
+            wait_until(lambda: not panel.running, "the end of the training", 600)
             self.assertIn("is ready", panel.run_row.status_label.text, panel.run_row.details)
             self.assertTrue((Path(models) / "mine" / "configs" / "metadata.json").is_file())
             self.assertEqual(self.edits.models.model, "mine")
