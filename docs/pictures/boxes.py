@@ -28,12 +28,10 @@ def main() -> None:
     tightened = tighten_files(TightenRequest(**given, output=WORK / "tight.mrk.json", picture=picture))
     print(f"{tightened.corrector.name}: {tightened.report['tightened']['volume_after_mm3'] / 1000:.1f} cm3")
     print("safe" if tightened.result.safe else tightened.result.notes)
-    smaller(picture)
     picture = IMAGES / "boxes-segment.png"
     request = SegmentRequest(**given, output=WORK / "organ.seg.nrrd", picture=picture, tighten_first=True)
     segmented = segment_files(request)
     print(f"{segmented.segmenter.name}: {segmented.result.volume_mm3 / 1000:.1f} cm3")
-    smaller(picture)
 
 
 def thumbnail() -> None:
@@ -44,13 +42,7 @@ def thumbnail() -> None:
     with Image.open(path) as drawn:
         side = drawn.width // 4
         slice_ = drawn.convert("RGB").crop((0, side, side, 2 * side)).resize((THUMBNAIL, THUMBNAIL))
-        slice_.quantize(200).save(SAMPLE / "LooseBox.png", optimize=True)
-
-
-def smaller(path: Path) -> None:
-    """With a palette, which is enough for grey images and lines."""
-    with Image.open(path) as drawn:
-        drawn.convert("RGB").quantize(128).save(path, optimize=True)
+        slice_.save(SAMPLE / "LooseBox.png", optimize=True)
 
 
 if __name__ == "__main__":

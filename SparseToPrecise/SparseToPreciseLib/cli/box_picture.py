@@ -46,7 +46,7 @@ def draw_boxes(
     given
         The box before.
     result
-        What tightening made of it.
+        What tightening made of it; not drawn where it is not safe.
     segmentation
         Its boundary is drawn.
     """
@@ -54,6 +54,7 @@ def draw_boxes(
     from matplotlib.lines import Line2D
 
     axis = axis_of("auto", image.grid, given) if result is None else result.axis
+    tightened = result if result is not None and result.safe else None
     views = _views(given, given if result is None else result.box, axis)
     half = max(float(np.abs(view.plane.project(given.corners())[0]).max()) for view in views) * _ROOM
     grids = [view.plane.grid(half, PIXELS) for view in views]
@@ -71,14 +72,13 @@ def draw_boxes(
         if segmentation is not None:
             draw_contour(axes, soft_mask(segmentation, grid), half, 0.5, SEGMENT, linewidths=1.6)
         _rectangle(axes, view, given, given, GIVEN, linewidth=1.6)
-        if result is not None:
-            _slices(axes, view, given, result)
-            if result.safe:
-                _rectangle(axes, view, given, result.box, TIGHTENED, linewidth=1.6)
+        if tightened is not None:
+            _slices(axes, view, given, tightened)
+            _rectangle(axes, view, given, tightened.box, TIGHTENED, linewidth=1.6)
         draw_directions(axes, view.plane, half, view.title)
     entries = [("given box", GIVEN)]
-    if result is not None:
-        entries += [("boxes of slices", SLICE)] + ([("tightened box", TIGHTENED)] if result.safe else [])
+    if tightened is not None:
+        entries += [("boxes of slices", SLICE), ("tightened box", TIGHTENED)]
     entries += [("segment", SEGMENT)] if segmentation is not None else []
     lines = [Line2D([], [], color=color, linewidth=2) for _, color in entries]
     labels = [label for label, _ in entries]
