@@ -22,6 +22,8 @@ import section_box_masks  # noqa: E402
 import section_box_own  # noqa: E402
 import section_box_phantoms  # noqa: E402
 import section_box_real  # noqa: E402
+import section_box_real_segmentation  # noqa: E402
+import section_box_segmentation  # noqa: E402
 import section_box_speed  # noqa: E402
 import torch  # noqa: E402
 from box_context import FULL, QUICK, ROOT, Context, rules  # noqa: E402
@@ -35,6 +37,8 @@ SECTIONS = {
     "real": section_box_real,
     "masks": section_box_masks,
     "own": section_box_own,
+    "segmentation": section_box_segmentation,
+    "default-segmentation": section_box_real_segmentation,
     "geometry": section_box_geometry,
     "speed": section_box_speed,
 }

@@ -12,7 +12,8 @@ from tables import number, percent, table
 
 from SparseToPreciseLib.boxes.metrics import dice
 from SparseToPreciseLib.boxes.scenes import Scene
-from SparseToPreciseLib.boxes.segment import SEGMENTER_FAMILY, Segmenter, segment
+from SparseToPreciseLib.boxes.segment import LEVEL, SEGMENTER_FAMILY, Segmenter, segment
+from SparseToPreciseLib.boxes.segmenter_level import calibrated_level
 from SparseToPreciseLib.boxes.segmenter_training import SegmenterTrainer, box_loss, mask_loss
 from SparseToPreciseLib.boxes.simulation import loose_box
 from SparseToPreciseLib.boxes.tighten import SliceBox, TightenResult
@@ -26,6 +27,7 @@ WEAK_SEED = TRAINING_SEED + 1_000
 MARGIN = 0.5
 AXIS = 2
 WEAK_PER_LIVER = 4
+LEVEL_BOXES = 12
 MINUTES_PER_CORRECTOR_MINUTE = 2.5
 LABELS = ("loose boxes", "tight 3D boxes", "corrected boxes of slices", "ideal boxes of slices", "masks")
 
@@ -130,6 +132,11 @@ def _learnt(name: str, scenes: list[Scene], minutes: float, seed: int) -> Segmen
         validations=2,
         seed=seed,
     ).run()
-    parameters = {"side": recipe.sampling.side, "spacing_mm": None, "all_axes": False}
+    level = LEVEL
+    if name != "masks":
+        # From the boxes that were learnt from, as the recipe does it.
+        device = torch.device("cpu")
+        level = calibrated_level(network, scenes[:LEVEL_BOXES], recipe.sampling, 1, seed, device)
+    parameters = {"side": recipe.sampling.side, "spacing_mm": None, "all_axes": False, "level": level}
     made = SimpleNamespace(name=name, path="", sha256="", parameters=parameters, load_network=lambda *_: network)
     return Segmenter(made, Device("cpu"))
