@@ -22,7 +22,7 @@ from SparseToPreciseLib.phantoms.blobs import make_blob
 
 FOLDER = Path(__file__).resolve().parents[1] / "BoxModule" / "Resources" / "SampleData"
 NAME = "LooseBox"
-SEED, KIND, SIZE, MARGIN = 32, "liver", 66, 0.35
+SEED, KIND, SIZE, MARGIN = 34, "bean", 66, 0.35
 
 
 def main() -> None:
