@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MORE = ("configs/multi_gpu_train.json", "docs/log.csv", "docs/validation.png")
 """What our trainings write into a bundle besides its `LAYOUT`."""
 
+_REFERENCE = re.compile(r"references/\d+/(image\.nrrd|soi\.nrrd|landmarks\.json)")
+"""The annotated images within a template of landmarks."""
+
 _RECIPE = re.compile(r"SparseToPreciseLib\.(\w+)\.training_recipe\.Recipe")
 
 
@@ -52,7 +55,7 @@ def write_bundle(
         The model card, Markdown.
     more
         Further files, path relative to the bundle: text, bytes, or something to write as JSON. A bundle with others
-        than `MORE` is not replaced later.
+        than `MORE` and references is not replaced later.
 
     Raises
     ------
@@ -108,7 +111,7 @@ def check_bundle_target(path: str | os.PathLike[str], family: str) -> None:
         raise InputError(f"{path} exists and is no model bundle, so it is left alone; choose another output.")
     if there != family:
         raise InputError(f"{path} is a bundle of the family {there}, not {family}; choose another output.")
-    foreign = sorted(files.difference(LAYOUT, MORE))
+    foreign = sorted(file for file in files.difference(LAYOUT, MORE) if not _REFERENCE.fullmatch(file))
     if foreign:
         raise InputError(
             f"{path} holds {foreign[0]}, which no training wrote, so it is left alone; choose another output."

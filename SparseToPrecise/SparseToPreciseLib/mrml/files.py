@@ -83,7 +83,7 @@ def read_stroke(path: str | os.PathLike[str]) -> slicer.vtkMRMLMarkupsNode:
     """
     path, extension = readable_file(path, STROKE_EXTENSIONS, "a stroke")
     if extension == ".fcsv":
-        _check_fcsv(path)
+        check_fcsv(path)
     else:
         markup_in_json(path, "stroke")
     return load_markup(path, path.name[: -len(extension)], "stroke")
@@ -147,7 +147,7 @@ def write_stroke(stroke: np.ndarray | slicer.vtkMRMLMarkupsNode, path: str | os.
     node = stroke_to_node(stroke, name, curve=as_curve) if isinstance(stroke, np.ndarray) else stroke
     storage = slicer.vtkMRMLMarkupsJsonStorageNode if as_curve else slicer.vtkMRMLMarkupsFiducialStorageNode
     rows = node.GetNumberOfControlPoints()
-    check = partial(markup_in_json, kind="stroke") if as_curve else partial(_check_fcsv, rows=rows)
+    check = partial(markup_in_json, kind="stroke") if as_curve else partial(check_fcsv, rows=rows)
     try:
         return write_node(path, storage, node, check)
     finally:
@@ -176,12 +176,12 @@ def _read_segments(path: Path, name: str) -> slicer.vtkMRMLSegmentationNode:
     return node
 
 
-def _check_fcsv(path: Path, rows: int | None = None) -> None:
+def check_fcsv(path: Path, rows: int | None = None, kind: str = "stroke") -> None:
     """Three coordinates in every row (Slicer makes (0, 0, 0) of other text); Slicer 5.12 is silent on lost rows."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a text file in the .fcsv format; save the stroke again.") from error
+        raise InputError(f"{path} is not a text file in the .fcsv format; save the {kind} again.") from error
     found = 0
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
@@ -191,7 +191,7 @@ def _check_fcsv(path: Path, rows: int | None = None) -> None:
             x, y, z = (float(value) for value in line.split(",")[1:4])
         except ValueError as error:
             raise InputError(
-                f"{path} has no coordinates x,y,z in line {number} ({line[:40]!r}); save the stroke again."
+                f"{path} has no coordinates x,y,z in line {number} ({line[:40]!r}); save the {kind} again."
             ) from error
     if rows is not None and (found != rows or not text.endswith("\n")):
-        raise InputError(f"{path} holds {found} of {rows} points; save the stroke again.")
+        raise InputError(f"{path} holds {found} of {rows} points; save the {kind} again.")

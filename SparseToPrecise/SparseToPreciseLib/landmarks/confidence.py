@@ -1,0 +1,85 @@
+"""How sure a landmark is, from what can be seen without knowing where it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..core.volume import Volume
+from .similarity import alikeness
+
+PLACED = 0.3
+"""Below this confidence a landmark stays unplaced."""
+
+_LOCAL = 0.2
+"""Radius of the neighbourhood of a landmark that is compared, in diameters of the structure."""
+
+WEIGHTS = {"bias": -9.84, "round_trip": -15.0, "spread": -15.0, "local": 4.0, "whole": 12.0, "mass": 0.0}
+"""Of the logistic model; fitted by benchmarks/landmarks/calibrate.py on phantoms that serve nothing else."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """About one landmark; lengths in diameters of the structure.
+
+    Attributes
+    ----------
+    round_trip
+        From the reference to the target and back, how far from where it started.
+    spread
+        How far apart it comes to lie from perturbed starts.
+    local, whole
+        `alikeness` around the landmark, and of the whole patch.
+    mass
+        Of the structure as the network sees it, relative to the reference: 1 is best.
+    """
+
+    round_trip: float
+    spread: float
+    local: float
+    whole: float
+    mass: float
+
+    @property
+    def confidence(self) -> float:
+        """0..1: the share of landmarks with such evidence that lie within a sixth of the structure's diameter."""
+        total = WEIGHTS["bias"] + sum(WEIGHTS[name] * value for name, value in self.features.items())
+        return float(1 / (1 + np.exp(-np.clip(total, -30, 30))))
+
+    @property
+    def features(self) -> dict[str, float]:
+        """As the logistic model takes them."""
+        return {
+            "round_trip": min(self.round_trip, 0.5),
+            "spread": min(self.spread, 0.5),
+            "local": max(self.local, 0.0),
+            "whole": max(self.whole, 0.0),
+            "mass": min(self.mass, 1 / max(self.mass, 1e-6)),
+        }
+
+    @property
+    def weakness(self) -> str:
+        """The evidence that speaks most against the landmark, for the user."""
+        texts = {
+            "round_trip": f"going there and back ends {self.round_trip:.2f} of the structure's length away",
+            "spread": f"other starts end {self.spread:.2f} of the structure's length apart",
+            "local": f"its neighbourhood resembles the reference by {self.local:.2f} of 1 only",
+            "whole": f"the structure resembles the reference by {self.whole:.2f} of 1 only",
+        }
+        good = {"round_trip": 0.02, "spread": 0.03, "local": 0.8, "whole": 0.8}
+        features = self.features
+        loss = {name: WEIGHTS[name] * (good[name] - features[name]) for name in texts}
+        return texts[max(loss, key=lambda name: loss[name])]
+
+
+def local_alikeness(fixed: Volume, other: np.ndarray, point: np.ndarray, diameter_mm: float) -> float:
+    """`alikeness` of two patches on one grid in a ball around a RAS point."""
+    near = fixed.grid.slices_around(point, _LOCAL * diameter_mm)
+    part = fixed.cropped(near)
+    if not part.array.size:
+        return 0.0
+    inside = np.linalg.norm(part.grid.points_ras() - point, axis=-1) <= _LOCAL * diameter_mm
+    if inside.sum() < 27:
+        return 0.0
+    return alikeness(part.array[inside], other[near][inside])

@@ -1,0 +1,158 @@
+"""Where the structure is: a coarse scan of the whole image, then its centre of mass again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from ..core.progress import Progress
+from ..core.volume import Grid, Volume
+from .finder import LEVEL, Finder
+from .moments import Moments
+from .sampling import Surroundings, covering_grid
+
+RESTARTS = 4
+SCAN_STEP = 3
+MOST_STEPS = 8
+LEAST_MASS = 0.08
+"""Of the reference's: what weighs less is not the structure."""
+_APART = 5.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the structure was found.
+
+    Attributes
+    ----------
+    centre
+        RAS, mm.
+    mass
+        Sum of probabilities times the voxel's volume, over that of the reference; 0: nothing was found.
+    moments
+        Of the largest component; None: nothing was found.
+    likelihood
+        The probabilities on the patch around the centre; None where no network looked.
+    path
+        Centres one after another, mm.
+    ended
+        converged, cycle (the best of it is taken), steps, empty or given.
+    """
+
+    centre: np.ndarray
+    mass: float
+    moments: Moments | None
+    likelihood: Volume | None
+    path: Sequence[np.ndarray] = ()
+    ended: str = "given"
+
+    @property
+    def found(self) -> bool:
+        return self.mass >= LEAST_MASS
+
+
+def main_component(likelihood: np.ndarray, grid: Grid) -> tuple[np.ndarray, Moments] | None:
+    """The component above `LEVEL` with the greatest sum of probabilities, 0 elsewhere, and its moments."""
+    labels, count = ndimage.label(likelihood > LEVEL)
+    if not count:
+        return None
+    sums = ndimage.sum_labels(likelihood, labels, np.arange(1, count + 1))
+    kept = np.where(labels == 1 + int(np.argmax(sums)), likelihood, 0)
+    return kept, Moments.of(kept, grid)
+
+
+def scan(finder: Finder, target: Surroundings, step: int = SCAN_STEP, restarts: int = RESTARTS) -> list[np.ndarray]:
+    """RAS centres of the likeliest places in a whole image, best first, from every `step`-th slice."""
+    grid = covering_grid(target.image.grid, finder.spacing_mm)
+    likelihood = finder.sparse(target.on(grid), step)
+    labels, count = ndimage.label(ndimage.gaussian_filter(likelihood, 3.0 / step) > LEVEL)
+    if not count:
+        return []
+    numbers = np.arange(1, count + 1)
+    sums = ndimage.sum_labels(likelihood, labels, numbers)
+    best = numbers[np.argsort(-sums, kind="stable")[:restarts]]
+    centres = np.array(ndimage.center_of_mass(likelihood, labels, best))
+    return list(grid.to_ras(centres[:, ::-1] * step + (step - 1) / 2))
+
+
+def follow(finder: Finder, target: Surroundings, start: np.ndarray, full_mass: float, steps: int = MOST_STEPS) -> Place:
+    """Move the patch to the centre of mass until it stays there.
+
+    Algorithm 2 of the paper, with the loop's condition the right way round: it goes on while the shift is at least a
+    pixel.
+    """
+    centre = np.asarray(start, dtype=np.float64)
+    path = [centre]
+    best: Place | None = None
+    ended = "steps"
+    for _ in range(steps):
+        grid = finder.patch(centre)
+        found = main_component(finder.likelihood(target, grid), grid)
+        if found is None:
+            ended = "empty"
+            break
+        kept, moments = found
+        place = Place(moments.centre, moments.mass / full_mass, moments, Volume(kept, grid.ijk_to_ras))
+        if best is None or place.mass > best.mass:
+            best = place
+        shift = np.linalg.norm(moments.centre - centre)
+        again = any(np.linalg.norm(moments.centre - other) < 0.5 * finder.spacing_mm for other in path[:-1])
+        centre = moments.centre
+        path.append(centre)
+        if shift < finder.spacing_mm:
+            ended, best = "converged", place
+            break
+        if again:
+            ended = "cycle"
+            break
+    if best is None:
+        return Place(np.asarray(start, dtype=np.float64), 0.0, None, None, path, ended="empty")
+    return Place(best.centre, best.mass, best.moments, best.likelihood, path, ended=ended)
+
+
+def localize(
+    finder: Finder,
+    target: Surroundings,
+    full_mass: float,
+    seed_point: np.ndarray | None = None,
+    progress: Progress | None = None,
+) -> list[Place]:
+    """Find where the structure may be.
+
+    Parameters
+    ----------
+    finder
+        The template's network.
+    target
+        The image.
+    full_mass
+        Mass of the structure in the reference, mm^3.
+    seed_point
+        RAS point to begin at; None: the whole image is scanned.
+    progress
+        Told about each start.
+
+    Returns
+    -------
+    list of Place
+        At least one, the heaviest first; its `found` is false when nothing like the structure is there.
+    """
+    progress = progress or Progress()
+    progress(0.0, "scanning the image")
+    starts = scan(finder, target) if seed_point is None else [np.asarray(seed_point, dtype=np.float64)]
+    found = []
+    for number, start in enumerate(starts):
+        progress(0.5 + 0.5 * number / len(starts), "looking closer")
+        found.append(follow(finder, target, start, full_mass))
+    found.sort(key=lambda place: -place.mass)
+    kept: list[Place] = []
+    for place in found:
+        if all(np.linalg.norm(place.centre - other.centre) > finder.spacing_mm * _APART for other in kept):
+            kept.append(place)
+    if not kept:
+        middle = target.image.grid.to_ras((np.array(target.image.shape[::-1]) - 1) / 2)
+        return [Place(middle, 0.0, None, None, ended="empty")]
+    return kept

@@ -1,0 +1,111 @@
+"""What a user gives: an image, the structure of interest in it, and named landmarks; and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..core.errors import InputError
+from ..core.volume import Volume
+from .moments import ALIKE, Moments
+
+_FEWEST_VOXELS = 4
+_FARTHEST = 1.0
+"""A landmark may lie this many diameters of the structure away from it."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An annotated image, checked.
+
+    Attributes
+    ----------
+    image
+        Any modality, unit and grid.
+    soi
+        Mask of the structure of interest (SOI), 0 or not, on its own grid.
+    landmarks
+        Name to (3,) RAS position in mm.
+    centre, diameter_mm
+        Of the SOI: its centroid in RAS, and twice the distance within which all but a hundredth of it lies.
+    moments
+        Of the SOI's mask.
+
+    Raises
+    ------
+    InputError
+        No landmarks, one outside the image or far from the SOI; an SOI that is empty, cut by the border of the image,
+        or only a few voxels long.
+    """
+
+    image: Volume
+    soi: Volume
+    landmarks: Mapping[str, np.ndarray]
+    centre: np.ndarray = field(init=False)
+    diameter_mm: float = field(init=False)
+    moments: Moments = field(init=False)
+
+    def __post_init__(self) -> None:
+        named = {str(name): np.asarray(point, dtype=np.float64) for name, point in self.landmarks.items()}
+        object.__setattr__(self, "landmarks", named)
+        image, soi = self.image.name or "the image", self.soi.name or "the structure of interest"
+        if not named:
+            raise InputError("There are no landmarks; place at least one point.")
+        for name, point in named.items():
+            if point.shape != (3,) or not np.isfinite(point).all():
+                raise InputError(f"Landmark {name} has the position {point.tolist()}; place it again.")
+            if not self.image.grid.contains(point):
+                raise InputError(f"Landmark {name} at {_listed(point)} (RAS, mm) lies outside {image}; move it.")
+        inside = self.soi.array != 0
+        if not inside.any():
+            raise InputError(f"The segment {soi} is empty; paint the structure of interest.")
+        object.__setattr__(self, "moments", Moments.of(inside.astype(np.float32), self.soi.grid))
+        object.__setattr__(self, "centre", self.moments.centre)
+        points = self.soi.grid.to_ras(np.argwhere(inside)[:, ::-1])
+        away = np.linalg.norm(points - self.centre, axis=1)
+        object.__setattr__(self, "diameter_mm", 2 * float(np.percentile(away, 99)) + float(self.soi.spacing.min()))
+        self._check_border(points, image, soi)
+        self._check_near(points, soi)
+        self._check_detail(points, soi)
+
+    def _check_border(self, points: np.ndarray, image: str, soi: str) -> None:
+        ijk = self.image.grid.to_ijk(points)
+        last = np.array(self.image.shape[::-1]) - 1
+        if (ijk < 0.5).any() or (ijk > last - 0.5).any():
+            raise InputError(
+                f"The segment {soi} touches the border of {image}; use an image that shows the whole structure."
+            )
+
+    def _check_near(self, points: np.ndarray, soi: str) -> None:
+        for name, point in self.landmarks.items():
+            away = float(np.linalg.norm(points - point, axis=1).min())
+            if away > _FARTHEST * self.diameter_mm:
+                raise InputError(
+                    f"Landmark {name} is {away:.3g} mm from {soi}, which is {self.diameter_mm:.3g} mm long; "
+                    "landmarks must lie in or near the structure of interest."
+                )
+
+    def _check_detail(self, points: np.ndarray, soi: str) -> None:
+        voxels = self.diameter_mm / float(self.image.spacing.max())
+        if voxels < _FEWEST_VOXELS:
+            raise InputError(
+                f"The segment {soi} is {self.diameter_mm:.3g} mm long where a voxel of the image is up to "
+                f"{self.image.spacing.max():.3g} mm; use an image with thinner slices."
+            )
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should know."""
+        ratios = self.moments.ratios
+        if min(ratios) >= ALIKE:
+            return []
+        return [
+            f"The structure of interest is nearly symmetric (its moments of inertia relate as {ratios[0]:.2f} and "
+            f"{ratios[1]:.2f} to 1), so its orientation may be mistaken; a less symmetric segment is better."
+        ]
+
+
+def _listed(point: np.ndarray) -> str:
+    return "(" + ", ".join(f"{value:.2f}" for value in point) + ")"

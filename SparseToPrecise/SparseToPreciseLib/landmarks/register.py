@@ -1,0 +1,207 @@
+"""From a place in the target to the landmarks of one reference: pose, rigid, deformable, evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from ..core.progress import Progress, timed
+from ..core.volume import Grid
+from .confidence import Evidence, local_alikeness
+from .deformable import DeformableResult, deform, warped_patch
+from .itk_images import moved
+from .localize import Place
+from .pose import Candidate, find_pose
+from .reference import Reference
+from .rigid import PatchAligner, RigidResult, best_alignment
+from .rotations import turn
+from .sampling import Surroundings, on_grid
+from .similarity import alikeness
+from .template import Scale
+
+_MARGIN = 0.3
+"""Around the structure and the landmarks, in diameters: the patch."""
+_COUNTED = 0.15
+"""Around them, in diameters: what the rigid alignment and the likeness count. Farther surroundings differ by nature."""
+_MOST_VOXELS = 90
+_FINEST = 1 / 48
+"""Of the patch's voxels, in diameters: finer images bring noise and time, not accuracy."""
+_PERTURBED = (
+    (np.array([1.0, 0.3, -0.4]), np.array([0.5, -0.6, 0.6])),
+    (np.array([-0.5, 0.8, 0.6]), np.array([-0.7, 0.5, -0.4])),
+)
+_PERTURBED_DEG, _PERTURBED_SHIFT = 8.0, 0.06
+
+
+@dataclass(frozen=True)
+class Registered:
+    """One reference laid onto a target.
+
+    Attributes
+    ----------
+    landmarks
+        Name to RAS position in the target.
+    evidence
+        By name; None where a stage that it needs was switched off.
+    matrix
+        4x4, reference to target, RAS, before the deformation.
+    deformation
+        None: switched off, or it did not improve the likeness.
+    patch
+        The grid in the reference on which it is defined.
+    score
+        `alikeness` of the patch at the end.
+    report
+        What each stage did, as plain numbers.
+    timings
+        Seconds by stage.
+    """
+
+    landmarks: dict[str, np.ndarray]
+    evidence: dict[str, Evidence]
+    matrix: np.ndarray
+    deformation: DeformableResult | None
+    patch: Grid
+    score: float
+    report: dict[str, Any] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
+
+
+def patch_of(reference: Reference, scale: Scale) -> tuple[Grid, np.ndarray]:
+    """The grid along RAS around a reference's structure and landmarks, and which part of it counts (0 or 1)."""
+    inside = reference.soi.grid.to_ras(np.argwhere(reference.soi.array != 0)[:, ::-1])
+    points = np.concatenate([inside, np.stack(list(reference.landmarks.values()))])
+    margin = _MARGIN * scale.diameter_mm
+    longest = float((points.max(axis=0) - points.min(axis=0)).max()) + 2 * margin
+    own = float(np.prod(reference.image.spacing)) ** (1 / 3)
+    spacing = max(own, _FINEST * scale.diameter_mm, longest / _MOST_VOXELS)
+    grid = Grid.around(points, margin, spacing)
+    soi = reference.soi.with_array((reference.soi.array != 0).astype(np.float32))
+    seeds = np.nan_to_num(on_grid(soi, grid), nan=0.0) > 0.5
+    for point in reference.landmarks.values():
+        i, j, k = np.clip(np.round(grid.to_ijk(point)), 0, np.array(grid.shape[::-1]) - 1).astype(int)
+        seeds[k, j, i] = True
+    near = ndimage.distance_transform_edt(~seeds, sampling=spacing) <= _COUNTED * scale.diameter_mm
+    return grid, near.astype(np.float32)
+
+
+def register(
+    reference: Reference,
+    reference_place: Place,
+    seen: Surroundings,
+    target: Surroundings,
+    place: Place,
+    scale: Scale,
+    stages: Collection[str],
+    *,
+    signs: bool = True,
+    search: bool = True,
+    progress: Progress | None = None,
+) -> Registered:
+    """Lay a reference onto a target.
+
+    Parameters
+    ----------
+    reference, reference_place, seen
+        The annotated image, where the network sees the structure in it, and its intensities.
+    target, place
+        The image, and where the structure is.
+    scale
+        The template's lengths.
+    stages
+        Which of pose, rigid and deformable are wanted; what is left out stays as it was before it.
+    signs, search
+        As in `find_pose` (signs, and whether rotations are searched besides the moments).
+    progress
+        Told about the stages.
+    """
+    progress = progress or Progress()
+    timings: dict[str, float] = {}
+    report: dict[str, Any] = {}
+    patch, mask = patch_of(reference, scale)
+    aligner = PatchAligner(seen, target, patch, mask)
+    names = list(reference.landmarks)
+    points = np.stack([reference.landmarks[name] for name in names])
+
+    with timed(timings, "pose"):
+        wanted = "pose" in stages
+        pose = find_pose(
+            seen,
+            reference_place,
+            target,
+            place,
+            scale.diameter_mm,
+            moments=wanted,
+            search=wanted and search,
+            signs=signs,
+            progress=progress.part(0.0, 0.3),
+        )
+    best = pose.candidates[0]
+    report["pose"] = {
+        "used": best.how,
+        "score": best.score,
+        "moments_score": pose.moments_score,
+        "search_score": pose.search_score,
+        "moment_ratios": pose.ratios,
+        "matrix": best.matrix.tolist(),
+    }
+    aligned = RigidResult(best.matrix, aligner.score(best.matrix), best, "none")
+    others: list[RigidResult] = []
+    if "rigid" in stages:
+        with timed(timings, "rigid"):
+            aligned, *others = best_alignment(aligner, pose.candidates, progress.part(0.3, 0.6))
+        report["rigid"] = {
+            "score": aligned.score,
+            "next_score": others[0].score if others else None,
+            "started_from": aligned.start.how,
+            "metric": aligned.metric,
+            "matrix": aligned.matrix.tolist(),
+        }
+    matrix = aligned.matrix
+    moving = aligner.seen(matrix)
+    deformation, final = None, moving
+    landed = points
+    if "deformable" in stages:
+        with timed(timings, "deformable"):
+            deformation = deform(aligner.fixed, moving, progress=progress.part(0.6, 0.9))
+        improved = deformation.after > deformation.before
+        report["deformable"] = {"before": deformation.before, "after": deformation.after, "kept": improved}
+        if improved:
+            landed = deformation.there(points)
+            final = warped_patch(deformation, aligner.fixed, moving)
+        else:
+            deformation = None
+    with timed(timings, "confidence"):
+        progress(0.9, "checking")
+        spread = _spread(aligner, aligned, points, scale) if "rigid" in stages else np.full(len(points), 0.05)
+        back = deformation.back(landed) if deformation is not None else points
+        round_trip = np.linalg.norm(back - points, axis=1) / scale.diameter_mm
+        inside = mask > 0
+        whole = alikeness(aligner.fixed.array[inside], final[inside])
+        local = [local_alikeness(aligner.fixed, final, point, scale.diameter_mm) for point in points]
+        evidence = {
+            name: Evidence(float(trip), float(wide), near, whole, place.mass)
+            for name, trip, wide, near in zip(names, round_trip, spread, local, strict=True)
+        }
+    positions = moved(matrix, landed)
+    return Registered(
+        dict(zip(names, positions, strict=True)), evidence, matrix, deformation, patch, whole, report, timings
+    )
+
+
+def _spread(aligner: PatchAligner, aligned: RigidResult, points: np.ndarray, scale: Scale) -> np.ndarray:
+    """(N,) mean distance in diameters between the landmarks and where perturbed starts bring them."""
+    about = aligned.start.about
+    rotation = aligned.matrix[:3, :3] / np.cbrt(np.linalg.det(aligned.matrix[:3, :3]))
+    ends = []
+    for axis, shift in _PERTURBED:
+        turned = turn(axis / np.linalg.norm(axis) * np.radians(_PERTURBED_DEG)) @ rotation
+        centre = moved(aligned.matrix, about) + shift / np.linalg.norm(shift) * _PERTURBED_SHIFT * scale.diameter_mm
+        start = Candidate(turned, about, centre, aligned.score, aligned.start.how)
+        ends.append(moved(aligner.align(start, levels=(2,)).matrix, points))
+    here = moved(aligned.matrix, points)
+    return np.mean([np.linalg.norm(end - here, axis=1) for end in ends], axis=0) / scale.diameter_mm

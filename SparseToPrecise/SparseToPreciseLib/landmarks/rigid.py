@@ -1,0 +1,169 @@
+"""Rigid alignment of the reference's patch with the target, from several starts, at several resolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..core.progress import Progress
+from ..core.volume import Grid, Volume
+from .itk_images import FLIP, matrix_of, moved, point_to_lps, to_itk
+from .pose import Candidate
+from .sampling import Surroundings
+from .similarity import alikeness, correlation
+
+_SHRINK = (4, 2, 1)
+_SAME_MODALITY = 0.3
+"""Correlation above which intensities are compared with each other, below by their mutual information."""
+_SCALES = 1.3
+
+
+@dataclass(frozen=True)
+class RigidResult:
+    """An alignment.
+
+    Attributes
+    ----------
+    matrix
+        4x4, reference to target, RAS; a rotation, a shift and, if it was asked for, one scale.
+    score
+        `alikeness` of the patch and the target under it.
+    start
+        The candidate that it began with.
+    metric
+        correlation or mutual information.
+    """
+
+    matrix: np.ndarray
+    score: float
+    start: Candidate
+    metric: str
+
+
+class PatchAligner:
+    """Aligns a patch of the reference with a target.
+
+    Parameters
+    ----------
+    reference, target
+        The images.
+    patch
+        Grid along RAS around the reference's structure; what lies on it is compared.
+    reach_mm
+        From a start, how far around the target is looked at.
+    """
+
+    def __init__(self, reference: Surroundings, target: Surroundings, patch: Grid, mask: np.ndarray) -> None:
+        self.patch = patch
+        self.mask = mask
+        self.target = target
+        self.fixed = Volume(reference.on(patch), patch.ijk_to_ras)
+
+    def score(self, matrix: np.ndarray) -> float:
+        """`alikeness` of the patch and the target under a 4x4 matrix, where the patch counts."""
+        inside = self.mask > 0
+        return alikeness(self.fixed.array[inside], self.seen(matrix)[inside])
+
+    def seen(self, matrix: np.ndarray) -> np.ndarray:
+        """(K, J, I) the target under a 4x4 matrix from reference to target, on the patch's grid."""
+        there = Grid(self.patch.shape, matrix @ self.patch.ijk_to_ras)
+        return self.target.on(there)
+
+    def align(self, start: Candidate, *, scaling: bool = True, levels: Sequence[int] = _SHRINK) -> RigidResult:
+        """Improve a pose.
+
+        Parameters
+        ----------
+        start
+            Where to begin.
+        scaling
+            Whether one scale may change, too, at the finest level.
+        levels
+            Shrink factors of the patch, coarse to fine.
+        """
+        import SimpleITK as sitk
+
+        moving = self._around(start.matrix)
+        same = correlation(self.fixed.array, self.seen(start.matrix)) > _SAME_MODALITY
+        fixed_image, moving_image = to_itk(self.fixed), to_itk(moving)
+        mask = sitk.Cast(to_itk(self.fixed.with_array(self.mask)) > 0.5, sitk.sitkUInt8)
+        transform: sitk.Transform = sitk.Euler3DTransform()
+        transform.SetCenter(point_to_lps(start.about))
+        transform.SetMatrix((FLIP @ start.rotation @ FLIP).ravel().tolist(), 1e-6)
+        transform.SetTranslation((FLIP @ (start.centre - start.about)).tolist())
+        kept = [level for level in levels if min(self.patch.shape) / level >= 10] or [1]
+        for number, level in enumerate(kept):
+            if scaling and number == len(kept) - 1:
+                transform = _with_scale(transform)
+            method = sitk.ImageRegistrationMethod()
+            if same:
+                method.SetMetricAsCorrelation()
+            else:
+                method.SetMetricAsMattesMutualInformation(32)
+            method.SetMetricFixedMask(mask)
+            # Every n-th voxel, not random ones: the same images give the same answer.
+            method.SetMetricSamplingStrategy(method.REGULAR)
+            method.SetMetricSamplingPercentage(min(1.0, 30_000 / (np.prod(self.patch.shape) / level**3)))
+            method.SetInterpolator(sitk.sitkLinear)
+            method.SetOptimizerAsRegularStepGradientDescent(
+                learningRate=float(level * self.patch.spacing[0]),
+                minStep=0.01 * float(self.patch.spacing[0]),
+                numberOfIterations=60,
+                relaxationFactor=0.6,
+                gradientMagnitudeTolerance=1e-6,
+            )
+            method.SetOptimizerScalesFromPhysicalShift()
+            method.SetShrinkFactorsPerLevel([level])
+            method.SetSmoothingSigmasPerLevel([0.5 * level if level > 1 else 0.0])
+            method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOff()
+            method.SetInitialTransform(transform, inPlace=True)
+            try:
+                method.Execute(fixed_image, moving_image)
+            except RuntimeError:  # too little of the patch lies within the target: the start is what there is
+                return RigidResult(start.matrix, self.score(start.matrix), start, "none")
+        matrix = matrix_of(transform)
+        size = np.cbrt(abs(np.linalg.det(matrix[:3, :3])))
+        score = self.score(matrix)
+        metric = "correlation" if same else "mutual information"
+        if not 1 / _SCALES < size < _SCALES or score < self.score(start.matrix) - 0.02:
+            return RigidResult(start.matrix, self.score(start.matrix), start, "none")
+        return RigidResult(matrix, score, start, metric)
+
+    def _around(self, matrix: np.ndarray) -> Volume:
+        """The target on a grid along RAS as fine as the patch's, around where the patch comes to lie."""
+        ends = [(0, size - 1) for size in self.patch.shape[::-1]]
+        corners = np.stack(np.meshgrid(*ends, indexing="ij"), axis=-1).reshape(-1, 3)
+        spacing = float(self.patch.spacing[0])
+        reach = 0.15 * spacing * max(self.patch.shape)
+        grid = Grid.around(moved(matrix, self.patch.to_ras(corners)), reach, spacing)
+        return Volume(self.target.on(grid), grid.ijk_to_ras)
+
+
+def best_alignment(
+    aligner: PatchAligner, candidates: Sequence[Candidate], progress: Progress | None = None
+) -> list[RigidResult]:
+    """Every candidate aligned at coarse resolution, the best one at all of them; best first."""
+    progress = progress or Progress()
+    coarse = []
+    for number, candidate in enumerate(candidates):
+        progress(0.7 * number / len(candidates), "aligning")
+        coarse.append(aligner.align(candidate, scaling=False, levels=_SHRINK[:1]))
+    coarse.sort(key=lambda one: -one.score)
+    progress(0.7, "aligning at full resolution")
+    first = coarse[0]
+    about, rotation = first.start.about, first.matrix[:3, :3]
+    resumed = Candidate(rotation, about, moved(first.matrix, about), first.score, first.start.how)
+    final = aligner.align(resumed, levels=_SHRINK[1:])
+    return [final if final.score >= first.score - 0.02 else first, *coarse[1:]]
+
+
+def _with_scale(transform):
+    import SimpleITK as sitk
+
+    scaled = sitk.Similarity3DTransform()
+    scaled.SetCenter(transform.GetCenter())
+    scaled.SetMatrix(transform.GetMatrix(), 1e-6)
+    scaled.SetTranslation(transform.GetTranslation())
+    return scaled

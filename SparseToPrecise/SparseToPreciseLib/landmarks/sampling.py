@@ -1,0 +1,157 @@
+"""Images on the grids on which this family works: isotropic, along RAS, in units of the image's own surroundings.
+
+Every grid lies along the world's axes whatever the image's own, so that the same anatomy gives the same numbers
+however it is stored. Intensities are measured against the mean and deviation around each place: no modality, bit depth
+or scanner is special.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from ..core.errors import InputError
+from ..core.volume import Grid, Volume
+
+_DEVIATION_FLOOR = 0.3
+"""Of the whole image's deviation: where an image is flat, its noise must not be blown up to structure."""
+_MOST_VOXELS = 60_000_000
+
+
+def world_corners(grid: Grid) -> np.ndarray:
+    """(8, 3) RAS positions of a grid's outermost voxel centres, mm."""
+    ends = [(0, size - 1) for size in grid.shape[::-1]]
+    return grid.to_ras(np.stack(np.meshgrid(*ends, indexing="ij"), axis=-1).reshape(-1, 3))
+
+
+def covering_grid(grid: Grid, spacing_mm: float) -> Grid:
+    """The isotropic grid along RAS that holds a whole grid.
+
+    Raises
+    ------
+    InputError
+        It would have too many voxels.
+    """
+    corners = world_corners(grid)
+    count = float(np.prod((corners.max(axis=0) - corners.min(axis=0)) / spacing_mm + 1))
+    if count > _MOST_VOXELS:
+        raise InputError(
+            f"The image is too large to be searched at {spacing_mm:.3g} mm ({count:.2g} voxels of at most "
+            f"{_MOST_VOXELS:.2g}); crop it or give a seed point."
+        )
+    return Grid.around(corners, spacing_mm / 2, spacing_mm)
+
+
+def cube_around(centre: np.ndarray, voxels: int, spacing_mm: float) -> Grid:
+    """A cube of so many voxels along each side, along RAS, around a RAS point."""
+    matrix = np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0])
+    matrix[:3, 3] = np.asarray(centre) - (voxels - 1) / 2 * spacing_mm
+    return Grid((voxels,) * 3, matrix)
+
+
+def shrunk(volume: Volume, spacing_mm: float) -> Volume:
+    """Means of whole blocks of voxels, so that none is left that is finer than half of `spacing_mm`; float32.
+
+    What interpolation at `spacing_mm` would skip would be noise in the result.
+    """
+    factors = [max(1, int(spacing_mm / step)) for step in volume.grid.spacing_kji]
+    factors = [min(factor, size) for factor, size in zip(factors, volume.shape, strict=True)]
+    array = volume.array
+    if any(factor > 1 for factor in factors):
+        kept = tuple(slice(0, size // factor * factor) for size, factor in zip(array.shape, factors, strict=True))
+        array = array[kept]
+        for axis, factor in enumerate(factors):
+            if factor > 1:
+                shape = (*array.shape[:axis], array.shape[axis] // factor, factor, *array.shape[axis + 1 :])
+                array = array.reshape(shape).mean(axis=axis + 1, dtype=np.float32)
+    matrix = volume.ijk_to_ras.copy()
+    matrix[:3, 3] = volume.grid.to_ras([(factor - 1) / 2 for factor in factors[::-1]])
+    matrix[:3, :3] = matrix[:3, :3] * factors[::-1]
+    return Volume(array.astype(np.float32, copy=False), matrix, volume.name)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """An image in units of its own surroundings.
+
+    Attributes
+    ----------
+    image
+        With finite values only.
+    mean, deviation
+        Of the intensities in a Gaussian window, on a coarse grid along RAS.
+    """
+
+    image: Volume
+    mean: Volume
+    deviation: Volume
+
+    @staticmethod
+    def of(image: Volume, window_mm: float, around: np.ndarray | None = None, reach_mm: float = 0.0) -> Surroundings:
+        """Measure an image.
+
+        Parameters
+        ----------
+        image
+            Any scalar type and grid; values that are no numbers count as the smallest.
+        window_mm
+            Standard deviation of the Gaussian window.
+        around, reach_mm
+            Only the part of the image within this distance of a RAS point is looked at; None: all of it.
+
+        Raises
+        ------
+        InputError
+            The image has one value everywhere, or the point lies outside.
+        """
+        if around is not None:
+            box = np.stack([around - reach_mm, around + reach_mm], axis=1)
+            image = image.cropped_to_box(box)
+        image = image.with_array(_finite(image))
+        step = window_mm / 4
+        values = on_grid(image, covering_grid(image.grid, step))
+        there = np.isfinite(values)
+        if not there.any() or float(np.ptp(values[there])) == 0:
+            raise InputError(f"{image.name or 'The image'} has the same value everywhere; nothing can be found in it.")
+        grid = covering_grid(image.grid, step)
+        middle = float(values[there].mean())
+        centred = np.where(there, values - middle, 0).astype(np.float32)
+        weight = np.maximum(_smooth(there.astype(np.float32), 4.0), 1e-3)
+        mean = _smooth(centred, 4.0) / weight
+        variance = np.maximum(_smooth(centred**2, 4.0) / weight - mean**2, 0)
+        floor = _DEVIATION_FLOOR * float(centred[there].std())
+        return Surroundings(
+            image, Volume(mean + middle, grid.ijk_to_ras), Volume(np.maximum(np.sqrt(variance), floor), grid.ijk_to_ras)
+        )
+
+    def on(self, grid: Grid) -> np.ndarray:
+        """(K, J, I) float32 values on an isotropic grid, within -4..4; 0 beyond the image."""
+        values = on_grid(self.image, grid)
+        scaled = (values - self.mean.resampled_to(grid).array) / self.deviation.resampled_to(grid).array
+        return np.clip(np.nan_to_num(scaled, nan=0.0), -4, 4).astype(np.float32)
+
+
+def on_grid(image: Volume, grid: Grid) -> np.ndarray:
+    """Values on a grid with no more detail than it can hold; NaN beyond the image."""
+    near = image.grid.slices_around(world_corners(grid), 2 * float(grid.spacing.max()))
+    if any(part.start >= part.stop for part in near):
+        return np.full(grid.shape, np.nan, np.float32)
+    return shrunk(image.cropped(near), float(grid.spacing.min())).resampled_to(grid, fill=np.nan).array
+
+
+def _finite(image: Volume) -> np.ndarray:
+    array = image.array
+    if array.dtype.kind != "f":
+        return array
+    wrong = ~np.isfinite(array)
+    if not wrong.any():
+        return array
+    if wrong.all():
+        raise InputError(f"{image.name or 'The image'} holds no numbers; load another one.")
+    return np.where(wrong, array[~wrong].min(), array)
+
+
+def _smooth(array: np.ndarray, sigma: float) -> np.ndarray:
+    return ndimage.gaussian_filter(array, sigma, mode="constant", truncate=3.0)

@@ -1,0 +1,42 @@
+"""How alike two sets of intensities are, in one modality or in two."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_BINS = 24
+_OTHER_MODALITY = 0.85
+"""A relation between intensities that is not their equality counts less: it also holds by chance more often."""
+
+
+def correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Normalised cross-correlation of two arrays of values, -1..1; 0 when one is constant."""
+    a, b = (np.asarray(values, dtype=np.float64).ravel() for values in (first, second))
+    a, b = a - a.mean(), b - b.mean()
+    norm = np.sqrt((a @ a) * (b @ b))
+    return float(a @ b / norm) if norm > 1e-12 else 0.0
+
+
+def dependence(first: np.ndarray, second: np.ndarray) -> float:
+    """Root of the correlation ratio, 0..1: how well the first set's intensities foretell the second's."""
+    a, b = (np.asarray(values, dtype=np.float64).ravel() for values in (first, second))
+    spread = b.var()
+    if spread < 1e-12 or len(a) <= 2 * _BINS:
+        return 0.0
+    order = np.argsort(a, kind="stable")
+    parts = np.array_split(b[order], _BINS)
+    within = sum(part.var() * len(part) for part in parts) / len(b)
+    # By chance, as many means as bins explain this much.
+    explained = 1 - within / spread * (len(b) - 1) / (len(b) - _BINS)
+    return float(np.sqrt(max(explained, 0.0)))
+
+
+def alikeness(first: np.ndarray, second: np.ndarray) -> float:
+    """The correlation, or where it is better a discounted dependence: -1..1."""
+    return max(correlation(first, second), _OTHER_MODALITY * dependence(first, second))
+
+
+def overlap(first: np.ndarray, second: np.ndarray) -> float:
+    """Soft Dice of two probability maps."""
+    total = float(first.sum() + second.sum())
+    return 2 * float(np.minimum(first, second).sum()) / total if total else 0.0

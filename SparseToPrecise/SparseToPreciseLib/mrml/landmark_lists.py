@@ -1,0 +1,132 @@
+"""Named landmarks as point lists: nodes and files (.mrk.json, .fcsv), placed and unplaced."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import slicer
+import vtk
+
+from ..core.errors import InputError
+from ..core.files import known_extension, readable_file
+from .files import STROKE_EXTENSIONS, check_fcsv
+from .headless import scene as current_scene
+from .storage import load_markup, markup_in_json, write_node
+
+if TYPE_CHECKING:
+    from ..landmarks.detect import Landmark
+
+LANDMARK_EXTENSION = ".mrk.json"
+_KIND = "landmark list"
+
+
+def landmarks_from_node(node: slicer.vtkMRMLMarkupsFiducialNode) -> dict[str, np.ndarray]:
+    """Name to RAS position (mm) of the placed points, with the node's parent transforms (of any kind) applied.
+
+    Raises
+    ------
+    InputError
+        Another kind of markup, a placed point without a name or with a position that is not finite, or a name twice.
+    """
+    title = node.GetName() or "The landmark list"
+    if not node.IsA("vtkMRMLMarkupsFiducialNode"):
+        raise InputError(f"{title} is a markup of type {node.GetMarkupType()}; landmarks are a point list.")
+    found: dict[str, np.ndarray] = {}
+    for index in range(node.GetNumberOfControlPoints()):
+        name = node.GetNthControlPointLabel(index).strip()
+        if name in found:
+            raise InputError(f"{title} has two landmarks called {name!r}; give each its own name.")
+        if node.GetNthControlPointPositionStatus(index) != node.PositionDefined:
+            continue
+        if not name:
+            raise InputError(f"Point {index + 1} of {title} has no name; name every landmark.")
+        position = [0.0, 0.0, 0.0]
+        node.GetNthControlPointPositionWorld(index, position)
+        if not np.isfinite(position).all():
+            raise InputError(f"Landmark {name} of {title} has the position {tuple(position)}; place it again.")
+        found[name] = np.array(position)
+    return found
+
+
+def landmarks_to_node(
+    landmarks: Sequence[Landmark] | Mapping[str, np.ndarray],
+    name: str = "Landmarks",
+    *,
+    parent_transform: slicer.vtkMRMLTransformNode | None = None,
+    scene: slicer.vtkMRMLScene | None = None,
+) -> slicer.vtkMRMLMarkupsFiducialNode:
+    """A new point list; points that were not placed are undefined, and descriptions tell confidence or reason.
+
+    Parameters
+    ----------
+    landmarks
+        What `landmarks.detect` gives, or names with RAS positions.
+    name
+        Of the node.
+    parent_transform
+        A transform to put the node under; the points stay where they are in the world.
+    scene
+        None: the current scene.
+    """
+    node = (scene or current_scene()).AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
+    if parent_transform is not None:
+        node.SetAndObserveTransformNodeID(parent_transform.GetID())
+    if isinstance(landmarks, Mapping):
+        rows = [(label, position, "") for label, position in landmarks.items()]
+    else:
+        rows = [(one.name, one.position, _description(one)) for one in landmarks]
+    for label, position, description in rows:
+        where = (0.0, 0.0, 0.0) if position is None else position
+        index = node.AddControlPointWorld(vtk.vtkVector3d(*(float(value) for value in where)), label)
+        node.SetNthControlPointDescription(index, description)
+        if position is None:
+            node.UnsetNthControlPointPosition(index)
+    return node
+
+
+def read_landmarks(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Name to RAS position (mm) of a file's placed points; nothing stays in the scene.
+
+    Raises
+    ------
+    InputError
+        Missing, empty, unreadable or damaged file, another format, no markup or several in the file, and as
+        `landmarks_from_node`.
+    """
+    path, extension = readable_file(path, STROKE_EXTENSIONS, "a landmark list")
+    if extension == ".fcsv":
+        check_fcsv(path, kind=_KIND)
+    else:
+        kind = markup_in_json(path, _KIND).get("type")
+        if kind != "Fiducial":
+            raise InputError(f"{path} holds a markup of type {kind}; landmarks are a point list.")
+    node = load_markup(path, path.name[: -len(extension)], _KIND)
+    try:
+        return landmarks_from_node(node)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    finally:
+        current_scene().RemoveNode(node)
+
+
+def write_landmarks(node: slicer.vtkMRMLMarkupsFiducialNode, path: str | os.PathLike[str]) -> Path:
+    """Write a point list as .mrk.json, in its own coordinates, without its parent transforms, as Slicer does.
+
+    Raises
+    ------
+    InputError
+        Another format, or the file cannot be written; an old file survives and nothing partial is left.
+    """
+    path, _ = known_extension(path, (LANDMARK_EXTENSION,), "a landmark list")
+    return write_node(path, slicer.vtkMRMLMarkupsJsonStorageNode, node, partial(markup_in_json, kind=_KIND))
+
+
+def _description(one: Landmark) -> str:
+    if one.position is None:
+        return f"unplaced: {one.reason}"
+    return f"confidence {one.confidence:.2f}"
