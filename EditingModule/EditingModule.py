@@ -141,6 +141,7 @@ class EditingModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if node is not None:
             self._connection = node.connectGui(self.ui)
             self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self.onModified)
+            self.edits.chooseDefaults()
             self.edits.refresh()
 
     def onModified(self, caller=None, event=None):

@@ -65,6 +65,22 @@ class EditPanel:
         self.ui.undoButton.enabled = self.job is None and self.history.can_undo(node)
         self.ui.redoButton.enabled = self.job is None and self.history.can_redo(node)
 
+    def chooseDefaults(self):
+        """Where nothing is chosen, take the first of the scene: a segmentation, its first segment, and its image."""
+        from SparseToPreciseLib.mrml.training_cases import segmentations_of_scene
+
+        p = self._parameters()
+        nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+        images = [node for node in nodes if node.GetClassName() == "vtkMRMLScalarVolumeNode"]  # no labelmaps
+        cases = segmentations_of_scene()
+        if p.segmentation is None and cases:
+            p.segmentation = cases[0][0]
+        if p.segmentation is not None and not p.segmentID:
+            p.segmentID = next(iter(p.segmentation.GetSegmentation().GetSegmentIDs()), "")
+        if p.image is None and images:
+            own = dict(cases).get(p.segmentation)
+            p.image = own if own in images else images[0]
+
     def applyStroke(self):
         self.run([self._parameters().stroke])
 

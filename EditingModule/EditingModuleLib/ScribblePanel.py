@@ -35,6 +35,9 @@ class ScribblePanel:
         self.radius = slicer.qMRMLSliderWidget()
         self.radius.setMRMLScene(slicer.mrmlScene)
         self.radius.quantity = "length"
+        # Only the unit is the application's: its precision is four decimals, its range that of any length.
+        self.radius.unitAwareProperties = slicer.qMRMLSliderWidget.Prefix | slicer.qMRMLSliderWidget.Suffix
+        self.radius.decimals = 1
         self.radius.minimum, self.radius.maximum = RADIUS_RANGE_MM
         self.radius.singleStep = 0.5
         self.radius.setToolTip(

@@ -59,6 +59,34 @@ class EditingModuleWidgetTest(unittest.TestCase):
             self.user.click(self.edits.runRow.run_button)
             self.assertTrue((self.user.mask(segmentation) != before).any())
 
+    # ------------------------------------------------------------------------------------------ choices
+
+    def test_who_enters_finds_an_image_and_a_segment_chosen(self):
+        import slicer
+
+        slicer.util.selectModule("Data")
+        slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "No image")
+        slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Another image")
+        slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Without segments")
+        (source, other) = self.sources()
+        import SampleData
+
+        image, segmentation, stroke = SampleData.SampleDataLogic().downloadFromSource(source)
+        slicer.util.selectModule("EditingModule")
+        slicer.app.processEvents()
+        self.assertEqual(self.ui.imageSelector.currentNode(), image)
+        self.assertEqual(self.ui.segmentSelector.currentNode(), segmentation)
+        self.assertEqual(
+            self.ui.segmentSelector.currentSegmentID(), segmentation.GetSegmentation().GetNthSegmentID(0)
+        )
+        # What was chosen stays chosen.
+        image, segmentation, stroke = SampleData.SampleDataLogic().downloadFromSource(other)
+        self.user.choose(image, segmentation, stroke)
+        slicer.util.selectModule("Data")
+        slicer.util.selectModule("EditingModule")
+        self.assertEqual(self.ui.imageSelector.currentNode(), image)
+        self.assertEqual(self.ui.segmentSelector.currentNode(), segmentation)
+
     # ------------------------------------------------------------------------------------------ strokes
 
     def test_draw_a_new_stroke(self):

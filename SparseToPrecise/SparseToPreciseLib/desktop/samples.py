@@ -23,7 +23,7 @@ def register_samples(module_path: str) -> list[str]:
     folder = Path(module_path).resolve().parent / "Resources" / "SampleData"
     samples = json.loads((folder / LISTING).read_text(encoding="utf-8"))
     logic = SampleData.SampleDataLogic
-    if hasattr(logic, "registerCustomSampleDataCategory"):  # newer than Slicer 5.8
+    if hasattr(logic, "registerCustomSampleDataCategory"):  # newer than Slicer 5.10
         logic.registerCustomSampleDataCategory(category=CATEGORY, title=TITLE)
     for sample in samples:
         files = sample["files"]
