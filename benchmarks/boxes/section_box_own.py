@@ -31,7 +31,7 @@ def run(context: Context) -> dict:
             for margin in MARGINS:
                 for _ in range(counts.own_repeats):
                     look = Look.at(scene, loose_box(scene.mask, margin, test), 2, corrector)
-                    bounds, safe = look.corrected(16, corrector.calibrations[16])
+                    bounds, safe = look.corrected(8, corrector.calibrations[8])
                     name = f"{scene.name}, {count} mask" + "s" * (count > 1)
                     scores = {
                         f"{scene.name}, loose box": look.score(look.loose),

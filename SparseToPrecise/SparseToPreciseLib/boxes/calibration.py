@@ -20,8 +20,8 @@ from .frame import Frame
 from .metrics import rectangle_iou
 
 COVERAGES = (0.9, 0.95, 0.98, 0.99, 0.995)
-THRESHOLDS = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
-MARGINS = (0.0, 0.0625, 0.125, 0.1875, 0.25, 0.375, 0.5, 0.75, 1.0, 1.5)
+THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
+MARGINS = (0.0, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 """In patches."""
 SUFFICED = 0.97
 """A margin must suffice in this share of the cases that are called safe."""
@@ -49,7 +49,7 @@ class CalibrationCase:
     shares
         (slices, rows, columns): the network's map of patches, as it is.
     mask
-        (slices, pixel rows, pixel columns) share of object.
+        (slices, pixel rows, pixel columns): 1 for object.
     """
 
     frame: Frame

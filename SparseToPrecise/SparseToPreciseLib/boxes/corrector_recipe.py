@@ -35,7 +35,7 @@ from .corrector_card import CorrectorFacts, bundle_metadata, model_card, validat
 from .corrector_training import CorrectorTrainer, Sampling
 from .frame import Frame
 from .model import CORRECTOR_FAMILY
-from .patches import share_map
+from .patches import PATCHES, share_map
 from .scenes import Scene, deformed, mask_on, phantom_scenes
 from .simulation import loose_box
 
@@ -68,7 +68,7 @@ class CorrectorRecipe:
     sampling
         How boxes are drawn. With a user's cases its `spacing_mm` is chosen from them.
     patch
-        Side of a patch in pixels, 16 or 32.
+        Side of a patch in pixels, one of `PATCHES`.
     network
         As `core.networks.build_network` takes it.
     start
@@ -107,8 +107,8 @@ class CorrectorRecipe:
                 raise InputError(f"{name.replace('_', ' ').capitalize()} must be a positive {what}, not {value}.")
         if self.minutes is self.epochs is self.steps is None:
             raise InputError("Nothing says when the training ends; give minutes, epochs or steps.")
-        if self.patch not in (16, 32):
-            raise InputError(f"A patch must have 16 or 32 pixels, not {self.patch}.")
+        if self.patch not in PATCHES:
+            raise InputError(f"A patch must have {', '.join(map(str, PATCHES))} pixels, not {self.patch}.")
         if network_channels(self.network) != (CHANNELS, 1):
             raise InputError(
                 f"The network has {network_channels(self.network)} input and output channels where {(CHANNELS, 1)} are "

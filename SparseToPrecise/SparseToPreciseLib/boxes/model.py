@@ -15,6 +15,7 @@ from ..core.volume import Volume
 from .calibration import Calibration
 from .channels import CHANNELS
 from .frame import Frame
+from .patches import PATCHES
 
 CORRECTOR_FAMILY = "boxes-corrector"
 DEFAULT_CORRECTOR = "boxes-corrector"
@@ -44,7 +45,7 @@ class Corrector:
             self.side = int(parameters["side"])
             spacing = parameters["spacing_mm"]
             self.spacing_mm = None if spacing is None else float(spacing)
-            if self.patch not in (16, 32) or not 32 <= self.side <= 512 or not (spacing is None or spacing > 0):
+            if self.patch not in PATCHES or not 32 <= self.side <= 512 or not (spacing is None or spacing > 0):
                 raise InputError(f"it cannot work with patch {self.patch}, side {self.side}, spacing {spacing}")
             self.calibration = Calibration.from_parameters(parameters["calibration"])
         except (KeyError, TypeError, ValueError) as error:

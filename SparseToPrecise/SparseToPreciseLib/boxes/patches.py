@@ -18,6 +18,8 @@ from .frame import CELL, CONTEXT, Frame
 if TYPE_CHECKING:
     import torch
 
+PATCHES = (8, 16, 32)
+"""Sides of a patch, pixels; a box has 72 pixels where they follow it, so that these are 16, 32 and 64 of 144."""
 PLANES_AT_ONCE = 64
 OVERLAP = 16
 """Planes of cells; what the network sees at once bounds the memory, however many slices a box has."""

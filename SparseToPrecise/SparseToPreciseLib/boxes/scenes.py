@@ -123,10 +123,13 @@ def deformed(scene: Scene, rng: np.random.Generator, strength: float = 1.0) -> S
 
 
 def mask_on(frame: Frame, mask: Volume) -> np.ndarray:
-    """(slices, rows, columns) float32: the share of object at every pixel of a box's slices, 0 outside the box."""
+    """(slices, rows, columns) float32: 1 at the pixels of a box's slices that are object, 0 elsewhere.
+
+    Not the share of object: the faint fringe of an interpolated mask would count as object that a tight box cuts.
+    """
     values = frame.sample(mask.with_array(mask.array.astype(np.float32)), 0, frame.slices)
     u, v = (np.abs(at) <= frame.box.size[one] / 2 for at, one in zip(frame.pixels(), frame.plane, strict=True))
-    return values * (v[:, None] & u)
+    return ((values >= 0.5) & (v[:, None] & u)).astype(np.float32)
 
 
 def _other_contrast(image: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
