@@ -2,7 +2,7 @@
 
 import vtk
 
-_COLOR = (1.0, 0.45, 0.0)  # seen on black, on white and on most segments
+_COLOR = (0.0, 1.0, 1.0)  # no tissue of a colour table has it: seen on black, on white and on segments
 
 
 class StrokeFeedback:
