@@ -16,6 +16,9 @@ ROOT = Path(__file__).resolve().parents[2]
 #: What was imported before the first test; run_in_slicer.py imports this file before anything else.
 LOADED_AT_START = frozenset(sys.modules)
 
+#: Pixels that a module's panel may ask for: a wider one takes the room of the views, whatever the user does.
+PANEL_WIDTH = 450
+
 #: (type, value, traceback) of every exception that nobody caught, e.g. in a slot or an observer, in the current test.
 uncaught: list[tuple] = []
 

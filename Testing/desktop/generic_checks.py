@@ -12,7 +12,7 @@ import sys
 import unittest
 
 import slicer
-from desktop_support import LOADED_AT_START, ROOT, module_names, screenshot
+from desktop_support import LOADED_AT_START, PANEL_WIDTH, ROOT, module_names, screenshot
 
 
 class StartUp(unittest.TestCase):
@@ -59,6 +59,12 @@ class _ModuleChecks(unittest.TestCase):
         with visiting(widget):
             pass
         self.assertEqual({"torch", "monai"} & set(sys.modules), loaded)
+
+    def test_panel_is_narrow(self):
+        representation = self.module.widgetRepresentation()
+        with visiting(representation.self()):
+            slicer.app.processEvents()
+            self.assertLessEqual(representation.minimumSizeHint.width(), PANEL_WIDTH)
 
     def test_panel_survives_the_end_of_a_scene(self):
         widget = self.module.widgetRepresentation().self()

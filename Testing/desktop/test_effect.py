@@ -10,7 +10,7 @@ import os
 import tempfile
 import unittest
 
-from desktop_support import needs_slicer, screenshot, wait_until
+from desktop_support import PANEL_WIDTH, needs_slicer, screenshot, wait_until
 
 EFFECT = "Scribble edit"
 WARP = "image-aware-warp"
@@ -143,6 +143,14 @@ class EffectTest(unittest.TestCase):
         self.editor.redo()
         self.assertTrue((self.voxels() == after).all())
         wait_until(lambda: self.effect._panel.edits.count == 1, "the list follows redo")
+
+    def test_the_options_are_narrow_and_the_radius_is_short(self):
+        panel = self.effect._panel
+        frame = panel.radius.parent()
+        self.assertLessEqual(frame.minimumSizeHint.width(), PANEL_WIDTH)
+        self.scripted.setParameter("InfluenceRadiusMm", 7.125)
+        self.assertEqual(panel.radius.decimals, 1)
+        self.assertAlmostEqual(self.scripted.doubleParameter("InfluenceRadiusMm"), 7.125)  # only shown shorter
 
     def test_the_default_model_or_what_stands_in_for_it(self):
         import importlib.util
