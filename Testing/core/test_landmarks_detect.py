@@ -135,8 +135,9 @@ class TestTemplate:
         for words in ("not for diagnosis", "holds the reference images", "other slices of the same image"):
             assert words in bundle.card
 
-    @pytest.mark.parametrize("name", ["references/0/image.nrrd", "references/0/landmarks.json", "references/0/soi.nrrd"])
+    @pytest.mark.parametrize("name", ["image.nrrd", "landmarks.json", "soi.nrrd"])
     def test_a_changed_or_missing_file_is_refused(self, folder: Path, tmp_path: Path, name: str) -> None:
+        name = f"references/0/{name}"
         copy = Path(shutil.copytree(folder, tmp_path / "copy"))
         content = bytearray((copy / name).read_bytes())
         content[-2] ^= 1

@@ -151,7 +151,7 @@ class TestRegistration:
 
         def bent(where: np.ndarray) -> np.ndarray:
             """From the target back to the reference."""
-            return where + np.stack([2.5 * np.sin(where[..., 1] / 9 + 1), 0 * where[..., 0], 0 * where[..., 0]], axis=-1)
+            return where + (2.5 * np.sin(where[..., 1:2] / 9 + 1)) * (1, 0, 0)
 
         fixed = Volume(np.clip(depth(points, np.eye(3), ORIGIN), -3, 3).astype(np.float32), grid.ijk_to_ras)
         moving = np.clip(depth(bent(points), np.eye(3), ORIGIN), -3, 3).astype(np.float32)

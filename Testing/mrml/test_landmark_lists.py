@@ -88,7 +88,7 @@ def test_fcsv(scene, tmp_path: Path) -> None:
 def test_real_landmarks(scene, shared_data: Path) -> None:
     found = landmark_lists.read_landmarks(shared_data / "colin27_afids32.fcsv")
     assert len(found) == 32
-    np.testing.assert_allclose(found["PC"], (0.31921995625, -23.23456875, -3.72751125))
+    np.testing.assert_allclose(found["2"], (0.31921995625, -23.23456875, -3.72751125))
 
 
 def test_refused(scene, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from ..core.errors import Cancelled, InputError
 from .box import box_app
 from .demo import demo
 from .edit import edit
+from .landmarks import landmarks_app
 from .models import models_app
 from .reporting import missing_packages_named
 from .stopping import Stopped, stoppable
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 app.command()(edit)
 app.add_typer(box_app, name="box")
+app.add_typer(landmarks_app, name="landmarks")
 app.add_typer(train_app, name="train")
 app.add_typer(models_app, name="models")
 app.command()(demo)

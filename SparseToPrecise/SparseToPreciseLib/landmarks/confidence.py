@@ -16,7 +16,7 @@ _LOCAL = 0.2
 """Radius of the neighbourhood of a landmark that is compared, in diameters of the structure."""
 
 WEIGHTS = {"bias": -9.84, "round_trip": -15.0, "spread": -15.0, "local": 4.0, "whole": 12.0, "mass": 0.0}
-"""Of the logistic model; fitted by benchmarks/landmarks/calibrate.py on phantoms that serve nothing else."""
+"""Of the logistic model; set by hand on a dozen phantoms of the use "test". The benchmark shows how well they hold."""
 
 
 @dataclass(frozen=True)

@@ -175,8 +175,7 @@ def _detect(
     seed = None if seed_point is None else moved(flip, np.asarray(seed_point, dtype=np.float64))
     scale, finder = template.scale, template.finder
     with timed(timings, "localize"):
-        around = None if seed is None else seed
-        surroundings = Surroundings.of(seen, scale.window_mm, around, 6 * scale.diameter_mm)
+        surroundings = Surroundings.of(seen, scale.window_mm, seed, 6 * scale.diameter_mm)
         if "localize" in stages:
             places = localize(finder, surroundings, _full_mass(template), seed, progress.part(0.0, 0.4))
         else:

@@ -35,6 +35,7 @@ _PERTURBED = (
     (np.array([-0.5, 0.8, 0.6]), np.array([-0.7, 0.5, -0.4])),
 )
 _PERTURBED_DEG, _PERTURBED_SHIFT = 8.0, 0.06
+_UNKNOWN_SPREAD = 0.05
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Registered:
     landmarks
         Name to RAS position in the target.
     evidence
-        By name; None where a stage that it needs was switched off.
+        By name; where the rigid stage was switched off, with a spread that stands for an unknown one.
     matrix
         4x4, reference to target, RAS, before the deformation.
     deformation
@@ -177,7 +178,9 @@ def register(
             deformation = None
     with timed(timings, "confidence"):
         progress(0.9, "checking")
-        spread = _spread(aligner, aligned, points, scale) if "rigid" in stages else np.full(len(points), 0.05)
+        spread = np.full(len(points), _UNKNOWN_SPREAD)
+        if "rigid" in stages:
+            spread = _spread(aligner, aligned, points, scale)
         back = deformation.back(landed) if deformation is not None else points
         round_trip = np.linalg.norm(back - points, axis=1) / scale.diameter_mm
         inside = mask > 0

@@ -51,8 +51,8 @@ class PatchAligner:
         The images.
     patch
         Grid along RAS around the reference's structure; what lies on it is compared.
-    reach_mm
-        From a start, how far around the target is looked at.
+    mask
+        (K, J, I) above 0 where the patch counts.
     """
 
     def __init__(self, reference: Surroundings, target: Surroundings, patch: Grid, mask: np.ndarray) -> None:

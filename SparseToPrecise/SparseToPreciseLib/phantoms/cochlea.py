@@ -270,9 +270,9 @@ def _bone(rng: np.random.Generator, grid: Grid, field_mm: float, middle: np.ndar
     texture, cells = (smooth_field(rng, grid.shape, period * per_mm) for period in (3.0, 2.2))
     regions = smooth_field(rng, grid.shape, 22.0 * per_mm, channels=2)
     image = _BONE + 260.0 * texture
-    image[regions[0] < -0.95] = _SOFT
-    # Air cells and canals of air, but not through the ear's own bone.
+    # The inner ear lies within bone: soft tissue, air cells and canals of air keep away from it.
     away = _distance_field(grid, middle)
+    image[(regions[0] < -0.95) & (away > 9)] = _SOFT
     image[(cells > 0.9) & (regions[1] > 0.15) & (away > 9)] = _AIR
     image[(regions[1] < -1.5) & (away > 14)] = _AIR
     noise = rng.standard_normal(grid.shape, dtype=np.float32) * rng.uniform(25, 70)
