@@ -480,6 +480,18 @@ class WorkerTest(unittest.TestCase):
         self.assertTrue(first.finished)
         self.worker.wait(second, 30)
 
+    def test_stop_waits_for_what_cannot_be_cancelled(self):
+        ended = []
+
+        def work(progress):
+            time.sleep(5)  # as the first import of PyTorch; Python would crash if it ended meanwhile
+            ended.append(True)
+
+        self.worker.submit(work, self.done)
+        time.sleep(0.2)
+        self.worker.stop()
+        self.assertEqual(ended, [True])
+
     def test_stop_tells_those_who_wait(self):
         from SparseToPreciseLib.core.errors import Cancelled
 

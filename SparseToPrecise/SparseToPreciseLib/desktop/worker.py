@@ -16,7 +16,8 @@ from ..core.errors import Cancelled
 from ..core.progress import Progress
 
 _INTERVAL_MS = 20
-_LAST_WAIT_S = 3.0
+# Longer than the first import of PyTorch takes, which cannot be cancelled: Python must not end in the midst of it.
+_LAST_WAIT_S = 60.0
 
 
 class Job:
@@ -139,7 +140,6 @@ class Worker:
         for job in jobs:
             job._finish()
         if self._thread is not None:
-            # What is in the midst of a long step of PyTorch's ends with the process.
             self._thread.join(_LAST_WAIT_S)
             self._thread = None
             self._queue = queue.SimpleQueue()
