@@ -9,7 +9,7 @@ VENV_WITHOUT_ENSUREPIP := { $(PYTHON) -m venv --without-pip --clear $(VENV) && \
 	$(PYTHON) -m pip --python $(BIN)/python install --disable-pip-version-check pip; }
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test test-desktop lint bench-editing train-editing bench-boxes train-boxes samples pictures clean
+.PHONY: help environment demo test test-desktop lint bench-editing bench-landmarks train-editing bench-boxes train-boxes samples pictures clean
 
 help:
 	@echo "make environment    create .venv (the other commands do it when needed)"
@@ -18,6 +18,7 @@ help:
 	@echo "make test-desktop   the tests of the application, in SLICER=/path/to/Slicer"
 	@echo "make lint           style (ruff)"
 	@echo "make bench-editing  write docs/benchmarks/editing.md anew"
+	@echo "make bench-landmarks  write docs/benchmarks/landmarks.md anew"
 	@echo "make train-editing  train the editing model by the committed recipe"
 	@echo "make bench-boxes    write docs/benchmarks/boxes.md anew"
 	@echo "make train-boxes    train the corrector of boxes by the committed recipe"
@@ -55,6 +56,10 @@ bench-editing: $(READY)
 	@echo "== Running the editing benchmark; the tables go to docs/benchmarks/editing.md."
 	@$(BIN)/python benchmarks/editing/train_rivals.py
 	@$(BIN)/python benchmarks/editing/run.py
+
+bench-landmarks: $(READY)
+	@echo "== Running the landmark benchmark; the tables go to docs/benchmarks/landmarks.md."
+	@$(BIN)/python benchmarks/landmarks/run.py
 
 train-editing: $(READY)
 	@echo "== Training the editing model by its recipe; the bundle replaces SparseToPrecise/Resources/Models/editing."
