@@ -68,10 +68,11 @@ class EditingModuleWidgetTest(unittest.TestCase):
         slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "No image")
         slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Another image")
         slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Without segments")
-        (source, other) = self.sources()
+        source, other = self.sources()
         import SampleData
 
         image, segmentation, stroke = SampleData.SampleDataLogic().downloadFromSource(source)
+        segmentation.SetReferenceImageGeometryParameterFromVolumeNode(image)
         slicer.util.selectModule("EditingModule")
         slicer.app.processEvents()
         self.assertEqual(self.ui.imageSelector.currentNode(), image)
