@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import tempfile
+import time
 import unittest
 
 from desktop_support import PANEL_WIDTH, needs_slicer, screenshot, wait_until
@@ -59,7 +60,9 @@ class EffectTest(unittest.TestCase):
         self.scripted.setParameter("Model", WARP)
         self.scripted.setParameter("InfluenceRadiusMm", 8.0)
         slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, *self.world(CENTRE, CENTRE, CENTRE))
-        slicer.app.processEvents()
+        for _ in range(10):  # the panel takes its width, and with it the views theirs
+            slicer.app.processEvents()
+            time.sleep(0.02)
         self.before = self.voxels()
 
     def tearDown(self):
