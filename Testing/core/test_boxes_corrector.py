@@ -10,15 +10,7 @@ from edit_cases import rotation
 
 from SparseToPreciseLib.boxes import patches
 from SparseToPreciseLib.boxes.baselines import histogram_mask, otsu_mask, shrunk_bounds
-from SparseToPreciseLib.boxes.calibration import (
-    Calibration,
-    CalibrationCase,
-    calibrated,
-    covered,
-    features,
-    mean_slice_iou,
-    tight_bounds,
-)
+from SparseToPreciseLib.boxes.calibration import Calibration, CalibrationCase, calibrated, features
 from SparseToPreciseLib.boxes.cleanup import cleaned, parts_of, slice_bounds, smoothed_shares
 from SparseToPreciseLib.boxes.frame import Frame, axis_of, check_within, slice_step
 from SparseToPreciseLib.boxes.metrics import coverage, evaluate
@@ -26,6 +18,7 @@ from SparseToPreciseLib.boxes.model import Corrector
 from SparseToPreciseLib.boxes.patches import between_planes, patch_shares
 from SparseToPreciseLib.boxes.scenes import mask_on as share_on
 from SparseToPreciseLib.boxes.simulation import loose_box
+from SparseToPreciseLib.boxes.slice_measures import covered, mean_slice_iou, tight_bounds
 from SparseToPreciseLib.boxes.tighten import tighten
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.bundles import open_bundle

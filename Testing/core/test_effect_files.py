@@ -41,7 +41,7 @@ def test_the_default_model_is_the_librarys() -> None:
 
     (value,) = [
         node.value.value
-        for node in tree_of("ScribblePanel.py").body
+        for node in tree_of("EditorModel.py").body
         if isinstance(node, ast.Assign) and node.targets[0].id == "DEFAULT_MODEL"
     ]
     assert value == DEFAULT_EDITOR

@@ -13,6 +13,7 @@ from edit_cases import rotation
 
 from SparseToPreciseLib.boxes.metrics import dice
 from SparseToPreciseLib.core.box import Box
+from SparseToPreciseLib.core.bundles import METADATA
 from SparseToPreciseLib.core.image_files import read_labelmap
 from SparseToPreciseLib.mrml import files
 from SparseToPreciseLib.mrml.roi_files import write_roi
@@ -99,8 +100,11 @@ def test_a_turned_box(segment, box_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("out", ["o.seg.nrrd", "o.nii.gz"])
-def test_nothing_found_is_an_empty_segment_and_a_warning(segment, box_folder: Path, monkeypatch, out: str) -> None:
-    monkeypatch.setattr("SparseToPreciseLib.boxes.segment.LEVEL", 2.0)
+def test_nothing_found_is_an_empty_segment_and_a_warning(segment, box_folder: Path, out: str) -> None:
+    metadata = box_folder / "segmenter" / METADATA
+    content = json.loads(metadata.read_text())
+    content["parameters"]["level"] = 1 - 1e-9  # nothing is as sure as that
+    metadata.write_text(json.dumps(content))
     found = segment("--report", box_folder / "r.json", "--picture", box_folder / "p.png", out=out)
     assert not found.array.any()
     assert "the segmentation is empty" in json.loads((box_folder / "r.json").read_text())["warnings"][0]

@@ -15,17 +15,13 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "benchmarks" / "editing"))  # its tables and its reading of the real images
 
 from SparseToPreciseLib.boxes.baselines import histogram_mask, otsu_mask  # noqa: E402
-from SparseToPreciseLib.boxes.calibration import (  # noqa: E402
-    Calibration,
-    covered,
-    mean_slice_iou,
-    tight_bounds,
-)
+from SparseToPreciseLib.boxes.calibration import Calibration  # noqa: E402
 from SparseToPreciseLib.boxes.cleanup import cleaned, slice_bounds, smoothed_shares  # noqa: E402
 from SparseToPreciseLib.boxes.frame import CELL, Frame  # noqa: E402
 from SparseToPreciseLib.boxes.model import Corrector  # noqa: E402
 from SparseToPreciseLib.boxes.patches import between_planes, cell_chances, patch_shares  # noqa: E402
 from SparseToPreciseLib.boxes.scenes import Scene, mask_on  # noqa: E402
+from SparseToPreciseLib.boxes.slice_measures import covered, mean_slice_iou, tight_bounds  # noqa: E402
 from SparseToPreciseLib.core.box import Box  # noqa: E402
 
 STRICT = 0.99

@@ -17,7 +17,7 @@ import numpy as np
 from ..core.errors import InputError
 from .cleanup import CleanMap, cleaned, slice_bounds, smoothed_shares, widened
 from .frame import Frame
-from .metrics import rectangle_iou
+from .slice_measures import ObjectPart, mean_slice_iou, tight_bounds
 
 COVERAGES = (0.9, 0.95, 0.98, 0.99, 0.995)
 THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
@@ -184,56 +184,6 @@ def features(clean: CleanMap) -> np.ndarray:
     )
 
 
-def covered(bounds: np.ndarray, mask: np.ndarray, frame: Frame) -> float:
-    """Share of the object (slices, pixel rows, pixel columns) in per-slice boxes (slices, 2, 2)."""
-    return _Object.of(CalibrationCase(frame, np.empty(0), mask)).covered(bounds)
-
-
-@dataclass(frozen=True)
-class _Object:
-    """The part of the slices that holds the object, and where its rows and columns lie."""
-
-    slices: slice
-    u: np.ndarray
-    v: np.ndarray
-    mask: np.ndarray
-
-    @staticmethod
-    def of(case: CalibrationCase) -> _Object:
-        parts = []
-        for axis in range(3):
-            there = np.flatnonzero(case.mask.any(axis=tuple(other for other in range(3) if other != axis)))
-            parts.append(slice(int(there[0]), int(there[-1]) + 1) if there.size else slice(0, 0))
-        u, v = case.frame.pixels()
-        return _Object(parts[0], u[parts[2]], v[parts[1]], case.mask[tuple(parts)])
-
-    def covered(self, bounds: np.ndarray) -> float:
-        total = float(self.mask.sum(dtype=np.float64))
-        here = bounds[self.slices]
-        lower, upper = np.nan_to_num(here[..., 0], nan=np.inf), np.nan_to_num(here[..., 1], nan=-np.inf)
-        columns = ((self.u >= lower[:, :1]) & (self.u <= upper[:, :1])).astype(np.float32)
-        rows = ((self.v >= lower[:, 1:]) & (self.v <= upper[:, 1:])).astype(np.float32)
-        inside = np.einsum("sv,svu,su->", rows, self.mask, columns, optimize=True)
-        return float(inside) / total if total else 1.0
-
-
-def tight_bounds(mask: np.ndarray, frame: Frame) -> np.ndarray:
-    """(slices, 2, 2) tight boxes of a mask on the pixels of slices, mm; NaN for none."""
-    there = mask >= 0.5
-    bounds = np.full((len(mask), 2, 2), np.nan)
-    for one, (at, line) in enumerate(zip(frame.pixels(), (there.any(axis=1), there.any(axis=2)), strict=True)):
-        full = line.any(axis=1)
-        bounds[full, one, 0] = at[line[full].argmax(axis=1)] - frame.spacing / 2
-        bounds[full, one, 1] = at[line.shape[1] - 1 - line[full][:, ::-1].argmax(axis=1)] + frame.spacing / 2
-    return bounds
-
-
-def mean_slice_iou(bounds: np.ndarray, tight: np.ndarray) -> float:
-    """Mean over the slices where either is."""
-    either = ~np.isnan(bounds[:, 0, 0]) | ~np.isnan(tight[:, 0, 0])
-    return float(rectangle_iou(bounds[either], tight[either]).mean()) if either.any() else 1.0
-
-
 def calibrated(cases: Sequence[CalibrationCase], patch: int) -> Calibration:
     """Choose threshold and margins on cases with known masks, and learn which ones not to trust.
 
@@ -248,7 +198,7 @@ def calibrated(cases: Sequence[CalibrationCase], patch: int) -> Calibration:
     tight = [tight_bounds(case.mask, case.frame) for case in cases]
     loose = np.array([mean_slice_iou(_whole(case.frame), one) for case, one in zip(cases, tight, strict=True)])
     best: tuple[float, Calibration] | None = None
-    objects = [_Object.of(case) for case in cases]
+    objects = [ObjectPart.of(case.mask, case.frame) for case in cases]
     for threshold in THRESHOLDS:
         maps = [cleaned(one, case.frame, patch, threshold) for one, case in zip(smooth, cases, strict=True)]
         kept, overlap = (np.zeros((len(cases), len(MARGINS))) for _ in range(2))
