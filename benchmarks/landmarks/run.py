@@ -130,8 +130,9 @@ def page(found: dict, workers: int) -> str:
         "use only.",
         "",
         f"- {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {workers} workers.",
-        f"- Template: taught on one phantom in {training['steps']} steps (of at most {training['limits']['steps']}), {training['minutes']:.1f} minutes of "
-        f"computing time ({training['wall_seconds'] / 60:.1f} minutes of wall time) on the {training['device']}.",
+        f"- Template: taught on one phantom in {training['steps']} steps (of at most {training['limits']['steps']}), "
+        f"{training['minutes']:.1f} minutes of computing time "
+        f"({training['wall_seconds'] / 60:.1f} minutes of wall time) on the {training['device']}.",
         f"- {found['cases']} held-out phantoms: voxels of {FINEST} to {COARSEST} mm along each axis, poses of up to 30 "
         "degrees, offsets of up to 15 mm, three spirals of another pitch and four blobs in each.",
         "",
