@@ -138,9 +138,10 @@ def _verdict(fresh: dict) -> str:
         lines.append(
             f"- {name[0].upper()}{name[1:]}: slice IoU {number(by['0.25']['iou'])} at a margin of 25 % and "
             f"{number(by['1']['iou'])} at 100 %, where the paper has 0.93; {percent(enough)} of the boxes keep 99 % of "
-            "the object, where the bar is 95 %. Correctors trained on few masks are surer than they should be: over all "
-            f"numbers of masks and both patch sizes, {cut} of {safe} boxes called safe lost more than 1 %. The training of each corrector here is "
-            f"{fresh['masks']['found']['minutes']:g} minutes, a tenth of what `train boxes-corrector` takes."
+            "the object, where the bar is 95 %. Correctors trained on few masks are surer than they should be: over "
+            f"all numbers of masks and both patch sizes, {cut} of {safe} boxes called safe lost more than 1 %. Each "
+            f"corrector is trained for {fresh['masks']['found']['minutes']:g} minutes here, a tenth of what "
+            "`train boxes-corrector` takes."
         )
     return "\n".join(lines)
 
