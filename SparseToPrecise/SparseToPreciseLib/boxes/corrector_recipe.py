@@ -108,7 +108,8 @@ class CorrectorRecipe:
         if self.minutes is self.epochs is self.steps is None:
             raise InputError("Nothing says when the training ends; give minutes, epochs or steps.")
         if self.patch not in PATCHES:
-            raise InputError(f"A patch must have {', '.join(map(str, PATCHES))} pixels, not {self.patch}.")
+            sizes = f"{', '.join(map(str, PATCHES[:-1]))} or {PATCHES[-1]}"
+            raise InputError(f"A patch must have {sizes} pixels, not {self.patch}.")
         if network_channels(self.network) != (CHANNELS, 1):
             raise InputError(
                 f"The network has {network_channels(self.network)} input and output channels where {(CHANNELS, 1)} are "
