@@ -1,7 +1,6 @@
 from typing import Annotated
 
 import slicer
-import vtk
 from BoxModuleLib.SelfTest import BoxModuleTest  # noqa: F401  Slicer looks for it under this name here
 from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
@@ -12,7 +11,6 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleLogic,
     ScriptedLoadableModuleWidget,
 )
-from slicer.util import VTKObservationMixin
 
 
 class BoxModule(ScriptedLoadableModule):
@@ -58,98 +56,36 @@ class BoxModuleParameterNode:
     trainSegment: str = ""
 
 
-class BoxModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+class BoxModuleWidget(ScriptedLoadableModuleWidget):
     """Connects the panel with the parameter node; what it does is in BoxModuleLib."""
 
-    def __init__(self, parent=None):
-        ScriptedLoadableModuleWidget.__init__(self, parent)
-        VTKObservationMixin.__init__(self)
-        self._parameterNode = self._connection = self.work = self.training = None
+    panel = None  # until setup() has come that far
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
+        from BoxModuleLib.BoxInput import BoxInput
         from BoxModuleLib.TrainSection import TrainSection
         from BoxModuleLib.WorkPanel import WorkPanel
 
-        from SparseToPreciseLib.desktop.setup_row import SetupRow
+        from SparseToPreciseLib.desktop.module_panel import ModulePanel
 
         self.logic = BoxModuleLogic()
-        panel = slicer.util.loadUI(self.resourcePath("UI/BoxModule.ui"))
-        self.layout.addWidget(panel)
-        self.ui = slicer.util.childWidgetVariables(panel)
-        panel.setMRMLScene(slicer.mrmlScene)
-        self.work = WorkPanel(self.ui, lambda: self._parameterNode)
-        self.training = TrainSection(self.ui, lambda: self._parameterNode, self.work.trained)
-        self.setupRow = SetupRow(on_changed=self.onSetupChanged)
-        self.ui.setupFrame.layout().addWidget(self.setupRow)
-        self.ui.roiSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.ui.placeWidget.setCurrentNode)
-        self.ui.roiSelector.connect("nodeAddedByUser(vtkMRMLNode*)", self.onBoxAdded)
-        self.ui.segmentSelector.connect("currentSegmentChanged(QString)", self.onSegmentChosen)
-        self.ui.boxOfSegmentButton.connect("clicked(bool)", self.onBoxOfSegment)
-        scene = slicer.mrmlScene
-        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
-        self.addObserver(scene, scene.NodeRemovedEvent, self.onSceneChanged)
-        self.setParameterNode(self.logic.getParameterNode())
+        self.panel = ModulePanel(self, self.resourcePath("UI/BoxModule.ui"))
+        self.ui = self.panel.ui
+        self.panel.add(BoxInput(self.ui, self.panel.parameters, self.logic))
+        self.work = self.panel.add(WorkPanel(self.ui, self.panel.parameters))
+        self.training = self.panel.add(TrainSection(self.ui, self.panel.parameters, self.work.trained))
+        self.panel.start()
 
     def enter(self):
-        self.setupRow.refresh()
-        self.setParameterNode(self.logic.getParameterNode())
-        self.work.show_models()
-        self.training.refresh()
+        self.panel.enter()
 
     def exit(self):
-        self.ui.placeWidget.setPlaceModeEnabled(False)
-        self.setParameterNode(None)
+        self.panel.exit()
 
     def cleanup(self):
-        self.removeObservers()
-        if self.training is not None:  # else setup() failed
-            self.work.forget()
-            self.training.cancel()
-
-    def onSceneStartClose(self, caller, event):
-        self.work.forget()
-        self.setParameterNode(None)
-
-    def onSceneEndClose(self, caller, event):
-        if self.parent.isEntered:
-            self.setParameterNode(self.logic.getParameterNode())
-            self.training.refresh()
-
-    def onSceneChanged(self, caller, event):
-        if self._parameterNode is not None and not slicer.mrmlScene.IsBatchProcessing():
-            self.work.refresh()
-
-    def setParameterNode(self, node):
-        """Connect the panel to a parameter node, or to none while the scene closes."""
-        if self._parameterNode is not None:
-            self._parameterNode.disconnectGui(self._connection)
-            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onModified)
-        self._parameterNode = node
-        if node is not None:
-            self._connection = node.connectGui(self.ui)
-            self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self.onModified)
-            self.work.refresh()
-
-    def onModified(self, caller=None, event=None):
-        self.work.refresh()
-
-    def onSetupChanged(self, step):
-        self.work.setSetup(step.ready)
-        self.training.setSetup(step.ready)
-
-    def onBoxAdded(self, node):
-        self.ui.placeWidget.setCurrentNode(node)
-        self.ui.placeWidget.setPlaceModeEnabled(True)
-
-    def onSegmentChosen(self, segmentId):
-        self.ui.boxOfSegmentButton.enabled = bool(segmentId)
-
-    def onBoxOfSegment(self, _checked=False):
-        with slicer.util.tryWithErrorDisplay(_("Could not make a box of the segment.")):
-            node, segmentId = self.ui.segmentSelector.currentNode(), self.ui.segmentSelector.currentSegmentID()
-            self._parameterNode.roi = self.logic.boxOfSegment(node, segmentId)
+        if self.panel is not None:
+            self.panel.cleanup()
 
 
 class BoxModuleLogic(ScriptedLoadableModuleLogic):

@@ -2,7 +2,6 @@ from typing import Annotated, Union
 
 import EditingModuleLib
 import slicer
-import vtk
 from EditingModuleLib.SelfTest import EditingModuleTest  # noqa: F401  Slicer looks for it under this name here
 from slicer import (
     vtkMRMLMarkupsCurveNode,
@@ -19,7 +18,6 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleLogic,
     ScriptedLoadableModuleWidget,
 )
-from slicer.util import VTKObservationMixin
 
 
 class EditingModule(ScriptedLoadableModule):
@@ -67,88 +65,37 @@ class EditingModuleParameterNode:
     output: Annotated[str, Choice(["in place", "new segment"])] = "in place"
 
 
-class EditingModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+class EditingModuleWidget(ScriptedLoadableModuleWidget):
     """Connects the panel with the parameter node; what it does is in EditingModuleLib."""
 
-    def __init__(self, parent=None):
-        ScriptedLoadableModuleWidget.__init__(self, parent)
-        VTKObservationMixin.__init__(self)
-        self._parameterNode = self._connection = self.edits = None
+    panel = None  # until setup() has come that far
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
         from EditingModuleLib.EditPanel import EditPanel
 
-        from SparseToPreciseLib.desktop.setup_row import SetupRow
+        from SparseToPreciseLib.desktop.module_panel import ModulePanel
         from SparseToPreciseLib.desktop.train_panel import TrainPanel
 
         self.logic = EditingModuleLogic()
-        panel = slicer.util.loadUI(self.resourcePath("UI/EditingModule.ui"))
-        self.layout.addWidget(panel)
-        self.ui = slicer.util.childWidgetVariables(panel)
-        panel.setMRMLScene(slicer.mrmlScene)
-        self.training = TrainPanel(["train", "editing"], "my-editing", self.onTrained)
-        self.ui.trainFrame.layout().addWidget(self.training)
         meanwhile = _("Until then strokes are applied without a model.")
-        self.setupRow = SetupRow(on_changed=self.onSetupChanged, meanwhile=meanwhile)
-        self.ui.setupFrame.layout().addWidget(self.setupRow)
-        self.training.set_setup(self.setupRow.ready)
-        self.edits = EditPanel(self.ui, lambda: self._parameterNode)
-        self.ui.strokeSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.ui.placeWidget.setCurrentNode)
+        self.panel = ModulePanel(self, self.resourcePath("UI/EditingModule.ui"), meanwhile=meanwhile)
+        self.ui = self.panel.ui
+        self.edits = self.panel.add(EditPanel(self.ui, self.panel.parameters))
+        self.training = self.panel.add(TrainPanel(["train", "editing"], "my-editing", self.onTrained))
+        self.ui.trainFrame.layout().addWidget(self.training)
         self.ui.trainCollapsibleButton.connect("contentsCollapsed(bool)", self.onTrainCollapsed)
-        scene = slicer.mrmlScene
-        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
-        for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent):
-            self.addObserver(scene, event, self.onSceneChanged)
-        self.setParameterNode(self.logic.getParameterNode())
+        self.panel.start()
 
     def enter(self):
-        self.setupRow.refresh()
-        self.edits.models.refresh()
-        self.training.refresh()
-        self.setParameterNode(self.logic.getParameterNode())
+        self.panel.enter()
 
     def exit(self):
-        self.ui.placeWidget.setPlaceModeEnabled(False)
-        self.setParameterNode(None)
+        self.panel.exit()
 
     def cleanup(self):
-        self.removeObservers()
-        if self.edits is not None:  # else setup() failed
-            self.edits.forget()
-            self.training.cancel()
-
-    def onSceneStartClose(self, caller, event):
-        self.edits.forget()
-        self.setParameterNode(None)
-
-    def onSceneEndClose(self, caller, event):
-        if self.parent.isEntered:
-            self.setParameterNode(self.logic.getParameterNode())
-            self.training.refresh()
-
-    def onSceneChanged(self, caller, event):
-        if self._parameterNode is not None and not slicer.mrmlScene.IsBatchProcessing():
-            self.edits.refresh()
-
-    def setParameterNode(self, node):
-        """Connect the panel to a parameter node, or to none while the scene closes or the panel is not shown."""
-        if self._parameterNode is not None:
-            self._parameterNode.disconnectGui(self._connection)
-            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onModified)
-        self._parameterNode = node
-        if node is not None:
-            self._connection = node.connectGui(self.ui)
-            self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self.onModified)
-            self.edits.chooseDefaults()
-            self.edits.refresh()
-
-    def onModified(self, caller=None, event=None):
-        self.edits.refresh()
-
-    def onSetupChanged(self, step):
-        self.training.set_setup(step.ready)
+        if self.panel is not None:
+            self.panel.cleanup()
 
     def onTrainCollapsed(self, collapsed):
         if not collapsed:

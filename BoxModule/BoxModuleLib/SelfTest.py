@@ -21,13 +21,9 @@ class BoxModuleTest(ScriptedLoadableModuleTest):
 
     def loadSample(self):
         """(image, ROI), chosen in the panel."""
-        import SampleData
+        from SparseToPreciseLib.desktop.samples import load_sample
 
-        from SparseToPreciseLib.desktop.samples import CATEGORY
-
-        logic = SampleData.SampleDataLogic()
-        (source,) = [one for one in logic.sampleDataSourcesByCategory(CATEGORY) if one.sampleName == SAMPLE]
-        image, roi = logic.downloadFromSource(source)
+        image, roi = load_sample(SAMPLE)
         self.panel.ui.imageSelector.setCurrentNode(image)
         self.panel.ui.roiSelector.setCurrentNode(roi)
         slicer.app.processEvents()

@@ -40,7 +40,7 @@ class TrainSection:
         ui.boxCaseButton.connect("clicked(bool)", self.makeBoxCase)
         ui.trainCollapsibleButton.connect("contentsCollapsed(bool)", self._collapsed)
 
-    def setSetup(self, ready):
+    def set_setup(self, ready):
         for panel in self.panels.values():
             panel.set_setup(ready)
 

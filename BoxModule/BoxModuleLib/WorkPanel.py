@@ -3,13 +3,15 @@
 import slicer
 from slicer.i18n import tr as _
 
+from SparseToPreciseLib.desktop.work_section import WorkSection
+
 from .Jobs import segment_inputs, tighten_inputs
 
 _COLORS = {True: "", False: "color: #c05000; font-weight: bold"}
 
 
-class WorkPanel:
-    """Runs one job at a time.
+class WorkPanel(WorkSection):
+    """Tightens and segments, one at a time; a section of `desktop.module_panel`.
 
     Parameters
     ----------
@@ -26,7 +28,6 @@ class WorkPanel:
         from SparseToPreciseLib.desktop.run_row import RunRow
 
         self.ui, self._parameters = ui, parameters
-        self.job = None
         self._setupReady = False
         self._tightened = {}  # ID of the ROI -> result whose box the ROI still is
         self._segment = None  # (segmentation, ID) of the last one
@@ -42,12 +43,12 @@ class WorkPanel:
         ui.editButton.connect("clicked(bool)", self.edit)
         ui.cropButton.connect("clicked(bool)", self.crop)
         self.say("")
-        self.refresh()
+        self.follow()
 
-    def setSetup(self, ready):
+    def set_setup(self, ready):
         """Say whether everything that models need is installed."""
         self._setupReady = ready
-        self.refresh()
+        self.follow()
 
     def trained(self, family, name):
         """A new model is there: it is chosen."""
@@ -55,7 +56,7 @@ class WorkPanel:
         selector.refresh()
         selector.set_model(name)
 
-    def refresh(self):
+    def follow(self):
         """Follow the parameter node: what can run, and the table of the chosen box."""
         from SparseToPreciseLib.mrml.box_nodes import loose_roi, slice_table
 
@@ -74,7 +75,7 @@ class WorkPanel:
         self.ui.sliceTableView.setMRMLTableNode(slice_table(roi))
         self.ui.sliceTableView.visible = slice_table(roi) is not None
 
-    def show_models(self):
+    def refresh(self):
         """Look again which models there are, and choose those of the parameter node."""
         p = self._parameters()
         for selector, chosen in ((self.correctors, p and p.corrector), (self.segmenters, p and p.segmenter)):
@@ -105,8 +106,7 @@ class WorkPanel:
             from SparseToPreciseLib.mrml.box_nodes import show_segmented
 
             self._segment = show_segmented(inputs, result)
-            text = _("{:.1f} cm³.").format(result.volume_mm3 / 1000)
-            self.segmentRow.finish(" ".join([text, *result.notes]))
+            return " ".join([_("{:.1f} cm³.").format(result.volume_mm3 / 1000), *result.notes])
 
         self._run(self.segmentRow, segment_inputs, show, model=self.segmenters.model, slices=slices)
 
@@ -118,12 +118,7 @@ class WorkPanel:
             undo_tightening(roi)
         self._tightened.pop(roi.GetID(), None)
         self.say("")
-        self.refresh()
-
-    def cancel(self):
-        """Stop the job; nothing is changed."""
-        if self.job is not None:
-            self.job.cancel()
+        self.follow()
 
     def forget(self):
         """The scene closes: what runs is stopped, what was found is no longer there."""
@@ -164,42 +159,22 @@ class WorkPanel:
         return result if result is not None and result.safe and is_box(roi, result.box) else None
 
     def _run(self, row, function, show, **options):
-        """Compute on the worker; `show(inputs, result)` on the main thread."""
-        from SparseToPreciseLib.desktop import messages, settings
-        from SparseToPreciseLib.desktop.worker import shared_worker
+        from SparseToPreciseLib.desktop import settings
         from SparseToPreciseLib.mrml.box_nodes import read_inputs
 
-        p = self._parameters()
-        device = settings.device()
+        p, device = self._parameters(), settings.device()
 
-        def done(result, error):
-            self.job = None
-            row.finish()
-            try:
-                if error is not None:
-                    raise error
-                show(inputs, result)
-            except Exception as problem:  # whatever went wrong is for the user to read
-                row.fail(*messages.sentence(problem))
-            self.refresh()
+        def compute(inputs, progress):
+            return function(inputs, device=device, progress=progress, **options)
 
-        try:
-            inputs = read_inputs(p.image, p.roi)
-        except Exception as problem:
-            row.fail(*messages.sentence(problem))
-            return
-        row.begin(_("Starting"))
-        self.job = shared_worker().submit(
-            lambda progress: function(inputs, device=device, progress=progress, **options), done, row.step
-        )
-        self.refresh()
+        self.work(row, lambda: read_inputs(p.image, p.roi), compute, show)
 
     def _correctorChanged(self, name):
         if self._parameters():
             self._parameters().corrector = name
-        self.refresh()
+        self.follow()
 
     def _segmenterChanged(self, name):
         if self._parameters():
             self._parameters().segmenter = name
-        self.refresh()
+        self.follow()

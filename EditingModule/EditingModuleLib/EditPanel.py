@@ -3,6 +3,8 @@
 import slicer
 from slicer.i18n import tr as _
 
+from SparseToPreciseLib.desktop.work_section import WorkSection
+
 from .EditorModel import modelAndDevice, modelSelector
 from .ResultTable import ResultTable
 from .StrokeInput import StrokeInput
@@ -10,8 +12,8 @@ from .StrokeInput import StrokeInput
 NEW_SEGMENT = "new segment"
 
 
-class EditPanel:
-    """Runs one job at a time on the shared worker.
+class EditPanel(WorkSection):
+    """Corrects segments, and undoes it; a section of `desktop.module_panel`.
 
     Parameters
     ----------
@@ -28,8 +30,7 @@ class EditPanel:
 
         self.ui, self._parameters = ui, parameters
         self.histories, self.history = EditHistories(), SegmentUndo()
-        self.job = None
-        self.stroke = StrokeInput(ui, parameters, self.refresh)
+        self.stroke = StrokeInput(ui, parameters, self.follow)
         self.models = modelSelector(self._modelChosen)
         self.runRow = RunRow(_("Apply"), self.applyStroke, self.cancel)
         ui.modelFrame.layout().addWidget(self.models)
@@ -40,9 +41,16 @@ class EditPanel:
         ui.redoButton.connect("clicked(bool)", self.redo)
         ui.segmentSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._segmentChosen)
         ui.segmentSelector.connect("currentSegmentChanged(QString)", self._segmentChosen)
-        self.refresh()
+        self.follow()
 
     def refresh(self):
+        """Look again which models there are."""
+        self.models.refresh()
+
+    def leave(self):
+        self.stroke.stopPlacing()
+
+    def follow(self):
         """Follow the parameter node: what is chosen, and what can run."""
         p = self._parameters()
         self._showSegment(p)
@@ -65,7 +73,7 @@ class EditPanel:
         self.ui.undoButton.enabled = self.job is None and self.history.can_undo(node)
         self.ui.redoButton.enabled = self.job is None and self.history.can_redo(node)
 
-    def chooseDefaults(self):
+    def choose_defaults(self):
         """Where nothing is chosen, take the first of the scene: a segmentation, its first segment, and its image."""
         from SparseToPreciseLib.mrml.training_cases import segmentations_of_scene
 
@@ -91,23 +99,11 @@ class EditPanel:
 
     def run(self, strokes):
         """Have the worker apply strokes to the chosen segment, and write what comes out."""
-        from SparseToPreciseLib.desktop.messages import sentence
-        from SparseToPreciseLib.desktop.worker import shared_worker
         from SparseToPreciseLib.mrml.segment_edits import EditOptions, apply, prepare
 
         p = self._parameters()
 
-        def done(series, error):
-            self.job = None
-            try:
-                if error is not None:
-                    raise error
-                self.runRow.finish(self.results.show(apply(job, series, self.history, self.histories)))
-            except Exception as failure:  # the row is where the user reads of it
-                self.runRow.fail(*sentence(failure))
-            self.refresh()
-
-        try:
+        def read():
             model, device = modelAndDevice(self.models.model)
             options = EditOptions(
                 influence_radius_mm=None if p.automaticRadius else p.influenceRadius,
@@ -116,24 +112,18 @@ class EditPanel:
                 model=model,
                 device=device,
             )
-            job = prepare(p.image, p.segmentation, p.segmentID, strokes, options, self.histories)
-        except Exception as failure:
-            self.runRow.fail(*sentence(failure))
-            return
-        self.runRow.begin(_("Correcting…"))
-        self.job = shared_worker().submit(job.run, done, self.runRow.step)
-        self.refresh()
+            return prepare(p.image, p.segmentation, p.segmentID, strokes, options, self.histories)
+
+        def show(job, series):
+            return self.results.show(apply(job, series, self.history, self.histories))
+
+        self.work(self.runRow, read, lambda job, progress: job.run(progress), show)
 
     def undo(self, _checked=False):
         self._restore(self.history.undo, _("Undone."))
 
     def redo(self, _checked=False):
         self._restore(self.history.redo, _("Done again."))
-
-    def cancel(self):
-        """Stop what runs; nothing is changed."""
-        if self.job is not None:
-            self.job.cancel()
 
     def forget(self):
         """The scene closes: what runs is stopped, what was done is no longer there."""
@@ -153,7 +143,7 @@ class EditPanel:
             self.runRow.fail(str(error))
         else:
             self.runRow.finish(said)
-        self.refresh()
+        self.follow()
 
     def _lacking(self, p):
         """What must be chosen before anything can run; empty when nothing is missing."""

@@ -31,13 +31,9 @@ class EditingModuleTest(ScriptedLoadableModuleTest):
 
     def loadSample(self, number=0):
         """(image, segmentation, stroke), chosen in the panel."""
-        import SampleData
+        from SparseToPreciseLib.desktop.samples import load_sample
 
-        from SparseToPreciseLib.desktop.samples import CATEGORY
-
-        logic = SampleData.SampleDataLogic()
-        sources = {source.sampleName: source for source in logic.sampleDataSourcesByCategory(CATEGORY)}
-        nodes = logic.downloadFromSource(sources[SAMPLES[number]])
+        nodes = load_sample(SAMPLES[number])
         self.assertEqual([node is not None for node in nodes], [True] * 3)
         self.choose(*nodes)
         return nodes

@@ -23,6 +23,7 @@ class StrokeInput(VTKObservationMixin):
         self._ui, self._parameters, self._onChanged = ui, parameters, onChanged
         self._node = None
         ui.drawButton.connect("clicked(bool)", self.draw)
+        ui.strokeSelector.connect("currentNodeChanged(vtkMRMLNode*)", ui.placeWidget.setCurrentNode)
 
     @property
     def complete(self):
@@ -57,6 +58,10 @@ class StrokeInput(VTKObservationMixin):
         self._parameters().stroke = node
         self._ui.placeWidget.setCurrentNode(node)
         self._ui.placeWidget.setPlaceModeEnabled(True)
+
+    def stopPlacing(self):
+        """The mouse places no more points."""
+        self._ui.placeWidget.setPlaceModeEnabled(False)
 
     def _pointsChanged(self, _caller=None, _event=None):
         self._onChanged()

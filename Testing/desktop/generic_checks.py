@@ -64,9 +64,7 @@ class _ModuleChecks(unittest.TestCase):
         representation = self.module.widgetRepresentation()
         with visiting(representation.self()):
             slicer.app.processEvents()
-            # Boxes asks for 462, measured when it is the first module shown; it is to come down to the others' width.
-            limit = 470 if self.name == "BoxModule" else PANEL_WIDTH
-            self.assertLessEqual(representation.minimumSizeHint.width(), limit)
+            self.assertLessEqual(representation.minimumSizeHint.width(), PANEL_WIDTH)
 
     def test_panel_survives_the_end_of_a_scene(self):
         widget = self.module.widgetRepresentation().self()

@@ -55,7 +55,7 @@ class BoxModuleInTheApplication(unittest.TestCase):
         self.panel.ui.roiSelector.setCurrentNode(self.roi)
         self.panel.work.correctors.set_model("tiny-corrector")
         self.panel.work.segmenters.set_model("tiny-segmenter")
-        self.panel.work.setSetup(True)
+        self.panel.work.set_setup(True)
         slicer.app.processEvents()
 
     def tearDown(self):
@@ -102,7 +102,7 @@ class BoxModuleInTheApplication(unittest.TestCase):
             shutil.copytree(self.folder / "tiny-corrector", blind)
             find_nothing(blind)
         self.assertTrue(callable(tiny_corrector))
-        self.panel.work.show_models()
+        self.panel.work.refresh()
         self.panel.work.correctors.set_model("blind")
         self.click(self.panel.work.tightenRow.run_button)
         self.assertAlmostEqual(self.box().volume_mm3, LOOSE.volume_mm3, delta=1)
@@ -145,7 +145,7 @@ class BoxModuleInTheApplication(unittest.TestCase):
         sample = BoxModuleTest()
         sample.panel = self.panel
         self.image, self.roi = sample.loadSample()
-        self.panel.work.show_models()
+        self.panel.work.refresh()
         self.panel.work.correctors.set_model("boxes-corrector")
         self.panel.work.segmenters.set_model("boxes-segmenter")
         slicer.util.setSliceViewerLayers(background=self.image, fit=True)

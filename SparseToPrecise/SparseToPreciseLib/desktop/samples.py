@@ -38,3 +38,12 @@ def register_samples(module_path: str) -> list[str]:
             checksums=[f"SHA256:{file['sha256']}" for file in files],
         )
     return [sample["name"] for sample in samples]
+
+
+def load_sample(name: str) -> list:
+    """The nodes of a sample that was registered, loaded into the scene in the order of its files."""
+    import SampleData
+
+    logic = SampleData.SampleDataLogic()
+    (source,) = [one for one in logic.sampleDataSourcesByCategory(CATEGORY) if one.sampleName == name]
+    return logic.downloadFromSource(source)
