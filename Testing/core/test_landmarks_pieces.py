@@ -8,6 +8,7 @@ from edit_cases import rotation
 from landmark_cases import MOVED, ORIGIN, TURN, depth, grid_around, image_on, landmarks, reference
 
 from SparseToPreciseLib.core.errors import InputError
+from SparseToPreciseLib.core.resampling import shrunk
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.landmarks.deformable import deform
 from SparseToPreciseLib.landmarks.fusion import weighted_median
@@ -19,7 +20,7 @@ from SparseToPreciseLib.landmarks.reference import Reference
 from SparseToPreciseLib.landmarks.register import patch_of
 from SparseToPreciseLib.landmarks.rigid import PatchAligner
 from SparseToPreciseLib.landmarks.rotations import angle_between, random_rotation, rotation_grid, turn
-from SparseToPreciseLib.landmarks.sampling import Surroundings, cube_around, shrunk
+from SparseToPreciseLib.landmarks.sampling import Surroundings, cube_around
 from SparseToPreciseLib.landmarks.similarity import alikeness, correlation, dependence
 from SparseToPreciseLib.landmarks.template import Scale
 

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..core.progress import Progress, timed
+from ..core.resampling import on_grid
 from ..core.volume import Grid
 from .confidence import Evidence, local_alikeness
 from .deformable import DeformableResult, deform, warped_patch
@@ -19,7 +20,7 @@ from .pose import Candidate, find_pose
 from .reference import Reference
 from .rigid import PatchAligner, RigidResult, best_alignment
 from .rotations import turn
-from .sampling import Surroundings, on_grid
+from .sampling import Surroundings
 from .similarity import alikeness
 from .template import Scale
 

@@ -13,17 +13,12 @@ import numpy as np
 from scipy import ndimage
 
 from ..core.errors import InputError
+from ..core.resampling import on_grid, world_corners
 from ..core.volume import Grid, Volume
 
 _DEVIATION_FLOOR = 0.3
 """Of the whole image's deviation: where an image is flat, its noise must not be blown up to structure."""
 _MOST_VOXELS = 60_000_000
-
-
-def world_corners(grid: Grid) -> np.ndarray:
-    """(8, 3) RAS positions of a grid's outermost voxel centres, mm."""
-    ends = [(0, size - 1) for size in grid.shape[::-1]]
-    return grid.to_ras(np.stack(np.meshgrid(*ends, indexing="ij"), axis=-1).reshape(-1, 3))
 
 
 def covering_grid(grid: Grid, spacing_mm: float) -> Grid:
@@ -49,27 +44,6 @@ def cube_around(centre: np.ndarray, voxels: int, spacing_mm: float) -> Grid:
     matrix = np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0])
     matrix[:3, 3] = np.asarray(centre) - (voxels - 1) / 2 * spacing_mm
     return Grid((voxels,) * 3, matrix)
-
-
-def shrunk(volume: Volume, spacing_mm: float) -> Volume:
-    """Means of whole blocks of voxels, so that none is left that is finer than half of `spacing_mm`; float32.
-
-    What interpolation at `spacing_mm` would skip would be noise in the result.
-    """
-    factors = [max(1, int(spacing_mm / step)) for step in volume.grid.spacing_kji]
-    factors = [min(factor, size) for factor, size in zip(factors, volume.shape, strict=True)]
-    array = volume.array
-    if any(factor > 1 for factor in factors):
-        kept = tuple(slice(0, size // factor * factor) for size, factor in zip(array.shape, factors, strict=True))
-        array = array[kept]
-        for axis, factor in enumerate(factors):
-            if factor > 1:
-                shape = (*array.shape[:axis], array.shape[axis] // factor, factor, *array.shape[axis + 1 :])
-                array = array.reshape(shape).mean(axis=axis + 1, dtype=np.float32)
-    matrix = volume.ijk_to_ras.copy()
-    matrix[:3, 3] = volume.grid.to_ras([(factor - 1) / 2 for factor in factors[::-1]])
-    matrix[:3, :3] = matrix[:3, :3] * factors[::-1]
-    return Volume(array.astype(np.float32, copy=False), matrix, volume.name)
 
 
 @dataclass(frozen=True)
@@ -131,14 +105,6 @@ class Surroundings:
         values = on_grid(self.image, grid)
         scaled = (values - self.mean.resampled_to(grid).array) / self.deviation.resampled_to(grid).array
         return np.clip(np.nan_to_num(scaled, nan=0.0), -4, 4).astype(np.float32)
-
-
-def on_grid(image: Volume, grid: Grid) -> np.ndarray:
-    """Values on a grid with no more detail than it can hold; NaN beyond the image."""
-    near = image.grid.slices_around(world_corners(grid), 2 * float(grid.spacing.max()))
-    if any(part.start >= part.stop for part in near):
-        return np.full(grid.shape, np.nan, np.float32)
-    return shrunk(image.cropped(near), float(grid.spacing.min())).resampled_to(grid, fill=np.nan).array
 
 
 def _finite(image: Volume) -> np.ndarray:

@@ -10,10 +10,11 @@ import torch
 from scipy import ndimage
 from torch.nn.functional import grid_sample
 
+from ..core.resampling import on_grid
 from ..core.volume import Grid
 from .reference import Reference
 from .rotations import random_rotation
-from .sampling import Surroundings, covering_grid, cube_around, on_grid
+from .sampling import Surroundings, covering_grid, cube_around
 
 _MISTAKEN = 0.05
 _MISTAKES_SHARE = 0.6

@@ -1,0 +1,160 @@
+"""Where the body is in an MR, and its intensities in units of its own."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from ..core.errors import InputError
+from ..core.resampling import shrunk
+from ..core.volume import Volume
+
+BACKGROUND = -2.0
+"""Standardised intensity of air, and of everything outside the body."""
+BRIGHT = 2.0
+"""Standardised intensity of the 98th percentile within the body."""
+HIGHEST = 4.0
+"""Brighter voxels (vessels, artefacts) are clipped to it."""
+BODY_PARAMETERS = {"standardisation": "air to 98th percentile", "air": BACKGROUND, "bright": BRIGHT, "highest": HIGHEST}
+"""What a model was trained with, for its metadata."""
+
+_MASK_SPACING_MM = 2.0
+_CLOSING_MM = 8.0
+_OPENING_MM = 2.0
+
+
+def body_mask(mr: Volume) -> Volume:
+    """The body in an MR: above the air by Otsu's method, closed, filled, the largest component.
+
+    Parameters
+    ----------
+    mr
+        Any scalar type and grid; NaN is beyond the image.
+
+    Returns
+    -------
+    Volume
+        uint8 0/1 on the MR's own grid; made on voxels of about 2 mm.
+
+    Raises
+    ------
+    InputError
+        The MR has one value everywhere, or nothing stands out of the air.
+    """
+    coarse = shrunk(mr, _MASK_SPACING_MM)
+    mask = coarse.with_array(_body(coarse, mr.name).astype(np.uint8))
+    if coarse.shape == mr.shape:
+        return mask
+    # Linear between the coarse voxels: the surface has no steps of 2 mm.
+    return mr.with_array((mask.resampled_to(mr.grid).array >= 0.5).astype(np.uint8))
+
+
+def _body(mr: Volume, name: str) -> np.ndarray:
+    array = mr.array.astype(np.float32)
+    there = np.isfinite(array)
+    values = array[there]
+    if not values.size or float(np.ptp(values)) == 0:
+        raise InputError(f"{name or 'The MR'} has the same value everywhere; load another volume.")
+    bright = np.where(there, array, -np.inf) > _air_threshold(values)
+    spacing = mr.grid.spacing_kji
+    # Noise and thin bridges to the table go first, else the largest component would hold them.
+    opened = _opened(bright, _OPENING_MM, spacing)
+    body = _largest(opened if opened.any() else bright)
+    if not body.any():
+        raise InputError(f"No body was found in {name or 'the MR'}; give a body mask.")
+    body = _closed(body, _CLOSING_MM, spacing)
+    # Sinuses and lungs open to the outside in 3D, and are enclosed in slices; bone is dark and may be cut.
+    for axis in range(3):
+        for number in range(body.shape[axis]):
+            plane = (slice(None),) * axis + (number,)
+            body[plane] = ndimage.binary_fill_holes(body[plane])
+    return body & there
+
+
+def _air_threshold(values: np.ndarray) -> float:
+    """Between air and the darkest tissue: Otsu's threshold of what is below Otsu's threshold."""
+    from skimage.filters import threshold_otsu
+
+    # A few bright voxels would otherwise draw both thresholds up.
+    values = values[:: max(1, values.size // 2_000_000)]
+    values = np.minimum(values, np.percentile(values, 99.5))
+    first = float(threshold_otsu(values)) if np.ptp(values) > 0 else float(values.max())
+    below = values[values < first]
+    return float(threshold_otsu(below)) if below.size and np.ptp(below) > 0 else first - 1e-6 * abs(first)
+
+
+def _opened(mask: np.ndarray, radius_mm: float, spacing: np.ndarray) -> np.ndarray:
+    return _grown(_grown(mask, -radius_mm, spacing), radius_mm, spacing)
+
+
+def _closed(mask: np.ndarray, radius_mm: float, spacing: np.ndarray) -> np.ndarray:
+    pads = [int(np.ceil(radius_mm / size)) + 1 for size in spacing]
+    # Beyond the image the body may go on: what is dark at a cut must not be closed off, hence the repeated edge.
+    padded = np.pad(mask, [(pad, pad) for pad in pads], mode="edge")
+    closed = _grown(_grown(padded, radius_mm, spacing), -radius_mm, spacing)
+    return closed[tuple(slice(pad, pad + size) for pad, size in zip(pads, mask.shape, strict=True))]
+
+
+def _grown(mask: np.ndarray, radius_mm: float, spacing: np.ndarray) -> np.ndarray:
+    """Dilation (erosion when negative) by a ball, by distances: right for anisotropic voxels."""
+    import SimpleITK
+
+    grows = radius_mm > 0
+    if mask.all() or not mask.any():
+        return mask
+    image = SimpleITK.GetImageFromArray((mask if grows else ~mask).astype(np.uint8))
+    image.SetSpacing([float(size) for size in spacing[::-1]])
+    far = SimpleITK.SignedMaurerDistanceMap(image, insideIsPositive=False, squaredDistance=False, useImageSpacing=True)
+    near = SimpleITK.GetArrayViewFromImage(far) <= abs(radius_mm)
+    return near if grows else ~near
+
+
+def _largest(mask: np.ndarray) -> np.ndarray:
+    labels, count = ndimage.label(mask)
+    if count < 2:
+        return mask
+    return labels == 1 + int(np.bincount(labels.ravel())[1:].argmax())
+
+
+def standardised(mr_array: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
+    """MR intensities between the air's and the brightest of the body.
+
+    Air becomes `BACKGROUND` and the 98th percentile within the body `BRIGHT`. Unlike mean and deviation, both hardly
+    change when a part of the body is cut off.
+
+    Parameters
+    ----------
+    mr_array
+        (K, J, I) of any unit; NaN is beyond the image.
+    mask
+        (K, J, I) bool, the body.
+
+    Returns
+    -------
+    z
+        (K, J, I) float32, `BACKGROUND` outside the body, at most `HIGHEST`, at least `BACKGROUND` - 1.
+    location, scale
+        z = (MR - location) / scale within the body.
+
+    Raises
+    ------
+    InputError
+        The mask is empty, or the body has one value everywhere.
+    """
+    array = np.asarray(mr_array, dtype=np.float32)
+    mask = np.asarray(mask, dtype=bool) & np.isfinite(array)
+    inside = array[mask]
+    if not inside.size:
+        raise InputError("The body mask is empty within the MR; give another mask or none.")
+    darkest, bright = (float(value) for value in np.percentile(inside, (1, 98)))
+    outside = array[~mask & np.isfinite(array)]
+    # Of a mask of an organ, tissue is outside, too; then the darkest of the organ is the better guess.
+    air = min(float(np.median(outside)), darkest) if outside.size > 0.02 * array.size else darkest
+    if not bright > air:
+        raise InputError("The MR has the same value everywhere in the body; load another volume.")
+    scale = (bright - air) / (BRIGHT - BACKGROUND)
+    location = air - BACKGROUND * scale
+    z = (array - np.float32(location)) / np.float32(scale)
+    np.clip(z, BACKGROUND - 1, HIGHEST, out=z)
+    z[~mask] = BACKGROUND
+    return z, (location, scale)
