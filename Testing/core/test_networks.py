@@ -22,6 +22,12 @@ SMALL = {
     },
     "SegResNet": {"spatial_dims": 3, "in_channels": 2, "out_channels": 1, "init_filters": 8},
     "UNetWithHead": {"spatial_dims": 3, "in_channels": 2, "out_channels": 1, "channels": [4, 8], "strides": [2]},
+    "BackboneWithHead": {
+        "in_channels": 2,
+        "out_channels": 1,
+        "backbone": {"name": "BasicUNet", "arguments": {"features": [4, 4, 4, 4, 4, 4]}},
+        "head": {"name": "plain"},
+    },
 }
 
 

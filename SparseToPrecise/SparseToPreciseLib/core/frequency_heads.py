@@ -1,0 +1,199 @@
+"""What stands on a backbone's features to make an image of them: the frequency heads and the controls beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from monai.networks.blocks import Convolution
+
+from .backbones import build_backbone
+
+MIDDLE = 0.25
+"""What an untrained head says: near soft tissue in the window -1024..3000 HU, so that no time is lost on the way."""
+
+
+class FrequencyHeads(torch.nn.Module):
+    """Low and high band from shared features, after Shi et al. (MICCAI 2021), section 2.
+
+    The decomposition gives every voxel two weights p_l + p_h = 1 (a 3x3x3 convolution and softmax); the low band is a
+    convolution of p_l V, the high band one of the refined p_h V. The refinement sums three chains of three 1D
+    convolutions, in the three cyclic orders of the axes: 9 K C^2 weights.
+
+    Parameters
+    ----------
+    features
+        C, channels of V.
+    kernel
+        K, odd length of the 1D convolutions.
+    norm
+        Between the 1D convolutions, as MONAI's `Convolution` takes it; the authors' code has instance norm.
+
+    Notes
+    -----
+    (B, C, K, J, I) -> (B, 3, K, J, I): low band, high band, p_h. The image is the sum of the first two.
+    """
+
+    outputs = ("low", "high", "high_probability")
+
+    def __init__(self, features: int, kernel: int = 13, norm: Any = "INSTANCE") -> None:
+        super().__init__()
+        if kernel % 2 == 0:
+            raise ValueError(f"the kernel of the heads must be odd, not {kernel}")
+        self.decomposition = torch.nn.Conv3d(features, 2, kernel_size=3, padding=1)
+        self.refinement = SymmetricFactorisation(features, kernel, norm)
+        self.low = _to_image(features)
+        self.high = _to_image(features, 0.0)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        shares = torch.softmax(self.decomposition(features), dim=1)
+        low = _precisely(self.low, shares[:, :1] * features)
+        high = _precisely(self.high, self.refinement(shares[:, 1:] * features))
+        return torch.cat([low, high, shares[:, 1:].float()], dim=1)
+
+
+class SymmetricFactorisation(torch.nn.Module):
+    """Three chains of (k,1,1), (1,k,1), (1,1,k) convolutions in cyclic order, summed: 9 K C^2 weights, C -> C."""
+
+    def __init__(self, channels: int, kernel: int, norm: Any = "INSTANCE") -> None:
+        super().__init__()
+        along = [(kernel, 1, 1), (1, kernel, 1), (1, 1, kernel)]
+        self.chains = torch.nn.ModuleList(
+            torch.nn.Sequential(
+                *(
+                    Convolution(
+                        3,
+                        channels,
+                        channels,
+                        kernel_size=along[(first + step) % 3],
+                        norm=norm,
+                        act="LEAKYRELU",
+                        bias=False,
+                    )
+                    for step in range(3)
+                )
+            )
+            for first in range(3)
+        )
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return sum(chain(features) for chain in self.chains)
+
+
+class PlainHead(torch.nn.Module):
+    """One 3x3x3 convolution: the base network alone. (B, C, K, J, I) -> (B, 1, K, J, I)."""
+
+    outputs = ("ct",)
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.image = _to_image(features)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return _precisely(self.image, features)
+
+
+class BoundaryHead(torch.nn.Module):
+    """Boundary refinement (Peng et al., CVPR 2017): the image plus two convolutions of it, a rival of the paper.
+
+    Parameters
+    ----------
+    features
+        Channels of the backbone.
+    channels
+        Between the two convolutions.
+    """
+
+    outputs = ("ct",)
+
+    def __init__(self, features: int, channels: int = 16) -> None:
+        super().__init__()
+        self.image = _to_image(features)
+        self.first = torch.nn.Conv3d(1, channels, kernel_size=3, padding=1)
+        self.second = _to_image(channels, 0.0)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        image = _precisely(self.image, features)
+        refined = torch.relu(self.first(image - MIDDLE))
+        return image + _precisely(self.second, refined)
+
+
+class MatchedHead(torch.nn.Module):
+    """As many weights as the refinement of `FrequencyHeads`, at the same place, without any supervision of bands.
+
+    9 K C^2 weights are K // 3 residual convolutions of 3x3x3 and K % 3 of 3x3x1: the control that tells whether it is
+    the frequencies or the capacity that help.
+    """
+
+    outputs = ("ct",)
+
+    def __init__(self, features: int, kernel: int = 13, norm: Any = "INSTANCE") -> None:
+        super().__init__()
+        sizes = [(3, 3, 3)] * (kernel // 3) + [(3, 3, 1)] * (kernel % 3)
+        self.layers = torch.nn.ModuleList(
+            Convolution(3, features, features, kernel_size=size, norm=norm, act="LEAKYRELU", bias=False)
+            for size in sizes
+        )
+        self.image = _to_image(features)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        for layer in self.layers:
+            features = features + layer(features)
+        return _precisely(self.image, features)
+
+
+HEADS: dict[str, type[torch.nn.Module]] = {
+    "frequency": FrequencyHeads,
+    "plain": PlainHead,
+    "boundary": BoundaryHead,
+    "matched": MatchedHead,
+}
+
+
+class BackboneWithHead(torch.nn.Module):
+    """A 3D backbone and a head on its penultimate features.
+
+    Parameters
+    ----------
+    in_channels, out_channels
+        (B, in_channels, K, J, I) -> (B, out_channels, K, J, I); a head of frequencies has 3 channels, the others 1.
+    backbone, head
+        {"name": a key of `BACKBONES` or `HEADS`, "arguments": of its class}.
+
+    Raises
+    ------
+    ValueError
+        A name is unknown, or the head has another number of channels.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, backbone: Mapping[str, Any], head: Mapping[str, Any]
+    ) -> None:
+        super().__init__()
+        self.backbone, features = build_backbone(backbone["name"], in_channels, backbone.get("arguments", {}))
+        if head["name"] not in HEADS:
+            raise ValueError(f"there is no head {head['name']!r}; the known ones are {', '.join(HEADS)}")
+        self.head = HEADS[head["name"]](features, **head.get("arguments", {}))
+        if out_channels != len(self.head.outputs):
+            raise ValueError(f"the head {head['name']} has {len(self.head.outputs)} channels, not {out_channels}")
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the output channels."""
+        return self.head.outputs
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.head(self.backbone(image))
+
+
+def _to_image(features: int, start: float = MIDDLE) -> torch.nn.Conv3d:
+    convolution = torch.nn.Conv3d(features, 1, kernel_size=3, padding=1)
+    torch.nn.init.constant_(convolution.bias, start)
+    return convolution
+
+
+def _precisely(convolution: torch.nn.Conv3d, features: torch.Tensor) -> torch.Tensor:
+    """In float32 even under autocast: one step of bfloat16 near 0.25 is 8 HU."""
+    with torch.autocast(features.device.type, enabled=False):
+        return convolution(features.float())
