@@ -1,0 +1,56 @@
+"""What every section of the benchmark of synthesis needs: counts, the cache, the seed and the default model."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT.parent / "shared" / "data"
+"""Real images; what needs them says so where they are absent."""
+sys.path.append(str(ROOT / "benchmarks" / "editing"))  # its tables
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many cases; see `FULL` and `QUICK`.
+
+    Attributes
+    ----------
+    phantoms
+        Held-out head phantoms that a section may test on.
+    seeds, training_phantoms, training_minutes
+        Of the ablation: trainings per row, phantoms that all of them share, computing time of each.
+    rows
+        Of the ablation, by name; empty: all.
+    large
+        (K, J, I) voxels of the volume whose memory is measured.
+    """
+
+    phantoms: int = 10
+    seeds: int = 3
+    training_phantoms: int = 24
+    training_minutes: float = 1.0
+    rows: tuple[str, ...] = ()
+    large: tuple[int, int, int] = (300, 512, 512)
+
+
+FULL = Counts()
+QUICK = Counts(2, 1, 2, 0.05, ("base", "frequency"), (64, 192, 192))
+
+
+@dataclass(frozen=True)
+class Context:
+    """One run: how many, where intermediate results are kept, seed, and the model that is measured.
+
+    Attributes
+    ----------
+    model
+        Folder of the default bundle.
+    """
+
+    counts: Counts
+    cache: Path
+    seed: int
+    model: Path
