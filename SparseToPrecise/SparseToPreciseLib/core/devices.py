@@ -125,13 +125,22 @@ def run_with_fallback(function: Callable[[torch.device], T], device: Device) -> 
     try:
         return function(torch.device(device.name)), device
     except RuntimeError as error:
-        if device.name == "cpu" or not _out_of_memory(error, torch):
+        if device.name == "cpu" or not ran_out_of_memory(error):
             raise
     # Outside the handler: the traceback would keep the failed attempt's tensors alive.
     if device.name.startswith("cuda"):
         torch.cuda.empty_cache()
     fallback = Device("cpu", f"The memory of {device.name} ran out, so the work was done on the CPU.")
     return function(torch.device("cpu")), fallback
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a device's or the computer's memory did not suffice."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    # MPS, cuDNN and the CPU's allocator raise a plain RuntimeError that only its text tells apart.
+    said = str(error).lower()
+    return isinstance(error, RuntimeError) and ("out of memory" in said or "can't allocate memory" in said)
 
 
 def _present(request: str, torch) -> str:
@@ -168,8 +177,3 @@ def _free_bytes(name: str, torch) -> int:
     # What torch's own cache holds unused is free for us too.
     free, _ = torch.cuda.mem_get_info(name)
     return free + torch.cuda.memory_reserved(name) - torch.cuda.memory_allocated(name)
-
-
-def _out_of_memory(error: RuntimeError, torch) -> bool:
-    # MPS and cuDNN raise a plain RuntimeError that only its text tells apart.
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error).lower()

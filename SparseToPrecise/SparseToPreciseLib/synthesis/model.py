@@ -1,0 +1,176 @@
+"""Models of this family by name. Torch is imported only when a network runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..core.bundles import Bundle, open_bundle
+from ..core.devices import Device, choose_device
+from ..core.errors import InputError
+from ..core.progress import Progress
+from ..core.tiles import SMALLEST_TILE, TiledAnswer, Tiling, predict_in_tiles
+from .body import BACKGROUND, BODY_PARAMETERS
+from .hu import HuWindow
+
+if TYPE_CHECKING:
+    import torch
+
+FAMILY = "synthesis"
+DEFAULT_MODEL = "synthesis"
+NEEDED_BYTES = 2**30
+"""Memory that a GPU must have free for a small tile; larger ones give way."""
+MULTIPLE = 16
+"""Tiles have sides of multiples of this, so that every network of the table fits."""
+BANDS = ("low", "high", "high_probability")
+"""Channels of a model that was supervised by frequencies; its CT is the sum of the first two."""
+OVERLAP = 0.5
+"""Of neighbouring tiles, where nothing else is asked for."""
+_AXES = "RAS"
+
+
+class Synthesizer:
+    """A trained network that makes the CT of an MR.
+
+    Parameters
+    ----------
+    bundle
+        Of the family "synthesis".
+    device
+        Where it runs; gives way to smaller tiles and to the CPU when the memory runs out, and its answers say so.
+
+    Attributes
+    ----------
+    spacing_mm, window, sigma_mm, outputs, tile, seen, flips
+        From the bundle's parameters: the lattice, the CT window, sigma between the bands, names of the channels,
+        voxels of a tile, what was seen in training, and the axes (of "RAS") along which it was mirrored there.
+
+    Raises
+    ------
+    InputError
+        The bundle is refused.
+    """
+
+    def __init__(self, bundle: Bundle, device: Device) -> None:
+        parameters = bundle.parameters
+        try:
+            modality = str(parameters.get("modality", "MR"))
+            if modality != "MR":
+                raise InputError(f"it was trained on {modality}, and this makes a CT of an MR")
+            self.spacing_mm = float(parameters["spacing_mm"])
+            self.window = HuWindow.from_parameters(parameters["hu_window"])
+            self.sigma_mm = float(parameters.get("sigma_mm", 0.0))
+            self.outputs = tuple(str(name) for name in parameters["outputs"])
+            self.tile = int(parameters["tile"])
+            self.flips = str(parameters.get("flips", "R"))
+            self.seen = dict(parameters.get("seen", {}))
+            if self.outputs not in (BANDS, ("ct",)):
+                raise InputError(f"its network answers {', '.join(self.outputs)} and no CT")
+            if not (0.1 <= self.spacing_mm <= 10 and SMALLEST_TILE <= self.tile <= 512):
+                raise InputError(f"it cannot work with voxels of {self.spacing_mm:g} mm and tiles of {self.tile}")
+            if set(self.flips) - set(_AXES):
+                raise InputError(f"it cannot be mirrored along {self.flips!r}")
+            if parameters.get("body", BODY_PARAMETERS) != BODY_PARAMETERS:
+                raise InputError("it was trained with another standardisation of intensities; train it again")
+        except (KeyError, TypeError, ValueError) as error:
+            reason = str(error).rstrip(".") if isinstance(error, InputError) else f"parameters not in order ({error!r})"
+            raise InputError(f"The bundle {bundle.name} ({bundle.path}) is refused: {reason}.") from error
+        self.name = bundle.name
+        self.sha256 = bundle.sha256
+        self.network = bundle.load_network(1, len(self.outputs))
+        self._device = device
+
+    @property
+    def device(self) -> str:
+        return self._device.name
+
+    @property
+    def note(self) -> str:
+        return self._device.note
+
+    @property
+    def has_bands(self) -> bool:
+        """Whether it tells the bands apart."""
+        return self.outputs == BANDS
+
+    def tiling(self, tile: int | None = None, overlap: float | None = None) -> Tiling:
+        """The tiles in which it works; None: what the bundle says."""
+        return Tiling(tile or self.tile, OVERLAP if overlap is None else overlap, MULTIPLE, BACKGROUND)
+
+    def __call__(
+        self,
+        z: np.ndarray,
+        tiling: Tiling,
+        *,
+        bands: bool = False,
+        flip: Sequence[int] = (),
+        progress: Progress | None = None,
+    ) -> TiledAnswer:
+        """What the network says of a standardised MR.
+
+        Parameters
+        ----------
+        z
+            (K, J, I) float32 on the model's lattice.
+        tiling
+            From `tiling`.
+        bands
+            Also low band, high band and the probability of the high one, where the model has them.
+        flip
+            Array axes along which the MR is mirrored, and the answer mirrored back.
+
+        Returns
+        -------
+        TiledAnswer
+            (1, K, J, I) float32 CT, or (4, K, J, I) with low, high and probability after it, in units of the window.
+        """
+        # The bands are summed before the tiles are blended, so that the CT is the sum of the bands everywhere.
+        if not self.has_bands:
+            chosen = None
+        elif bands:
+            chosen = _with_sum
+        else:
+            chosen = _sum
+        given = np.flip(z, tuple(flip)) if flip else z
+        answer = predict_in_tiles(self.network, given, tiling, self._device, chosen=chosen, progress=progress)
+        self._device = answer.device
+        if not flip:
+            return answer
+        return replace(answer, array=np.flip(answer.array, tuple(axis + 1 for axis in flip)))
+
+    def flip_axes(self) -> list[int]:
+        """Array axes (K, J, I are 0, 1, 2) along which the training mirrored."""
+        return sorted(2 - _AXES.index(axis) for axis in set(self.flips))
+
+
+def _sum(channels: torch.Tensor) -> torch.Tensor:
+    return channels[:, :1] + channels[:, 1:2]
+
+
+def _with_sum(channels: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    return torch.cat([_sum(channels), channels], dim=1)
+
+
+def load_model(model: str | os.PathLike[str] | None = None, device: str = "auto") -> Synthesizer:
+    """A model, ready to be used again and again.
+
+    Parameters
+    ----------
+    model
+        Name or folder of a bundle; None: the default.
+    device
+        auto, cpu, cuda, cuda:N or mps.
+
+    Raises
+    ------
+    InputError
+        No such bundle, it is refused, or the device is not there.
+    """
+    chosen = choose_device(device, NEEDED_BYTES)
+    return Synthesizer(open_bundle(model or DEFAULT_MODEL, FAMILY), chosen)
