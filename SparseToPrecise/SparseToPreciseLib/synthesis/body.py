@@ -23,45 +23,48 @@ _CLOSING_MM = 8.0
 _OPENING_MM = 2.0
 
 
-def body_mask(mr: Volume) -> Volume:
-    """The body in an MR: above the air by Otsu's method, closed, filled, the largest component.
+def body_mask(image: Volume, above: float | None = None) -> Volume:
+    """The body in an image: what is brighter than air, closed, filled, the largest component.
 
     Parameters
     ----------
-    mr
+    image
         Any scalar type and grid; NaN is beyond the image.
+    above
+        Intensity from which a voxel is tissue; None finds it by Otsu's method, as an MR needs it.
 
     Returns
     -------
     Volume
-        uint8 0/1 on the MR's own grid; made on voxels of about 2 mm.
+        uint8 0/1 on the image's own grid; made on voxels of about 2 mm.
 
     Raises
     ------
     InputError
-        The MR has one value everywhere, or nothing stands out of the air.
+        The image has one value everywhere, or nothing stands out of the air.
     """
-    coarse = shrunk(mr, _MASK_SPACING_MM)
-    mask = coarse.with_array(_body(coarse, mr.name).astype(np.uint8))
-    if coarse.shape == mr.shape:
+    coarse = shrunk(image, _MASK_SPACING_MM)
+    mask = coarse.with_array(_body(coarse, above).astype(np.uint8))
+    if coarse.shape == image.shape:
         return mask
     # Linear between the coarse voxels: the surface has no steps of 2 mm.
-    return mr.with_array((mask.resampled_to(mr.grid).array >= 0.5).astype(np.uint8))
+    return image.with_array((mask.resampled_to(image.grid).array >= 0.5).astype(np.uint8))
 
 
-def _body(mr: Volume, name: str) -> np.ndarray:
-    array = mr.array.astype(np.float32)
+def _body(image: Volume, above: float | None) -> np.ndarray:
+    name = image.name or "the image"
+    array = image.array.astype(np.float32)
     there = np.isfinite(array)
     values = array[there]
     if not values.size or float(np.ptp(values)) == 0:
-        raise InputError(f"{name or 'The MR'} has the same value everywhere; load another volume.")
-    bright = np.where(there, array, -np.inf) > _air_threshold(values)
-    spacing = mr.grid.spacing_kji
+        raise InputError(f"There is one value everywhere in {name}; load another volume.")
+    bright = np.where(there, array, -np.inf) > (_air_threshold(values) if above is None else above)
+    spacing = image.grid.spacing_kji
     # Noise and thin bridges to the table go first, else the largest component would hold them.
     opened = _opened(bright, _OPENING_MM, spacing)
     body = _largest(opened if opened.any() else bright)
     if not body.any():
-        raise InputError(f"No body was found in {name or 'the MR'}; give a body mask.")
+        raise InputError(f"No body was found in {name}; give a body mask.")
     body = _closed(body, _CLOSING_MM, spacing)
     # Sinuses and lungs open to the outside in 3D, and are enclosed in slices; bone is dark and may be cut.
     for axis in range(3):
@@ -84,19 +87,29 @@ def _air_threshold(values: np.ndarray) -> float:
 
 
 def _opened(mask: np.ndarray, radius_mm: float, spacing: np.ndarray) -> np.ndarray:
-    return _grown(_grown(mask, -radius_mm, spacing), radius_mm, spacing)
+    return grown(grown(mask, -radius_mm, spacing), radius_mm, spacing)
 
 
 def _closed(mask: np.ndarray, radius_mm: float, spacing: np.ndarray) -> np.ndarray:
     pads = [int(np.ceil(radius_mm / size)) + 1 for size in spacing]
     # Beyond the image the body may go on: what is dark at a cut must not be closed off, hence the repeated edge.
     padded = np.pad(mask, [(pad, pad) for pad in pads], mode="edge")
-    closed = _grown(_grown(padded, radius_mm, spacing), -radius_mm, spacing)
+    closed = grown(grown(padded, radius_mm, spacing), -radius_mm, spacing)
     return closed[tuple(slice(pad, pad + size) for pad, size in zip(pads, mask.shape, strict=True))]
 
 
-def _grown(mask: np.ndarray, radius_mm: float, spacing: np.ndarray) -> np.ndarray:
-    """Dilation (erosion when negative) by a ball, by distances: right for anisotropic voxels."""
+def grown(mask: np.ndarray, radius_mm: float, spacing: np.ndarray) -> np.ndarray:
+    """Dilation (erosion when negative) of a mask by a ball, by distances: right for anisotropic voxels.
+
+    Parameters
+    ----------
+    mask
+        (K, J, I) bool.
+    radius_mm
+        Of the ball, between centres of voxels.
+    spacing
+        Voxel size along K, J, I in mm.
+    """
     import SimpleITK
 
     grows = radius_mm > 0
