@@ -14,7 +14,7 @@ from slicer.i18n import tr as _
 
 from ..core.errors import InputError
 from . import settings
-from .case_table import CaseTable
+from .case_table import SEGMENTATIONS, CaseKind, CaseTable
 from .child import Child, Outcome
 from .messages import sentence
 from .run_row import RunRow
@@ -24,7 +24,7 @@ _VALIDATION = {"validation_loss": "validation loss"}
 
 
 class TrainPanel(qt.QWidget):
-    """Trains a model of one family on segmentations of the scene, or on a datalist.
+    """Trains a model of one family on cases of the scene, or on a datalist.
 
     Parameters
     ----------
@@ -37,7 +37,11 @@ class TrainPanel(qt.QWidget):
     curves
         Fields of the command's "validation" to plot against its "steps", and their titles.
     read
-        Makes a case of a segmentation and its image; None: `mrml.training_cases.read_case`.
+        Makes a case of a row's two nodes; None: `mrml.training_cases.read_case`.
+    kind
+        What a case is.
+    options
+        Gives further arguments of the command, when it is started.
     """
 
     def __init__(
@@ -48,9 +52,11 @@ class TrainPanel(qt.QWidget):
         parent: qt.QWidget | None = None,
         curves: Mapping[str, str] = _VALIDATION,
         read: Callable | None = None,
+        kind: CaseKind = SEGMENTATIONS,
+        options: Callable[[], list[str]] = list,
     ) -> None:
         super().__init__(parent)
-        self._read = read
+        self._read, self._kind, self._options = read, kind, options
         self._command, self._name, self._on_trained, self._curves = list(command), name, on_trained, dict(curves)
         self._child = Child(self._stepped, self._finished)
         self._export: Job | None = None
@@ -135,7 +141,7 @@ class TrainPanel(qt.QWidget):
 
     def _start(self, datalist: Path) -> None:
         arguments = [*self._command, "--dataset", str(datalist), "--output", str(self._output)]
-        arguments += ["--device", settings.device()]
+        arguments += ["--device", settings.device(), *self._options()]
         for option, box in (("--minutes", self.minutes_box), ("--epochs", self.epochs_box)):
             if box.value > 0:
                 arguments += [option, str(box.value)]
@@ -187,24 +193,24 @@ class TrainPanel(qt.QWidget):
         reason = self._enough[1]
         if not reason and self.from_file:
             chosen = Path(self.datalist_edit.currentPath or "?")
-            reason = "" if chosen.is_file() else _("Choose a datalist: a JSON file that lists images and labels")
+            reason = "" if chosen.is_file() else _("Choose a datalist: a JSON file that lists the cases")
         elif not reason:
             cases = self.cases.cases()
-            reason = "" if cases else _("Tick at least one segmentation")
+            reason = "" if cases else self._kind.tick
             lacking = [node.GetName() for node, image in cases if image is None]
-            reason = _("Choose the image of {name}").format(name=lacking[0]) if lacking else reason
+            reason = self._kind.choose.format(name=lacking[0]) if lacking else reason
         if not reason and not self.name_edit.text.strip():
             reason = _("Give the new model a name")
         self.run_row.set_ready(not reason, reason)
 
     def _build(self) -> None:
         self.source_combo = qt.QComboBox(self)
-        self.source_combo.addItems([_("Segmentations of the scene"), _("Files, listed in a datalist")])
-        self.cases = CaseTable(self, self._update)
+        self.source_combo.addItems([self._kind.source, _("Files, listed in a datalist")])
+        self.cases = CaseTable(self, self._update, self._kind)
         self.datalist_edit = ctk.ctkPathLineEdit(self)
         self.datalist_edit.filters = ctk.ctkPathLineEdit.Files | ctk.ctkPathLineEdit.Readable
         self.datalist_edit.nameFilters = ["*.json"]
-        self.datalist_edit.toolTip = _('{"training": [{"image": …, "label": …}]}, with paths relative to the file')
+        self.datalist_edit.toolTip = _("{form}, with paths relative to the file").format(form=self._kind.datalist)
         self.name_edit = qt.QLineEdit(self)
         self.minutes_box, self.epochs_box = qt.QDoubleSpinBox(self), qt.QDoubleSpinBox(self)
         for box, tip in (
