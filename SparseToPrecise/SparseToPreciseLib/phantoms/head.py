@@ -1,7 +1,8 @@
 """`head_case`: a head as MR and as CT, with a different anatomy and a different MR contrast for every number.
 
-Anatomy in the order in which it is painted: skin, fat and muscle of scalp, face and neck; bones with tables and marrow;
-the hollows of nose, sinuses and ears; the orbits; what lies in the skull. In the MR air and compact bone are both dark,
+Anatomy in the order in which it is painted: skin, fat and muscle of scalp, face and neck; the bones of face and spine;
+the vault with its tables and marrow; what lies in it; the base of the skull; the hollows of nose, sinuses and ears; the
+orbits. In the MR air and compact bone are both dark,
 as they are in patients: only where they lie tells them apart.
 """
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from ..core.errors import InputError
 from ..core.volume import Grid, Volume
-from .head_bones import paint_bones
+from .head_bones import paint_base, paint_face, paint_vault
 from .head_brain import paint_brain
 from .head_canvas import Canvas
 from .head_outline import outline
@@ -134,10 +135,12 @@ def head_case(
     canvas = Canvas(grid, np.linalg.inv(pose), shape, shape.uniform(0.8, 2.6), ct_means, mr_means)
     head = outline(canvas, shape)
     paint_soft(canvas, head, shape)
-    paint_bones(canvas, head, shape)
-    paint_hollows(canvas, shape)
-    paint_eyes(canvas, shape)
+    paint_face(canvas, shape)
+    paint_vault(canvas, head, shape)
     paint_brain(canvas, head, shape)
+    paint_base(canvas, shape)
+    paint_hollows(canvas, head, shape)
+    paint_eyes(canvas, head, shape)
     blur = averaged(scan) if kind == "average" else None
     ct = scan_ct(canvas, ct_textures.astype(np.float32), scan, blur)
     mr = scan_mr(canvas, mr_textures.astype(np.float32), scan, blur, head.cavity, thick)

@@ -21,13 +21,11 @@ _LOWEST = -58.0
 """Below this height (mm) the shell of the cavity is no skull but soft tissue."""
 
 
-def paint_bones(canvas: Canvas, head: Outline, rng: np.random.Generator) -> None:
-    """Paint all bones; what is hollow in them comes after (`head_sinuses`)."""
+def paint_face(canvas: Canvas, rng: np.random.Generator) -> None:
+    """Paint spine, face, jaw and teeth; what is hollow in them comes after (`head_sinuses`)."""
     _spine(canvas, rng)
     _face(canvas, rng)
     _jaw(canvas, rng)
-    _base(canvas, rng)
-    _vault(canvas, head, rng)
 
 
 def _marrowed(canvas: Canvas, shape: Shape, cortex: float, tissue: int = SPONGY) -> None:
@@ -36,7 +34,8 @@ def _marrowed(canvas: Canvas, shape: Shape, cortex: float, tissue: int = SPONGY)
     canvas.fill(shape, tissue, grow=-cortex)
 
 
-def _vault(canvas: Canvas, head: Outline, rng: np.random.Generator) -> None:
+def paint_vault(canvas: Canvas, head: Outline, rng: np.random.Generator) -> None:
+    """Paint the shell around the cranial cavity, and the cavity as if it were bone, too."""
     x, y, z = canvas.points
     skull, thickness = head.skull, head.thickness
     # Nothing around the spinal canal, and holes for what passes through the base.
@@ -48,11 +47,12 @@ def _vault(canvas: Canvas, head: Outline, rng: np.random.Generator) -> None:
     inner = np.maximum(rng.uniform(0.7, 1.6) + 0.2 * canvas.noise(25.0), 0.5)
     # Where the bone is thin the tables touch.
     diploe = canvas.share(there - outer) - canvas.share(there - np.maximum(thickness - inner, outer))
-    sutures = np.abs(canvas.noise((30.0, 30.0, 40.0))) * 0 + 1
-    canvas.paint(np.maximum(diploe, 0) * sutures, DIPLOE)
+    canvas.paint(np.maximum(diploe, 0), DIPLOE)
 
 
-def _base(canvas: Canvas, rng: np.random.Generator) -> None:
+def paint_base(canvas: Canvas, rng: np.random.Generator) -> None:
+    """Paint the massive bones of the base, parts of which rise into the cavity."""
+
     def about(value: float, share: float = 0.12) -> float:
         return value * (1 + share * rng.uniform(-1, 1))
 
@@ -67,7 +67,7 @@ def _base(canvas: Canvas, rng: np.random.Generator) -> None:
         )
         _marrowed(canvas, petrous, rng.uniform(1.5, 4.0))
         canvas.fill(ellipsoid((side * 40, -27, -41), (about(9), about(7), about(7))), PETROUS)
-        mastoid = ellipsoid((side * 56, -38, -58), (about(12), about(15), about(20)), turn=0.2)
+        mastoid = ellipsoid((side * 54, -38, -55), (about(11), about(14), about(19)), turn=0.2)
         _marrowed(canvas, mastoid, rng.uniform(1.5, 3.0))
         canvas.fill(tube([(side * 18, -36, -66), (side * 16, -30, -70)], about(6)), COMPACT)  # condyle
         canvas.fill(tube([(side * 14, 16, -52), (side * 16, 14, -80)], about(1.8), (1, 2.5, 1)), COMPACT)  # pterygoid
@@ -79,7 +79,7 @@ def _face(canvas: Canvas, rng: np.random.Generator) -> None:
     def about(value: float, share: float = 0.12) -> float:
         return value * (1 + share * rng.uniform(-1, 1))
 
-    wall = rng.uniform(0.8, 1.6)
+    wall = rng.uniform(0.4, 1.1)
     for side in SIDES:
         # Walls of the orbit; its contents come later.
         orbit = tube([(side * 32, 62, -36), (side * 13, 20, -34)], (17.5, 5))
@@ -93,7 +93,7 @@ def _face(canvas: Canvas, rng: np.random.Generator) -> None:
         arch = [(side * 66, -12, -44), (side * 67, 12, -47), (side * 59, 36, -50), (side * 47, 54, -53)]
         _marrowed(canvas, tube(arch, (2.6, 2.6, about(4), about(6)), (0.8, 1, 1.3)), 1.5)
         cheek = ellipsoid((side * 30, 46, -64), (about(16), about(18), about(18)))
-        canvas.fill(cheek, COMPACT, grow=wall)
+        canvas.fill(cheek, COMPACT, grow=wall)  # around the maxillary sinus
         _marrowed(canvas, tube([(side * 22, 62, -72), (side * 15, 68, -50), (side * 8, 78, -30)], about(4)), 1.2)
     _marrowed(canvas, tube([(0, 78, -26), (0, 89, -42)], (about(5), about(3)), (1.3, 1, 1)), 1.3)  # nasal bone
     canvas.fill(ellipsoid((0, 44, -78), (about(25), about(29), 3.2)), COMPACT)  # palate

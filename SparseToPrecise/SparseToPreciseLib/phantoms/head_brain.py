@@ -8,7 +8,7 @@ from .head_canvas import Canvas, Window, ellipsoid, sheets, tube
 from .head_outline import SIDES, Outline
 from .head_tissues import BLOOD, CSF, DURA, GREY, LESION, OEDEMA, WHITE
 
-_CORTEX_MM = 2.6
+_CORTEX_MM = 3.0
 
 
 def paint_brain(canvas: Canvas, head: Outline, rng: np.random.Generator) -> None:
@@ -28,14 +28,15 @@ def paint_brain(canvas: Canvas, head: Outline, rng: np.random.Generator) -> None
     inner = canvas.share(depth)
     canvas.paint(inner, GREY, where)
 
-    fold = canvas.noise((11.0, 13.0, 12.0))[where] + 0.25 * canvas.noise(22.0)[where]
+    fold = canvas.noise((6.5, 7.5, 7.0))[where] + 0.3 * canvas.noise(16.0)[where]
     across = sheets(fold, canvas.softness)
     reach = rng.uniform(11, 17)
     gyri = np.sqrt(across**2 + np.maximum(depth - reach, 0) ** 2)
     half = np.maximum(rng.uniform(0.2, 0.9) + 0.3 * canvas.noise(35.0)[where], 0.1)
-    fissure = _fissures(x, y, z, half)
+    fissure = _fissures(x, y, z + 2.5 * canvas.noise(14.0)[where])
     tent = 2 - 0.5 * np.abs(x) - 0.38 * np.maximum(-45 - y, 0)
-    below = np.minimum(tent - z, -32 - y)  # depth within the cerebellum's room
+    room = ellipsoid((0, -62, -34), (56, 33, 40))
+    below = np.minimum(tent - z, room(points))  # depth within the cerebellum
     gyri = np.where(below > -1, np.maximum(gyri, 6), np.minimum(gyri, fissure))
     white = np.minimum(depth - _CORTEX_MM, gyri - half - _CORTEX_MM)
     canvas.paint(canvas.share(white) * inner, WHITE, where)
@@ -47,13 +48,13 @@ def paint_brain(canvas: Canvas, head: Outline, rng: np.random.Generator) -> None
         _lesion(canvas, rng)
 
 
-def _fissures(x: np.ndarray, y: np.ndarray, z: np.ndarray, half: np.ndarray) -> np.ndarray:
-    """Distance to the clefts between the hemispheres and above the temporal lobes, for sheets of `half` thickness."""
+def _fissures(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Distance to the clefts between the hemispheres and above the temporal lobes."""
     centre = np.hypot((y + 18) / 44, (z - 6) / 24)
     long = np.sqrt((x - 0.8 * np.sin(y / 19)) ** 2 + np.maximum(1.02 - centre, 0) ** 2 * 900)
     height = z + 9 - 0.5 * np.clip(12 - y, 0, 50)
     side = np.maximum(34 - np.abs(x), 0) ** 2 + np.maximum(y - 22, 0) ** 2 + np.maximum(-38 - y, 0) ** 2
-    return np.minimum(long - 0.6, np.sqrt(height**2 + side) - 0.8) + 0.0 * half
+    return np.minimum(long - 0.6, np.sqrt(height**2 + side) - 0.8)
 
 
 def _cerebellum(

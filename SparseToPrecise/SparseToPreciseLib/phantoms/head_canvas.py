@@ -102,11 +102,12 @@ class Canvas:
             part += share * (values[tissue] - part)
         self.labels[where][share > 0.5] = tissue
 
-    def fill(self, shape: Shape, tissue: int, grow: float = 0.0) -> None:
-        """Paint the inside of a local shape, all of it `grow` mm larger."""
+    def fill(self, shape: Shape, tissue: int, grow: float = 0.0, within: np.ndarray | None = None) -> None:
+        """Paint the inside of a local shape, all of it `grow` mm larger, where the depth `within` (K, J, I) allows."""
         where, points = self.around(shape.points, shape.reach + grow)
         if points.size:
-            self.paint(self.share(shape(points) + grow), tissue, where)
+            depth = shape(points) + np.float32(grow)
+            self.paint(self.share(depth if within is None else np.minimum(depth, within[where])), tissue, where)
 
 
 class Shape:

@@ -39,7 +39,7 @@ def outline(canvas: Canvas, rng: np.random.Generator) -> Outline:
     cavity = _cavity(points, rng)
     thickness = _thickness(canvas, rng)
     skull = cavity + thickness
-    scalp = rng.uniform(3.5, 8.0) + rng.uniform(0.3, 1.2) * canvas.noise(45.0)
+    scalp = rng.uniform(4.0, 10.5) + rng.uniform(0.3, 1.2) * canvas.noise(45.0)
     x, y, z = points
     # thicker over the temples and the nape, thin on top of the forehead
     temple = np.exp(-(((np.abs(x) - 66) / 16) ** 2 + ((y - 8) / 34) ** 2 + ((z + 14) / 30) ** 2))
@@ -54,21 +54,21 @@ def _cavity(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return value * (1 + share * rng.uniform(-1, 1))
 
     z = points[2]
-    cerebrum = ellipsoid((0, -17, 9), (about(68), about(88), about(69)), rng.uniform(2.15, 2.45))(points)
+    cerebrum = ellipsoid((0, -18, 5), (about(69), about(87), about(75)), rng.uniform(2.0, 2.25))(points)
     front = np.clip((points[1] - 10) / 40, 0, 1)
     floor = z + 29 - front * about(8, 0.3) + 0.06 * np.maximum(np.abs(points[0]) - 20, 0) * front
     cavity = common(cerebrum, floor, 8)
     for side in SIDES:
         lobe = ellipsoid((side * 42, -8, -27), (about(24.5), about(40), about(23)))(points)
         cavity = joined(cavity, lobe, 7)
-    fossa = ellipsoid((0, -62, -33), (about(54), about(39), about(32)), 2.2)(points)
+    fossa = ellipsoid((0, -57, -31), (about(52), about(40), about(32)), 2.1)(points)
     canal = tube([(0, -30, -25), (0, -38, -62), (0, -43, -85), (0, -42, -160)], (14, 14, 9, 8))(points)
     return joined(joined(cavity, fossa, 8), canal, 5)
 
 
 def _thickness(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
     x, y, z = canvas.points
-    mean = rng.uniform(4.6, 8.0)
+    mean = rng.uniform(3.8, 7.0)
     varying = mean + rng.uniform(0.4, 1.3) * canvas.noise(38.0) + rng.uniform(0.1, 0.5) * canvas.noise(16.0)
     squama = np.exp(-(((np.abs(x) - 68) / 14) ** 2 + ((y + 5) / 36) ** 2 + ((z + 18) / 26) ** 2))
     occiput = np.exp(-((x / 16) ** 2 + ((y + 106) / 16) ** 2 + ((z + 16) / 16) ** 2))
@@ -84,20 +84,22 @@ def _body(points: np.ndarray, vault: np.ndarray, rng: np.random.Generator) -> np
     def about(value: float, share: float = 0.07) -> float:
         return value * (1 + share * rng.uniform(-1, 1))
 
-    stout = rng.uniform(0.92, 1.12)
+    stout = rng.uniform(0.9, 1.1)
+    spine = [(0, -28, -36), (0, -36, -78), (0, -34, -125), (0, -34, -200)]
     # The base of the skull is no part of the outline: from there the face and the neck go on.
-    vault = np.where(points[2] < -48, np.minimum(vault, -12 - points[2] * 0.1), vault)
+    vault = common(vault, points[2] + 58, 10)
     body = joined(vault, ellipsoid((0, 34, -58), (about(64) * stout, about(54), about(62)), 2.5)(points), 12)
     parts: list[tuple[Shape, float]] = [
         (ellipsoid((0, 38, -112), (about(46) * stout, about(46), about(28)), 2.4), 14),
-        (tube([(0, -22, -30), (0, -30, -80), (0, -32, -200)], np.array([52, 54, 60]) * stout * about(1)), 16),
+        (tube(spine, np.array([68, 69, 60, 61]) * stout * about(1)), 14),
+        (ellipsoid((0, -62, -64), (about(60), about(48), about(46))), 12),
         (ellipsoid((0, 48, -84), (about(38), about(40), about(24))), 10),
     ]
     tip = about(22, 0.35)
     parts.append((tube([(0, 80, -22), (0, 80 + 0.75 * tip, -54), (0, 78 + tip, -62)], (5, 8, about(9))), 7))
     parts.append((ellipsoid((0, 82, -66), (about(17), 10, 8)), 6))
     for side in SIDES:
-        parts.append((ellipsoid((side * 52, 2, -72), (about(20) * stout, about(34), about(40))), 14))
+        parts.append((ellipsoid((side * 52, 0, -68), (about(24) * stout, about(34), about(40))), 14))
         parts.append((ellipsoid((side * 38, 56, -52), (about(24), about(20), about(18))), 10))
     for shape, smoothness in parts:
         body = joined(body, shape(points), smoothness)

@@ -72,7 +72,8 @@ def scan_mr(
     if blur:
         inner = smoothed(image, spacing, blur.brain_mm)
         outer = smoothed(image, spacing, blur.face_mm)
-        image = outer + np.clip((cavity + 12) / 12, 0, 1) * (inner - outer)
+        sharp = np.clip((np.minimum(cavity, canvas.points[2] + 55) + 12) / 12, 0, 1)
+        image = outer + sharp * (inner - outer)
     else:
         image = smoothed(image, spacing, rng.uniform(0.0, 0.9))
     image = image * np.exp(np.clip(rng.uniform(0.02, 0.28) * canvas.noise(rng.uniform(70, 130)), -0.8, 0.8))

@@ -63,13 +63,14 @@ def _face(canvas: Canvas, rng: np.random.Generator) -> None:
     canvas.fill(tube(throat, radii, (1.5, 0.9, 1)), AIR)
 
 
-def paint_eyes(canvas: Canvas, rng: np.random.Generator) -> None:
+def paint_eyes(canvas: Canvas, head: Outline, rng: np.random.Generator) -> None:
     """Orbits' contents: fat, globes, lenses, nerves and muscles. After the bones of the face."""
+    below = -rng.uniform(1.0, 2.5) - head.cavity
     size = rng.uniform(11.2, 12.8)
     for side in SIDES:
         centre = np.array([side * rng.uniform(30, 34), rng.uniform(56, 63), -36 + rng.uniform(-2, 2)])
         apex = np.array([side * 13.0, 20.0, -34.0])
-        canvas.fill(tube([centre + [0, 5, 0], apex], (size + 4.5, 5)), FAT)
+        canvas.fill(tube([centre + [0, 5, 0], apex], (size + 4.5, 5)), FAT, within=np.minimum(below, head.body - 2))
         for up, out in ((1, 0), (-1, 0), (0, 1), (0, -1)):
             on = centre + np.array([out * (size + 1), 0, up * (size + 1)])
             canvas.fill(tube([on, apex], (1.6, 1.4)), MUSCLE)
