@@ -59,6 +59,7 @@ bench-editing: $(READY)
 
 bench-landmarks: $(READY)
 	@echo "== Running the landmark benchmark; the tables go to docs/benchmarks/landmarks.md."
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[bench]'
 	@$(BIN)/python benchmarks/landmarks/run.py
 
 train-editing: $(READY)

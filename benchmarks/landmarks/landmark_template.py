@@ -1,36 +1,64 @@
-"""The template of the benchmark: taught on one inner-ear phantom that no row is measured on."""
+"""The templates of the benchmark, each taught on one image that no row is measured on as it is."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+
+import section_landmark_abdomen
+import section_landmark_brain
+import section_landmark_skull
+from landmark_context import DATA, Context
 
 from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.landmarks.reference import Reference
-from SparseToPreciseLib.landmarks.template import Template, load_template
-from SparseToPreciseLib.landmarks.training import train_template
+from SparseToPreciseLib.landmarks.training import STEPS, train_template
 from SparseToPreciseLib.phantoms.cochlea import Cochlea, make_cochlea
 
-REFERENCE = {"number": 0, "use": "train", "spacing_mm": 0.3, "rotation_deg": 0.0, "offset_mm": 3.0}
+COCHLEA = {"number": 0, "use": "train", "spacing_mm": 0.3, "rotation_deg": 0.0, "offset_mm": 3.0}
 VALIDATION = {"number": 1, "use": "train", "spacing_mm": 0.4}
 
 
-def as_reference(case: Cochlea) -> Reference:
+def of_cochlea(case: Cochlea) -> Reference:
     return Reference(case.image, case.soi, case.landmarks)
 
 
-def taught(folder: Path, steps: int, device: str = "cpu") -> tuple[Template, dict]:
-    """The template, trained anew unless it is there with the same number of steps, and how it was trained."""
-    path = folder / "configs" / "metadata.json"
-    there = path.is_file() and json.loads(path.read_text(encoding="utf-8"))["training"]["limits"]["steps"] == steps
-    if not there:
-        progress = Progress(lambda share, message: print(f"{share:4.0%} {message}", flush=True))
-        train_template(
-            folder,
-            [as_reference(make_cochlea(**REFERENCE))],
-            as_reference(make_cochlea(**VALIDATION)),
-            steps=steps,
-            device=device,
-            progress=progress,
-        )
-    return load_template(folder, device), json.loads(path.read_text(encoding="utf-8"))["training"]
+REFERENCES: dict[str, Callable[[], Reference]] = {
+    "cochlea": lambda: of_cochlea(make_cochlea(**COCHLEA)),
+    "brain": section_landmark_brain.reference,
+    "kidney": section_landmark_abdomen.kidney,
+    "vertebra": section_landmark_abdomen.vertebra,
+    "skull": section_landmark_skull.reference,
+}
+REAL = ("brain", "kidney", "vertebra")
+
+
+def teach(context: Context, names: list[str]) -> None:
+    """Train what is not there yet, one beside the other; `context.templates` then says how each was trained."""
+    waiting = {}
+    for name in names:
+        folder = context.template_folder(name)
+        if name in REAL and not DATA.is_dir():
+            continue
+        if not (folder / "configs" / "metadata.json").is_file():
+            steps = context.counts.other_steps if name != "cochlea" else context.counts.default_steps or STEPS
+            waiting[name] = context.pool.submit(_taught, folder, name, steps)
+    for name, future in waiting.items():
+        future.result()
+        print(f"taught {name}", flush=True)
+    for name in names:
+        path = context.template_folder(name) / "configs" / "metadata.json"
+        if path.is_file():
+            context.templates[name] = json.loads(path.read_text(encoding="utf-8"))["training"]
+
+
+def _taught(folder: Path, name: str, steps: int) -> None:
+    validation = of_cochlea(make_cochlea(**VALIDATION)) if name == "cochlea" else None
+
+    def report(share: float, message: str) -> None:
+        with folder.with_suffix(".log").open("a") as log:
+            log.write(f"{share:.0%} {message}\n")
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    train_template(folder, [REFERENCES[name]()], validation, steps=steps, device="cpu", progress=Progress(report))

@@ -1,0 +1,89 @@
+"""What the figures of a run say in a few sentences, goals missed included."""
+
+from __future__ import annotations
+
+from tables import number, percent
+
+
+def reading(found: dict) -> str:
+    """Of the sections that are there."""
+    lines = []
+    if "phantoms" in found:
+        lines += _ears(found["phantoms"])
+    if "capture" in found:
+        lines.append(_capture(found["capture"]))
+    if found.get("brain", {}).get("rows"):
+        lines.append("- Real head: " + _lost(found["brain"], "targets"))
+    for name, one in found.get("abdomen", {}).get("parts", {}).items():
+        titles = {"kidney": "Kidney in CT", "vertebra": "Vertebra in CT", "mirrored": "The other kidney, mirrored"}
+        lines.append(f"- {titles[name]}: " + _lost(one, "targets"))
+    if "skull" in found:
+        lines.append("- Skulls, where no pair may be lost: " + _lost(found["skull"], "pairs"))
+    if "modality" in found:
+        kinds = found["modality"]["kinds"]
+        shares = ", ".join(f"{name} {percent(one['rows']['full']['within_2'])}" for name, one in kinds.items())
+        lines.append(f"- Landmarks within 2 mm by modality, whatever the confidence: {shares}.")
+    if "confidence" in found:
+        absent = found["confidence"]["absent"]
+        placed, wanted = (sum(one[key] for one in absent.values()) for key in ("placed", "wanted"))
+        lines.append(f"- In images without the structure, {placed} of {wanted} landmarks are placed; none should be.")
+    if "speed" in found:
+        one = found["speed"]
+        ratio = one["detect"] / one["demons"]
+        verdict = "reached" if ratio <= 0.5 else "**missed**"
+        text = f"- Detection takes {number(ratio)} of the time of full-volume demons (goal 0.5): {verdict}"
+        minutes = one["trainings"].get("cochlea", {}).get("minutes")
+        if minutes is not None:
+            text += f"; training takes {number(minutes, 1)} computing minutes (goal 15): " + (
+                "reached" if minutes <= 15 else "**missed**"
+            )
+        lines.append(text + ".")
+    return "\n".join(lines)
+
+
+def _ears(one: dict) -> list[str]:
+    tool, rows = one["tool"], one["rows"]
+    verdicts = [
+        f"mean error {number(tool['mean'])} mm of what is placed (goal 0.70): {_word(tool['mean'] <= 0.7)}",
+        f"{percent(tool['within_2'])} of all wanted within 2 mm (goal 95 %): {_word(tool['within_2'] >= 0.95)}",
+        f"largest error of a confident landmark {number(tool['worst_confident'])} mm (goal 3): "
+        f"{_word(tool['worst_confident'] <= 3)}",
+    ]
+    others = {name: row for name, row in rows.items() if name in ("naive", "moments", "elastix", "no_signs")}
+    titles = {
+        "naive": "without initialisation",
+        "moments": "from moments",
+        "elastix": "by elastix from moments",
+        "no_signs": "with unchecked signs",
+    }
+    text = ", ".join(f"{percent(row['within_2'])} {titles[name]}" for name, row in others.items())
+    return [
+        "- Held-out ears: " + "; ".join(verdicts) + ".",
+        f"- Within 2 mm whatever the confidence: {percent(rows['full']['within_2'])} by the tool; registration "
+        f"{text}.",
+    ]
+
+
+def _capture(one: dict) -> str:
+    parts = []
+    for key, unit in (("angle", "degrees"), ("offset", "mm")):
+        values = one[key]["full"]
+        worst = min(values, key=lambda step: values[step])
+        parts.append(f"{key}s up to {list(values)[-1]} {unit}: at worst {percent(values[worst])} (at {worst} {unit})")
+    return "- Phantoms with every landmark within 2 mm, over " + "; over ".join(parts) + "."
+
+
+def _lost(one: dict, what: str) -> str:
+    rows, tool = one["rows"], one["tool"]
+    full = rows["full"]
+    text = f"{full['lost']} of {full['cases']} {what} lost, median error {number(full['median'])} mm"
+    if "third" in rows:
+        text += (
+            f"; the usual recipe loses {rows['third']['lost']} ({rows['all']['lost']} when it tries all ends of the "
+            f"axes; medians {number(rows['third']['median'])} and {number(rows['all']['median'])} mm)"
+        )
+    return text + f". {tool['confident_far']} of {tool['confident']} confident landmarks are far off."
+
+
+def _word(reached: bool) -> str:
+    return "reached" if reached else "**missed**"

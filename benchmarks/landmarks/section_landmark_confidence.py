@@ -1,0 +1,94 @@
+"""How much a confidence is worth: on the held-out ears, on every other section, and where there is nothing to find."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import section_landmark_phantoms
+from landmark_context import DATA, PLACED, Context, template_at
+from tables import number, table
+
+from SparseToPreciseLib.core.image_files import read_image
+from SparseToPreciseLib.core.volume import Grid, Volume
+from SparseToPreciseLib.landmarks.detect import detect
+from SparseToPreciseLib.phantoms.cochlea import make_cochlea
+
+TITLE = "Confidence, and images without the structure"
+TEMPLATE = "cochlea"
+PICTURE = "landmarks-confidence.png"
+UNRELATED = {"colin27_t1_1mm": 0.3, "abdomen_ct_3mm": 0.17}
+"""Real volumes and the factor that brings them to the size of an ear's field of view."""
+
+
+def measure(folder: Path, case: tuple[str, Any]) -> dict:
+    kind, which = case
+    if kind == "same scene without the ear":
+        image = make_cochlea(1000 + which, "benchmark", spacing_mm=0.45, with_ear=False).image
+    elif kind == "noise":
+        grid = Grid((120, 120, 120), np.diag([0.5, 0.5, 0.5, 1.0]))
+        image = Volume(np.random.default_rng([5, which]).normal(size=grid.shape).astype(np.float32), grid.ijk_to_ras)
+    else:
+        whole = read_image(DATA / f"{which}.nii.gz")
+        scale = np.diag([UNRELATED[which]] * 3 + [1.0])
+        image = Volume(whole.array, scale @ whole.ijk_to_ras, which)
+    found = detect(template_at(folder), image, threshold=0.0)
+    return {"kind": kind, "confidence": {one.name: one.confidence for one in found.landmarks}}
+
+
+def run(context: Context) -> dict:
+    cases: list[tuple[str, Any]] = [("same scene without the ear", one) for one in range(context.counts.absent)]
+    cases += [("noise", one) for one in range(min(2, context.counts.absent))]
+    if DATA.is_dir():
+        cases += [("unrelated image", name) for name in UNRELATED]
+    absent = context.each("absent", measure, TEMPLATE, cases)
+    ears = section_landmark_phantoms.run(context)
+    _draw(ears["calibration"], context.images / PICTURE)
+    kinds = {}
+    for one in absent:
+        kind = kinds.setdefault(one["kind"], {"images": 0, "wanted": 0, "placed": 0, "confident": 0, "highest": 0.0})
+        values = list(one["confidence"].values())
+        kind["images"] += 1
+        kind["wanted"] += len(values)
+        kind["placed"] += sum(value >= PLACED for value in values)
+        kind["confident"] += sum(value >= 0.5 for value in values)
+        kind["highest"] = max([kind["highest"], *values])
+    return {"near_mm": ears["near_mm"], "calibration": ears["calibration"], "absent": kinds, "records": absent}
+
+
+def render(found: dict) -> str:
+    rows = []
+    for row in found["calibration"]:
+        shown = [number(row["mean"]), number(row["near"])] if row["count"] else ["–", "–"]
+        rows.append([f"{row['low']:g} to {row['high']:g}", str(row["count"]), *shown])
+    absent = [
+        [name, *(str(one[key]) for key in ("images", "wanted", "placed", "confident")), number(one["highest"])]
+        for name, one in found["absent"].items()
+    ]
+    return (
+        "Confidence means the chance to lie within a sixth of the structure's length "
+        f"({number(found['near_mm'])} mm for the ears). The held-out ears of the first table:\n\n"
+        + table(["confidence", "landmarks", "mean confidence", "share that is near"], rows)
+        + f"\n\n![Share of near landmarks against confidence](../images/{PICTURE})\n\nImages without an ear; every "
+        f"landmark should stay unplaced (below {PLACED:g}):\n\n"
+        + table(["", "images", "landmarks", "placed", "confident (≥ 0.5)", "highest confidence"], absent)
+    )
+
+
+def _draw(rows: list[dict], path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.6, 4.2), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, label="as it should be")
+    filled = [row for row in rows if row["count"]]
+    axes.plot([row["mean"] for row in filled], [row["near"] for row in filled], "o-", color="#1565c0", label="measured")
+    for row in filled:
+        text = f"{row['count']}"
+        axes.annotate(text, (row["mean"], row["near"]), textcoords="offset points", xytext=(8, -11), fontsize=9)
+    axes.set(xlim=(-0.03, 1.06), ylim=(-0.05, 1.08), xlabel="mean confidence of the bin", ylabel="share that is near")
+    axes.set_title("Held-out inner ears; numbers: landmarks in the bin", fontsize=10)
+    axes.legend(loc="upper left", frameon=False, fontsize=9)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
