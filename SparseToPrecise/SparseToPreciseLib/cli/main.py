@@ -16,6 +16,7 @@ from .landmarks import landmarks_app
 from .models import models_app
 from .reporting import missing_packages_named
 from .stopping import Stopped, stoppable
+from .synthesize import synthesize, synthesize_evaluate
 from .train import train_app
 
 BAD_INPUT = 2
@@ -30,6 +31,8 @@ app = typer.Typer(
 app.command()(edit)
 app.add_typer(box_app, name="box")
 app.add_typer(landmarks_app, name="landmarks")
+app.command()(synthesize)
+app.command("synthesize-evaluate")(synthesize_evaluate)
 app.add_typer(train_app, name="train")
 app.add_typer(models_app, name="models")
 app.command()(demo)
