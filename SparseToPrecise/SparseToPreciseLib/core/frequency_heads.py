@@ -188,8 +188,11 @@ class BackboneWithHead(torch.nn.Module):
 
 
 def _to_image(features: int, start: float = MIDDLE) -> torch.nn.Conv3d:
+    """Nearly `start` before training; exactly so where that is 0, for what is added to an image."""
     convolution = torch.nn.Conv3d(features, 1, kernel_size=3, padding=1)
     torch.nn.init.constant_(convolution.bias, start)
+    with torch.no_grad():
+        convolution.weight *= 0.1 if start else 0.0
     return convolution
 
 

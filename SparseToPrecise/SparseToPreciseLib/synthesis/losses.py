@@ -1,0 +1,48 @@
+"""What a synthetic CT is asked to be like; all in units of the CT window, within the body."""
+
+from __future__ import annotations
+
+import torch
+
+
+def masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean over the voxels of a mask; 0 where there is none.
+
+    A mean over all voxels would make the loss depend on how much air a patch has.
+
+    Parameters
+    ----------
+    values, mask
+        (B, 1, K, J, I), mask 0/1.
+    """
+    mask = mask.to(values.dtype)
+    return (values * mask).sum() / mask.sum().clamp_min(1.0)
+
+
+def absolute_error(ct: torch.Tensor, truth: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """mean |ct - truth| within the mask."""
+    return masked_mean((ct - truth).abs(), mask)
+
+
+def frequency_loss(
+    low: torch.Tensor, high: torch.Tensor, truth: torch.Tensor, truth_high: torch.Tensor, mask: torch.Tensor
+) -> torch.Tensor:
+    """mean |high - truth_high| + mean |low + high - truth| within the mask: Shi et al. (MICCAI 2021), Eq. 1.
+
+    The equation writes sums; with means, as in the authors' code, the loss does not depend on the size of a patch.
+    The low band has no term of its own: it is what the other two leave.
+    """
+    return absolute_error(high, truth_high, mask) + absolute_error(low + high, truth, mask)
+
+
+def gradient_difference(ct: torch.Tensor, truth: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """mean | |gradient of ct| - |gradient of truth| | over the three axes (Mathieu et al., ICLR 2016, with alpha 1).
+
+    A difference counts where both of its voxels are in the mask.
+    """
+    total = ct.new_zeros(())
+    for axis in (2, 3, 4):
+        both = mask.narrow(axis, 1, mask.shape[axis] - 1) * mask.narrow(axis, 0, mask.shape[axis] - 1)
+        steep = ct.diff(dim=axis).abs() - truth.diff(dim=axis).abs()
+        total = total + masked_mean(steep.abs(), both)
+    return total / 3
