@@ -85,3 +85,16 @@ def small_template(folder: Path, **options) -> Bundle:
 
     given = {"steps": 160, "batch_size": 16, "augmentation": Augmentation(elsewhere=0.3), "device": "cpu", **options}
     return train_template(folder, [reference()], **given)
+
+
+def quick_template(folder: Path, **options) -> Bundle:
+    """As `small_template`, with a network of a quarter of the widths: in a third of the time."""
+    from SparseToPreciseLib.landmarks.networks import NETWORKS
+
+    arguments = {**NETWORKS["small"]["arguments"], "features": [8, 8, 16, 16, 16, 8]}
+    NETWORKS["quick"] = {"name": "BasicUNet", "arguments": arguments}
+    try:
+        given = {"network": "quick", "steps": 120, "batch_size": 12, "learning_rate": 6e-3, **options}
+        return small_template(folder, **given)
+    finally:
+        del NETWORKS["quick"]

@@ -25,11 +25,13 @@ class EditPanel(WorkSection):
 
     def __init__(self, ui, parameters):
         from SparseToPreciseLib.desktop.run_row import RunRow
+        from SparseToPreciseLib.desktop.segment_field import SegmentField
         from SparseToPreciseLib.mrml.edit_histories import EditHistories
         from SparseToPreciseLib.mrml.segment_undo import SegmentUndo
 
         self.ui, self._parameters = ui, parameters
         self.histories, self.history = EditHistories(), SegmentUndo()
+        self.segment = SegmentField(ui.segmentSelector, parameters, "segmentation", "segmentID")
         self.stroke = StrokeInput(ui, parameters, self.follow)
         self.models = modelSelector(self._modelChosen)
         self.runRow = RunRow(_("Apply"), self.applyStroke, self.cancel)
@@ -39,8 +41,6 @@ class EditPanel(WorkSection):
         ui.batchButton.connect("clicked(bool)", self.applyAll)
         ui.undoButton.connect("clicked(bool)", self.undo)
         ui.redoButton.connect("clicked(bool)", self.redo)
-        ui.segmentSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._segmentChosen)
-        ui.segmentSelector.connect("currentSegmentChanged(QString)", self._segmentChosen)
         self.follow()
 
     def refresh(self):
@@ -53,7 +53,7 @@ class EditPanel(WorkSection):
     def follow(self):
         """Follow the parameter node: what is chosen, and what can run."""
         p = self._parameters()
-        self._showSegment(p)
+        self.segment.follow()
         self.stroke.follow(p.stroke if p else None)
         self.ui.radiusSlider.enabled = not (p and p.automaticRadius)
         if p and p.model != self.models.model:
@@ -152,21 +152,6 @@ class EditPanel(WorkSection):
         if p.segmentation is None or p.segmentation.GetSegmentation().GetSegment(p.segmentID) is None:
             return _("Choose the segmentation and its segment")
         return _("Wait until the last strokes are applied") if self.job is not None else ""
-
-    def _showSegment(self, p):
-        selector, node = self.ui.segmentSelector, p.segmentation if p else None
-        if p is None or (selector.currentNode() is node and selector.currentSegmentID() == p.segmentID):
-            return
-        blocked = selector.blockSignals(True)
-        selector.setCurrentNode(node)
-        selector.setCurrentSegmentID(p.segmentID)
-        selector.blockSignals(blocked)
-
-    def _segmentChosen(self, _what=None):
-        p = self._parameters()
-        if p is not None:
-            p.segmentation = self.ui.segmentSelector.currentNode()
-            p.segmentID = self.ui.segmentSelector.currentSegmentID()
 
     def _modelChosen(self, name):
         p = self._parameters()

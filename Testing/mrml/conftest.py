@@ -122,6 +122,15 @@ def box_folder(box_template, tmp_path, scene):
     return Path(shutil.copytree(box_template, tmp_path / "box"))
 
 
+@pytest.fixture(scope="session")
+def landmark_template(tmp_path_factory) -> Path:
+    """The folder of a template that learnt the shape of `landmark_cases`."""
+    pytest.importorskip("torch")
+    from landmark_cases import quick_template
+
+    return quick_template(tmp_path_factory.mktemp("landmarks") / "template").path
+
+
 @pytest.fixture
 def box_cli(capfd, box_folder):
     from cli_files import CommandLine

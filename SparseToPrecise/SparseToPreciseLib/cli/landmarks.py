@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,9 @@ from typing import Annotated
 import typer
 
 from ..core.errors import InputError
+from ..core.progress import Progress
 from .reporting import ProgressMode, reporting, without_nan
+from .stopping import ending_early
 
 landmarks_app = typer.Typer(help="Landmarks from one annotated image: train, detect, evaluate.")
 
@@ -61,6 +64,13 @@ def train(
     minutes: Annotated[
         float | None, typer.Option(metavar="M", help="End after so much computing time.", show_default=False)
     ] = None,
+    keep_on_cancel: Annotated[
+        bool,
+        typer.Option(
+            "--keep-on-cancel",
+            help='On Ctrl-C, or "end" on standard input, write the template with the best weights so far.',
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     device: _Device = "auto",
     progress: _Progress = ProgressMode.BAR,
@@ -69,7 +79,7 @@ def train(
 
     With --progress json, the line after each validation carries its numbers as "validation".
     """
-    with reporting(progress) as reporter:
+    with reporting(progress) as reporter, ending_early() if keep_on_cancel else nullcontext() as asked:
         reporter.progress(0.0, "starting")
         from .landmarks_files import TrainRequest, train_files
 
@@ -86,13 +96,17 @@ def train(
             minutes=minutes,
             seed=seed,
             device=device,
+            keep_on_cancel=keep_on_cancel,
         )
         bundle = train_files(
-            request, reporter.progress, lambda row: reporter.add_to_next_step(validation=without_nan(row))
+            request,
+            Progress(reporter.progress, asked),
+            lambda row: reporter.add_to_next_step(validation=without_nan(row)),
         )
         trained, notes = bundle.metadata["training"], bundle.parameters["notes"]
         reporter.finish({"template": str(output), "name": bundle.name, "training": trained, "warnings": notes})
     reporter.show(
+        *(["Ended early, as was asked for; the template holds the best weights until then."] * trained["cancelled"]),
         f"Trained in {trained['steps']} steps ({trained['minutes']:.1f} minutes of computing time) on "
         f"{trained['device']}; Dice {trained['best']['dice']:.2f} on {trained['validated_on']}.",
         *notes,

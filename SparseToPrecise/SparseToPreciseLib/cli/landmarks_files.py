@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core.bundles import Bundle
 from ..core.devices import choose_device
-from ..core.errors import InputError
+from ..core.errors import Cancelled, InputError
 from ..core.files import write_together
 from ..core.progress import Progress, timed
 from ..core.volume import Volume
@@ -25,6 +25,7 @@ from ..mrml.arrays import read_image
 from ..mrml.files import read_segmentation
 from ..mrml.headless import scene
 from ..mrml.landmark_lists import LANDMARK_EXTENSION, landmarks_to_node, read_landmarks, write_landmarks
+from ..mrml.landmark_teaching import validation_reference
 from ..mrml.lookup import find_segment
 from ..mrml.segmentations import segment_to_volume
 from .box_files import report_writer
@@ -52,6 +53,7 @@ class TrainRequest:
     minutes: float | None = None
     seed: int = 0
     device: str = "auto"
+    keep_on_cancel: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,22 +132,24 @@ def train_files(
     validation = None
     if request.validation_image is not None:
         image, soi = read_image(request.validation_image), _segment(request.validation_soi, None)
-        middle = soi.grid.to_ras(np.argwhere(soi.array)[:, ::-1].mean(axis=0)) if soi.array.any() else np.zeros(3)
-        # A validation image needs no landmarks; its structure's centre stands for them.
-        validation = Reference(image, soi, {"centre": middle})
+        validation = validation_reference(image, soi)
     # Minutes alone are a wish for more or less than the default number of steps.
     steps = request.steps or (STEPS if request.minutes is None else 10**9)
-    return train_template(
-        request.output,
-        references,
-        validation,
-        steps=steps,
-        minutes=request.minutes or MINUTES,
-        seed=request.seed,
-        device=request.device,
-        progress=progress.part(0.02, 1.0),
-        validated=validated,
-    )
+    try:
+        return train_template(
+            request.output,
+            references,
+            validation,
+            steps=steps,
+            minutes=request.minutes or MINUTES,
+            seed=request.seed,
+            device=request.device,
+            keep_on_cancel=request.keep_on_cancel,
+            progress=progress.part(0.02, 1.0),
+            validated=validated,
+        )
+    except Cancelled as error:
+        raise InputError("The training was ended before there was anything to keep; nothing was written.") from error
 
 
 def detect_files(request: DetectRequest, progress: Progress | None = None) -> DetectOutcome:

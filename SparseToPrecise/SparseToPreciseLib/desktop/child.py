@@ -76,6 +76,11 @@ class Child:
         if self._process is not None:
             self._process.cancel()
 
+    def ask_to_end(self) -> None:
+        """Ask a command that can do so to end early with what it has; `on_finished` follows when it has done that."""
+        if self._process is not None:
+            self._process.ask_to_end()
+
     def _poll(self) -> None:
         if self._process is None:
             return

@@ -15,6 +15,7 @@ from typing import IO, Any
 from .child_output import ChildOutput, Outcome
 
 _PATIENCE_S = 3.0
+_END = b"end\n"  # as `cli.stopping` hears it
 _WINDOWS = os.name == "nt"
 
 
@@ -47,7 +48,7 @@ class ChildProcess:
         self._process = subprocess.Popen(
             list(command),
             env=dict(environment),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             **group,
@@ -94,6 +95,12 @@ class ChildProcess:
                 self.kill()
             else:
                 self._signal(signal.SIGTERM)
+
+    def ask_to_end(self) -> None:
+        """Ask a command that can do so to end early with what it has; to others it means nothing."""
+        with contextlib.suppress(OSError):  # it has ended by itself
+            self._process.stdin.write(_END)
+            self._process.stdin.flush()
 
     def kill(self) -> None:
         """End the process and its children at once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import qt
 from slicer.i18n import tr as _
@@ -44,10 +45,15 @@ class ModelSelector(qt.QWidget):
         return str(self.combo_box.currentData or "")
 
     def set_model(self, name: str) -> None:
-        """Choose a model; one that is not installed is shown as such rather than replaced by another."""
+        """Choose a model; one that is not installed is shown as such rather than replaced by another.
+
+        The path of a folder chooses the bundle in it.
+        """
         index = self.combo_box.findData(name)
         if index < 0 and name:
-            self.combo_box.addItem(_("{name} (not installed)").format(name=name), name)
+            path = Path(name)
+            elsewhere = path.is_absolute() and path.is_dir()
+            self._add(path.name if elsewhere else _("{name} (not installed)").format(name=name), name, name)
             index = self.combo_box.count - 1
         self.combo_box.setCurrentIndex(index)
 

@@ -18,16 +18,26 @@ class RunRow(qt.QWidget):
         On the button that runs.
     on_run, on_cancel
         Called without arguments when the user clicks.
+    on_end
+        The same, for a button that ends the work early and keeps what there is; None: there is no such button.
     """
 
     def __init__(
-        self, text: str, on_run: Callable[[], None], on_cancel: Callable[[], None], parent: qt.QWidget | None = None
+        self,
+        text: str,
+        on_run: Callable[[], None],
+        on_cancel: Callable[[], None],
+        parent: qt.QWidget | None = None,
+        on_end: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(parent)
-        self._on_run, self._on_cancel = on_run, on_cancel
+        self._on_run, self._on_cancel, self._on_end = on_run, on_cancel, on_end
         self._ready, self._reason, self._running = True, "", False
         self.run_button = qt.QPushButton(text, self)
+        self.end_button = qt.QPushButton(_("Stop and keep"), self)
+        self.end_button.toolTip = _("End now, and keep the best so far")
         self.cancel_button = qt.QPushButton(_("Cancel"), self)
+        self.cancel_button.toolTip = _("Stop; nothing is changed or kept")
         self.bar = qt.QProgressBar(self)
         self.status_label = qt.QLabel(self)
         self.details = details_box(self)
@@ -36,6 +46,7 @@ class RunRow(qt.QWidget):
         self.status_label.setTextInteractionFlags(qt.Qt.TextSelectableByMouse)
         buttons = qt.QHBoxLayout()
         buttons.addWidget(self.run_button, 1)
+        buttons.addWidget(self.end_button)
         buttons.addWidget(self.cancel_button)
         column = qt.QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -43,6 +54,7 @@ class RunRow(qt.QWidget):
         for widget in (self.bar, self.status_label, self.details):
             column.addWidget(widget)
         self.run_button.connect("clicked(bool)", self._run_clicked)
+        self.end_button.connect("clicked(bool)", self._end_clicked)
         self.cancel_button.connect("clicked(bool)", self._cancel_clicked)
         self._show(running=False, message="")
 
@@ -68,6 +80,10 @@ class RunRow(qt.QWidget):
         if message:
             self.status_label.text = message
 
+    def allow_end(self) -> None:
+        """From now on there is something to keep."""
+        self.end_button.enabled = self._running
+
     def finish(self, message: str = "") -> None:
         """Work is done."""
         self._show(running=False, message=message)
@@ -81,6 +97,8 @@ class RunRow(qt.QWidget):
         self.bar.setRange(0, 1000)
         self.bar.setValue(0)
         self.bar.visible = self.cancel_button.visible = running
+        self.end_button.visible = running and self._on_end is not None
+        self.end_button.enabled = False
         self.status_label.text = message
         self.status_label.visible = running or bool(message)
         show_details(self.details, details)
@@ -94,8 +112,13 @@ class RunRow(qt.QWidget):
     def _run_clicked(self, _checked: bool = False) -> None:
         self._on_run()
 
+    def _end_clicked(self, _checked: bool = False) -> None:
+        self.end_button.enabled = False
+        self.status_label.text = _("Ending…")
+        self._on_end()
+
     def _cancel_clicked(self, _checked: bool = False) -> None:
-        self.cancel_button.enabled = False  # once is enough; finish() or fail() follows
+        self.cancel_button.enabled = self.end_button.enabled = False  # once is enough; finish() or fail() follows
         self.status_label.text = _("Cancelling…")
         self._on_cancel()
 

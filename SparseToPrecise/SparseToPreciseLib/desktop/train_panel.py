@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import ctk
 import qt
-import slicer
 from slicer.i18n import tr as _
 
 from ..core.errors import InputError
 from . import settings
 from .case_table import SEGMENTATIONS, CaseKind, CaseTable
-from .child import Child, Outcome
+from .child import Outcome
+from .child_row import ChildRow, ScratchFolder
 from .messages import sentence
 from .run_row import RunRow
 from .worker import Job, shared_worker
@@ -57,14 +55,13 @@ class TrainPanel(qt.QWidget):
     ) -> None:
         super().__init__(parent)
         self._read, self._kind, self._options = read, kind, options
-        self._command, self._name, self._on_trained, self._curves = list(command), name, on_trained, dict(curves)
-        self._child = Child(self._stepped, self._finished)
+        self._command, self._name, self._on_trained = list(command), name, on_trained
         self._export: Job | None = None
-        self._folder: Path | None = None
+        self._folder = ScratchFolder()
         self._output: Path | None = None
-        self._plot = None
         self._enough = (False, _("Install what is missing first"))
         self._build()
+        self._child = ChildRow(self.run_row, self._trained, self._ended, curves)
         self.refresh()
 
     @property
@@ -100,14 +97,12 @@ class TrainPanel(qt.QWidget):
         except (InputError, OSError) as error:
             self.run_row.fail(*sentence(error))
             return
-        self._plot = None
         self.run_row.begin(_("Preparing the cases…"))
         self._update()
         if self.from_file:
             self._start(Path(self.datalist_edit.currentPath))
         else:
-            self._folder = Path(tempfile.mkdtemp(prefix="SparseToPrecise-"))
-            slicer.app.connect("aboutToQuit()", self._remove_folder)
+            self._folder.make()
             self._export_next(self.cases.cases(), [])
 
     @property
@@ -119,7 +114,7 @@ class TrainPanel(qt.QWidget):
         """One case at a time: read here, where the nodes are, written by the worker."""
         from ..mrml.training_cases import read_case, write_case, write_datalist
 
-        number, folder = len(entries), self._folder
+        number, folder = len(entries), self._folder.path
 
         def written(entry, error) -> None:
             self._export = None
@@ -145,42 +140,20 @@ class TrainPanel(qt.QWidget):
         for option, box in (("--minutes", self.minutes_box), ("--epochs", self.epochs_box)):
             if box.value > 0:
                 arguments += [option, str(box.value)]
-        self._child.start(arguments)
+        self._child.start(arguments, _("Training of {name}").format(name=self._output.name))
 
-    def _stepped(self, event: dict) -> None:
-        self.run_row.step(float(event["fraction"]), str(event.get("message", "")))
-        if isinstance(event.get("validation"), dict):
-            self._add_point(event["validation"])
+    def _trained(self, outcome: Outcome) -> str:
+        self._on_trained(self._output.name)
+        return _("The model {name} is ready.").format(name=self._output.name)
 
-    def _add_point(self, row: dict) -> None:
-        from ..mrml.plots import GrowingPlot
-
-        if self._plot is None:
-            title = _("Training of {name}").format(name=self._output.name)
-            self._plot = GrowingPlot(title, ("steps", _("steps")), self._curves)
-            if slicer.app.layoutManager() is not None:
-                slicer.modules.plots.logic().ShowChartInLayout(self._plot.chart)
-        self._plot.add(row)
-
-    def _finished(self, outcome: Outcome) -> None:
-        self._remove_folder()
-        if not outcome.ok:
-            self.run_row.fail(outcome.sentence, "" if outcome.cancelled else outcome.log)
-        else:
-            self.run_row.finish(_("The model {name} is ready.").format(name=self._output.name))
-            self._on_trained(self._output.name)
+    def _ended(self) -> None:
+        self._folder.remove()
         self.refresh()
 
     def _fail(self, error: BaseException) -> None:
-        self._remove_folder()
+        self._folder.remove()
         self.run_row.fail(*sentence(error))
         self.refresh()
-
-    def _remove_folder(self) -> None:
-        if self._folder is not None:
-            slicer.app.disconnect("aboutToQuit()", self._remove_folder)
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
 
     def _propose_name(self) -> None:
         from ..core.user_bundles import free_name

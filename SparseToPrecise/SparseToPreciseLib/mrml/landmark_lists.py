@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from ..landmarks.detect import Landmark
 
 LANDMARK_EXTENSION = ".mrk.json"
+UNPLACED = "unplaced"
+"""Begins the description of a landmark that was not placed; the reason follows."""
+
 _KIND = "landmark list"
 
 
@@ -126,7 +129,17 @@ def write_landmarks(node: slicer.vtkMRMLMarkupsFiducialNode, path: str | os.Path
     return write_node(path, slicer.vtkMRMLMarkupsJsonStorageNode, node, partial(markup_in_json, kind=_KIND))
 
 
+def remove_with_display(node: slicer.vtkMRMLDisplayableNode) -> None:
+    """Take a node out of its scene with its display nodes, which would stay."""
+    scene = node.GetScene()
+    displays = [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]
+    scene.RemoveNode(node)
+    for display in displays:
+        if display is not None and display.GetScene() is scene:
+            scene.RemoveNode(display)
+
+
 def _description(one: Landmark) -> str:
     if one.position is None:
-        return f"unplaced: {one.reason}"
+        return f"{UNPLACED}: {one.reason}"
     return f"confidence {one.confidence:.2f}"
