@@ -14,7 +14,7 @@ from ..core.volume import Volume
 from .confidence import PLACED
 from .fusion import Landmark, fused
 from .itk_images import moved
-from .localize import LEAST_MASS, Place, localize
+from .localize import Place, localize
 from .register import Registered, register
 from .sampling import Surroundings
 from .template import Template
@@ -24,9 +24,8 @@ MIRRORS = ("no", "yes", "try")
 
 _MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
 _FEWEST_VOXELS = 4
-_MOST_PLACES = 3
-_SURE = 0.8
-"""Likeness after registration above which no further place is tried."""
+_ELSEWHERE = 0.5
+"""Diameters between two references' answers above which they mean different places."""
 
 
 @dataclass(frozen=True)
@@ -180,25 +179,16 @@ def _detect(
             places = localize(finder, surroundings, _full_mass(template), seed, progress.part(0.0, 0.4))
         else:
             places = [_given_place(template, seen, seed)]
-    place = places[0]
     report: dict[str, Any] = {"localize": [_place_report(one) for one in places]}
-    if "localize" in stages and not place.found:
-        reason = f"nothing like the structure was found ({place.mass:.0%} of the reference's, {LEAST_MASS:.0%} needed)"
+    if not places[0].found:
+        reason = "the network sees nothing like the structure anywhere in the image"
         unplaced = [Landmark(name, None, 0.0, reason) for name in template.landmarks]
-        return Detection(unplaced, place, (), mirrored, report, timings, finder.device, _notes(template))
-    registered: list[Registered] = []
-    for number, one in enumerate(places[:_MOST_PLACES]):
-        if number and not one.found:
-            break
-        part = progress.part(0.4 + 0.2 * number, 0.6 + 0.2 * number)
-        laid = _registered(template, surroundings, one, stages, signs, search, part)
-        for each in laid:
-            for stage, seconds in each.timings.items():
-                timings[stage] = timings.get(stage, 0.0) + seconds
-        if not registered or _likeness(laid) > _likeness(registered):
-            registered, place = laid, one
-        if _likeness(registered) >= _SURE:
-            break
+        return Detection(unplaced, places[0], (), mirrored, report, timings, finder.device, _notes(template))
+    registered = _registered(template, surroundings, places, stages, signs, search, progress.part(0.4, 1.0))
+    for each in registered:
+        for stage, seconds in each.timings.items():
+            timings[stage] = timings.get(stage, 0.0) + seconds
+    place = max(registered, key=lambda one: one.score).place
     report["place"] = place.centre.tolist()
     report["references"] = [one.report for one in registered]
     landmarks = [fused(name, registered, threshold, seen, flip) for name in template.landmarks]
@@ -208,29 +198,29 @@ def _detect(
 def _registered(
     template: Template,
     target: Surroundings,
-    place: Place,
+    places: Sequence[Place],
     stages: Collection[str],
     signs: bool,
     search: bool,
     progress: Progress,
 ) -> list[Registered]:
-    """Every reference laid onto a place in the target."""
+    """Every reference laid onto the target, all of them at the place where one of them fits best."""
     count = len(template.references)
-    return [
-        register(
-            template.references[number],
-            template.places[number],
-            template.surroundings[number],
-            target,
-            place,
-            template.scale,
-            stages,
-            signs=signs,
-            search=search,
-            progress=progress.part(number / count, (number + 1) / count),
-        )
-        for number in range(count)
-    ]
+
+    def laid(number: int, where: Sequence[Place], part: Progress) -> Registered:
+        return register(template, number, target, where, stages, signs=signs, search=search, progress=part)
+
+    found = [laid(n, places, progress.part(0.8 * n / count, 0.8 * (n + 1) / count)) for n in range(count)]
+    best = max(found, key=lambda one: one.score)
+    middle = _middle(best)
+    for number, one in enumerate(found):
+        if np.linalg.norm(_middle(one) - middle) > _ELSEWHERE * template.scale.diameter_mm:
+            found[number] = laid(number, [best.place], progress.part(0.8, 1.0))
+    return found
+
+
+def _middle(registered: Registered) -> np.ndarray:
+    return np.mean(list(registered.landmarks.values()), axis=0)
 
 
 def _likeness(registered: Sequence[Registered]) -> float:

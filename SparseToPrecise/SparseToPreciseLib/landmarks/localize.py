@@ -14,12 +14,17 @@ from .finder import LEVEL, Finder
 from .moments import Moments
 from .sampling import Surroundings, covering_grid
 
-RESTARTS = 4
+RESTARTS = 8
+"""Places that are handed on: the structure need not be where the network sees most of it."""
 SCAN_STEP = 3
 MOST_STEPS = 8
-LEAST_MASS = 0.08
-"""Of the reference's: what weighs less is not the structure."""
-_APART = 5.0
+_FOLLOWED = 4
+_WINDOW = 6.0
+"""Standard deviation of the window in which a place's likelihood is summed, in pixels."""
+_LEAST = 1e-5
+"""Mean likelihood in that window below which nothing is there."""
+_APART = 7.0
+"""Between two places, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +38,13 @@ class Place:
     mass
         Sum of probabilities times the voxel's volume, over that of the reference; 0: nothing was found.
     moments
-        Of the largest component; None: nothing was found.
+        Of the largest component; None: nothing was found, or the place is as the scan saw it.
     likelihood
         The probabilities on the patch around the centre; None where no network looked.
     path
         Centres one after another, mm.
     ended
-        converged, cycle (the best of it is taken), steps, empty or given.
+        converged, cycle (the best of it is taken), steps, empty, scan (not followed) or given.
     """
 
     centre: np.ndarray
@@ -51,7 +56,7 @@ class Place:
 
     @property
     def found(self) -> bool:
-        return self.mass >= LEAST_MASS
+        return self.mass > 0
 
 
 def main_component(likelihood: np.ndarray, grid: Grid) -> tuple[np.ndarray, Moments] | None:
@@ -64,18 +69,25 @@ def main_component(likelihood: np.ndarray, grid: Grid) -> tuple[np.ndarray, Mome
     return kept, Moments.of(kept, grid)
 
 
-def scan(finder: Finder, target: Surroundings, step: int = SCAN_STEP, restarts: int = RESTARTS) -> list[np.ndarray]:
-    """RAS centres of the likeliest places in a whole image, best first, from every `step`-th slice."""
+def scan(finder: Finder, target: Surroundings, full_mass: float, restarts: int = RESTARTS) -> list[Place]:
+    """The likeliest places in a whole image, best first, from every `SCAN_STEP`-th slice of each orientation.
+
+    A place is a maximum of the likelihood in a window, however low: what the network hardly sees may still be the
+    structure, which the comparison of intensities decides later.
+    """
     grid = covering_grid(target.image.grid, finder.spacing_mm)
-    likelihood = finder.sparse(target.on(grid), step)
-    labels, count = ndimage.label(ndimage.gaussian_filter(likelihood, 3.0 / step) > LEVEL)
-    if not count:
-        return []
-    numbers = np.arange(1, count + 1)
-    sums = ndimage.sum_labels(likelihood, labels, numbers)
-    best = numbers[np.argsort(-sums, kind="stable")[:restarts]]
-    centres = np.array(ndimage.center_of_mass(likelihood, labels, best))
-    return list(grid.to_ras(centres[:, ::-1] * step + (step - 1) / 2))
+    likelihood = finder.sparse(target.on(grid), SCAN_STEP)
+    sigma = _WINDOW / SCAN_STEP
+    level = ndimage.gaussian_filter(likelihood, sigma, mode="constant")
+    peaks = np.argwhere((level == ndimage.maximum_filter(level, size=5)) & (level > _LEAST))
+    heights = level[tuple(peaks.T)]
+    best = np.argsort(-heights, kind="stable")[:restarts]
+    volume = (2 * np.pi) ** 1.5 * (_WINDOW * finder.spacing_mm) ** 3
+    centres = grid.to_ras(peaks[best][:, ::-1] * SCAN_STEP + (SCAN_STEP - 1) / 2)
+    return [
+        Place(centre, float(height) * volume / full_mass, None, None, (centre,), ended="scan")
+        for centre, height in zip(centres, heights[best], strict=True)
+    ]
 
 
 def follow(finder: Finder, target: Surroundings, start: np.ndarray, full_mass: float, steps: int = MOST_STEPS) -> Place:
@@ -138,21 +150,28 @@ def localize(
     Returns
     -------
     list of Place
-        At least one, the heaviest first; its `found` is false when nothing like the structure is there.
+        At least one; those that were followed come first, the heaviest first. Its `found` is false when the network
+        sees nothing anywhere.
     """
     progress = progress or Progress()
     progress(0.0, "scanning the image")
-    starts = scan(finder, target) if seed_point is None else [np.asarray(seed_point, dtype=np.float64)]
-    found = []
-    for number, start in enumerate(starts):
-        progress(0.5 + 0.5 * number / len(starts), "looking closer")
-        found.append(follow(finder, target, start, full_mass))
-    found.sort(key=lambda place: -place.mass)
+    if seed_point is None:
+        starts = scan(finder, target, full_mass)
+    else:
+        seed = np.asarray(seed_point, dtype=np.float64)
+        starts = [Place(seed, 1e-3, None, None, (seed,))]
+    followed = []
+    for number, start in enumerate(starts[:_FOLLOWED]):
+        progress(0.5 + 0.5 * number / min(len(starts), _FOLLOWED), "looking closer")
+        followed.append(follow(finder, target, start.centre, full_mass))
+    followed.sort(key=lambda place: -place.mass)
     kept: list[Place] = []
-    for place in found:
-        if all(np.linalg.norm(place.centre - other.centre) > finder.spacing_mm * _APART for other in kept):
+    # Who follows may be drawn to something heavier nearby, so the starts stay.
+    for place in [*followed, *starts]:
+        apart = (np.linalg.norm(place.centre - other.centre) > finder.spacing_mm * _APART for other in kept)
+        if place.found and all(apart):
             kept.append(place)
     if not kept:
         middle = target.image.grid.to_ras((np.array(target.image.shape[::-1]) - 1) / 2)
         return [Place(middle, 0.0, None, None, ended="empty")]
-    return kept
+    return kept[:RESTARTS]

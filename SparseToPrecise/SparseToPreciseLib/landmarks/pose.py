@@ -1,35 +1,34 @@
 """The pose of the structure: by its moments, by a search over all rotations, and which of them is better.
 
 Moments say nothing reliable where the network saw only a part of the structure, and nothing at all about an axis' ends.
-A search over rotations of the reference's patch knows no structure but sees all intensities. Candidates of both kinds
-are judged by one score and refined, and the best few are handed to the registration.
+A search over rotations knows no probabilities but sees all intensities of the structure. Candidates of both kinds, at
+every place where the structure may be, are judged by one score and refined; the best few are handed to the
+registration.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage, optimize
 
 from ..core.progress import Progress
-from ..core.volume import Grid
 from .localize import Place
-from .rotations import angle_between, rotation_grid, turn
-from .sampling import Surroundings, cube_around
-from .similarity import alikeness, overlap
+from .pattern import Pattern, TurnedPatterns
+from .rotations import angle_between, turn
+from .sampling import Surroundings
+from .search import SHIFT, search
+from .similarity import alikeness
 
-ROTATIONS = 600
-"""Of the search: neighbours are some 22 degrees apart."""
-
-_RADIUS = 0.75
-"""Of the ball that is compared, in diameters."""
-_STEP = 1 / 10
-"""Between the compared points, in diameters."""
-_OVERLAP_WEIGHT = 0.5
-_REFINED = 4
-_APART_DEG = 25.0
+_PER_PLACE = 6
+_HALF_REFINED, _REFINED, _KEPT = 24, 8, 4
+_FEW, _MANY = 60, 160
+"""Evaluations of the score for a candidate: first for many, then for the best."""
+_SURE = 0.7
+"""Score above which no other contrast is tried."""
+_APART_DEG, _APART = 25.0, 0.3
 
 
 @dataclass(frozen=True)
@@ -43,9 +42,11 @@ class Candidate:
     about, centre
         RAS in the reference and in the target, mm.
     score
-        Higher is better; comparable between candidates of one search.
+        Higher is better; `alikeness` in and close to the structure, so comparable between all candidates.
     how
         moments, search or given.
+    place
+        Number of the place at which it was looked for.
     """
 
     rotation: np.ndarray
@@ -53,6 +54,7 @@ class Candidate:
     centre: np.ndarray
     score: float
     how: str
+    place: int = 0
 
     @property
     def matrix(self) -> np.ndarray:
@@ -72,76 +74,65 @@ class PoseResult:
     candidates
         Refined, at least one.
     moments_score, search_score
-        Best of each kind after refinement; None: the kind was not asked for.
+        Best of each kind after refinement; None: the kind was not asked for, or moments were not there.
     ratios
-        Of the target's moments; None: no moments.
+        Of the target's moments at the first place; None: no moments.
     """
 
     candidates: Sequence[Candidate]
     moments_score: float | None = None
     search_score: float | None = None
     ratios: tuple[float, float] | None = None
-    notes: Sequence[str] = field(default_factory=tuple)
 
 
 class PoseScorer:
-    """Compares the reference's patch with the target's under a pose."""
+    """Compares the reference's structure with the target at a place under a pose."""
 
-    def __init__(
-        self, reference: Surroundings, reference_place: Place, target: Surroundings, place: Place, diameter_mm: float
-    ) -> None:
-        step = _STEP * diameter_mm
-        self.reference_place, self.place = reference_place, place
-        reach = int(np.ceil(_RADIUS * diameter_mm / step))
-        axis = np.arange(-reach, reach + 1) * step
-        points = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
-        self.points = points[np.linalg.norm(points, axis=1) <= _RADIUS * diameter_mm]
-        own = cube_around(reference_place.centre, 2 * reach + 3, step)
-        self.reference_values = _read(_smoothed(reference.on(own)), own, self.points + reference_place.centre)
+    def __init__(self, pattern: Pattern, target: Surroundings, place: Place, diameter_mm: float) -> None:
+        self.pattern = pattern
+        self.diameter_mm = diameter_mm
         # Room for a centre that is off.
-        self.grid = cube_around(place.centre, 2 * int(np.ceil(1.5 * reach)) + 3, step)
-        self.target_values = _smoothed(target.on(self.grid))
-        self.reference_chance = self._chances(reference_place, self.points + reference_place.centre)
-        self.with_chance = place.likelihood is not None and self.reference_chance is not None
+        reach = pattern.reach + int(np.ceil(1.2 * SHIFT * diameter_mm / pattern.sampled.step_mm))
+        self.values, self.grid = pattern.sampled.cube(target, place.centre, reach)
 
-    @staticmethod
-    def _chances(place: Place, points: np.ndarray) -> np.ndarray | None:
-        if place.likelihood is None:
-            return None
-        return _read(place.likelihood.array, place.likelihood.grid, points)
+    def score(self, candidate: Candidate) -> float:
+        """`alikeness` where the pattern counts."""
+        return self._score(candidate.rotation, candidate.centre + candidate.rotation @ self._away(candidate))
 
-    def score(self, rotation: np.ndarray, centre: np.ndarray) -> float:
-        """Of a pose; `alikeness` of the patches and half the overlap of the probability maps."""
-        where = self.points @ rotation.T + centre
-        score = alikeness(self.reference_values, _read(self.target_values, self.grid, where))
-        if self.with_chance:
-            score += _OVERLAP_WEIGHT * overlap(self.reference_chance, self._chances(self.place, where))
-        return score
-
-    def refined(self, candidate: Candidate, diameter_mm: float) -> Candidate:
+    def refined(self, candidate: Candidate, evaluations: int) -> Candidate:
         """Small turns and shifts that raise the score."""
+        away = self._away(candidate)
+        start = candidate.centre + candidate.rotation @ away
+        unit = 0.15 * self.diameter_mm
 
         def cost(changes: np.ndarray) -> float:
-            turned = turn(changes[:3])
-            return -self.score(turned @ candidate.rotation, candidate.centre + changes[3:] * 0.15 * diameter_mm)
+            return -self._score(turn(changes[:3]) @ candidate.rotation, start + changes[3:] * unit)
 
-        simplex = np.concatenate([np.zeros((1, 6)), np.diag([0.25, 0.25, 0.25, 0.6, 0.6, 0.6])])
-        options = {"maxfev": 160, "initial_simplex": simplex, "xatol": 0.02, "fatol": 1e-3}
+        simplex = np.concatenate([np.zeros((1, 6)), np.diag([0.2, 0.2, 0.2, 0.4, 0.4, 0.4])])
+        options = {"maxfev": evaluations, "initial_simplex": simplex, "xatol": 0.02, "fatol": 1e-3}
         found = optimize.minimize(cost, np.zeros(6), method="Nelder-Mead", options=options)
         rotation = turn(found.x[:3]) @ candidate.rotation
-        centre = candidate.centre + found.x[3:] * 0.15 * diameter_mm
-        return Candidate(rotation, candidate.about, centre, -float(found.fun), candidate.how)
+        centre = start + found.x[3:] * unit - rotation @ away
+        return replace(candidate, rotation=rotation, centre=centre, score=-float(found.fun))
+
+    def _away(self, candidate: Candidate) -> np.ndarray:
+        return self.pattern.centre - candidate.about
+
+    def _score(self, rotation: np.ndarray, centre: np.ndarray) -> float:
+        where = self.grid.to_ijk(self.pattern.points @ rotation.T + centre).T[::-1]
+        return alikeness(self.pattern.values, ndimage.map_coordinates(self.values, where, order=1, mode="constant"))
 
 
 def find_pose(
-    reference: Surroundings,
+    pattern: Pattern,
+    patterns: TurnedPatterns,
     reference_place: Place,
     target: Surroundings,
-    place: Place,
+    places: Sequence[Place],
     diameter_mm: float,
     *,
     moments: bool = True,
-    search: bool = True,
+    searched: bool = True,
     signs: bool = True,
     progress: Progress | None = None,
 ) -> PoseResult:
@@ -149,13 +140,17 @@ def find_pose(
 
     Parameters
     ----------
-    reference, reference_place
-        The annotated image, and where the network sees the structure in it.
-    target, place
-        The image, and where the network sees the structure.
+    pattern, patterns
+        Of the reference.
+    reference_place
+        Where the network sees the structure in the reference.
+    target
+        The image.
+    places
+        Where the structure may be; candidates of all of them compete.
     diameter_mm
         Of the structure.
-    moments, search
+    moments, searched
         Which kinds of candidates to try.
     signs
         Whether the ends of the axes of inertia are told apart by the score; False: as the paper, whatever the
@@ -164,52 +159,73 @@ def find_pose(
         Told about the stages.
     """
     progress = progress or Progress()
-    scorer = PoseScorer(reference, reference_place, target, place, diameter_mm)
-    about, centre = reference_place.centre, place.centre
+    scorers = [PoseScorer(pattern, target, place, diameter_mm) for place in places]
+
+    def scored(rotation: np.ndarray, about: np.ndarray, centre: np.ndarray, how: str, number: int) -> Candidate:
+        one = Candidate(rotation, about, centre, 0.0, how, number)
+        return replace(one, score=scorers[number].score(one))
+
+    def refined(candidates: Sequence[Candidate], count: int, evaluations: int) -> list[Candidate]:
+        best = apart(_sorted(candidates), count, diameter_mm)
+        return _sorted([scorers[one.place].refined(one, evaluations) for one in best])
+
+    def by_search(classes: bool, part: Progress) -> list[Candidate]:
+        found = []
+        for number, place in enumerate(places):
+            part(number / len(places), "turning the structure")
+            poses = search(patterns, target, place.centre, diameter_mm, _PER_PLACE, classes=classes)
+            found += [scored(turned, pattern.centre, where, "search", number) for _, turned, where in poses]
+        part(0.6, "refining the pose")
+        half = refined(found, _HALF_REFINED, _FEW)
+        part(0.8, "refining the pose")
+        return refined(half, _REFINED, _MANY)
+
     by_kind: dict[str, list[Candidate]] = {}
-    ratios = None
-    if moments and place.moments is not None and reference_place.moments is not None:
-        ratios = place.moments.ratios
-        turns = place.moments.rotations_from(reference_place.moments)
-        if not signs:
-            turns = [_as_they_come(place.moments.axes, reference_place.moments.axes)]
-        by_kind["moments"] = [Candidate(one, about, centre, scorer.score(one, centre), "moments") for one in turns]
-    if search:
-        progress(0.2, "turning the patch")
-        turns = rotation_grid(ROTATIONS)
-        by_kind["search"] = [Candidate(one, about, centre, scorer.score(one, centre), "search") for one in turns]
+    if moments and reference_place.moments is not None:
+        found = []
+        for number, place in enumerate(places):
+            if place.moments is None:
+                continue
+            turns = place.moments.rotations_from(reference_place.moments)
+            if not signs:
+                turns = [_as_they_come(place.moments.axes, reference_place.moments.axes)]
+            about = reference_place.centre
+            found += [scored(one, about, place.centre, "moments", number) for one in turns]
+        if found:
+            by_kind["moments"] = refined(found, _REFINED, _MANY)
+    if searched:
+        by_kind["search"] = by_search(False, progress.part(0.1, 0.5))
+        if max(kind[0].score for kind in by_kind.values()) < _SURE:
+            by_kind["search"] = _sorted([*by_kind["search"], *by_search(True, progress.part(0.5, 0.9))])
     if not by_kind:
-        unturned = np.eye(3)
-        return PoseResult([Candidate(unturned, about, centre, scorer.score(unturned, centre), "given")])
-    refined: dict[str, list[Candidate]] = {}
-    for number, (kind, candidates) in enumerate(by_kind.items()):
-        progress(0.5 + 0.4 * number / len(by_kind), "refining the pose")
-        chosen = apart(sorted(candidates, key=lambda one: -one.score), _REFINED)
-        refined[kind] = sorted((scorer.refined(one, diameter_mm) for one in chosen), key=lambda one: -one.score)
-    everything = sorted((one for kind in refined.values() for one in kind), key=lambda one: -one.score)
-    best = {kind: candidates[0].score for kind, candidates in refined.items()}
-    return PoseResult(apart(everything, _REFINED), best.get("moments"), best.get("search"), ratios)
+        unturned = scored(np.eye(3), reference_place.centre, places[0].centre, "given", 0)
+        return PoseResult([unturned])
+    everything = _sorted([one for kind in by_kind.values() for one in kind])
+    best = {kind: candidates[0].score for kind, candidates in by_kind.items()}
+    ratios = None if places[0].moments is None else places[0].moments.ratios
+    kept = apart(everything, _KEPT, diameter_mm)
+    return PoseResult(kept, best.get("moments"), best.get("search"), ratios)
 
 
-def apart(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
-    """The first so many that differ from each other by more than `_APART_DEG`."""
+def apart(candidates: Sequence[Candidate], count: int, diameter_mm: float) -> list[Candidate]:
+    """The first so many that differ from each other by more than a small turn or shift."""
     kept: list[Candidate] = []
     for candidate in candidates:
-        if all(angle_between(candidate.rotation, other.rotation) > _APART_DEG for other in kept):
+        if all(
+            angle_between(candidate.rotation, other.rotation) > _APART_DEG
+            or np.linalg.norm(candidate.centre - other.centre) > _APART * diameter_mm
+            for other in kept
+        ):
             kept.append(candidate)
         if len(kept) == count:
             break
     return kept
 
 
+def _sorted(candidates: Sequence[Candidate]) -> list[Candidate]:
+    return sorted(candidates, key=lambda one: -one.score)
+
+
 def _as_they_come(target: np.ndarray, reference: np.ndarray) -> np.ndarray:
     rotation = target @ reference.T
     return rotation if np.linalg.det(rotation) > 0 else (target * (1, 1, -1)) @ reference.T
-
-
-def _smoothed(values: np.ndarray) -> np.ndarray:
-    return ndimage.gaussian_filter(values, 0.7)
-
-
-def _read(values: np.ndarray, grid: Grid, points: np.ndarray) -> np.ndarray:
-    return ndimage.map_coordinates(values, grid.to_ijk(points).T[::-1], order=1, mode="constant")

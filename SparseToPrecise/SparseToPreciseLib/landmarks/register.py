@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
 from ..core.progress import Progress, timed
-from ..core.resampling import on_grid
 from ..core.volume import Grid
 from .confidence import Evidence, local_alikeness
 from .deformable import DeformableResult, deform, warped_patch
 from .itk_images import moved
 from .localize import Place
+from .pattern import distance_to_structure
 from .pose import Candidate, find_pose
 from .reference import Reference
 from .rigid import PatchAligner, RigidResult, best_alignment
 from .rotations import turn
 from .sampling import Surroundings
 from .similarity import alikeness
-from .template import Scale
+from .template import Scale, Template
 
 _MARGIN = 0.3
 """Around the structure and the landmarks, in diameters: the patch."""
@@ -57,6 +56,8 @@ class Registered:
         The grid in the reference on which it is defined.
     score
         `alikeness` of the patch at the end.
+    place
+        At which of the places the reference was laid.
     report
         What each stage did, as plain numbers.
     timings
@@ -69,6 +70,7 @@ class Registered:
     deformation: DeformableResult | None
     patch: Grid
     score: float
+    place: Place
     report: dict[str, Any] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
 
@@ -82,22 +84,15 @@ def patch_of(reference: Reference, scale: Scale) -> tuple[Grid, np.ndarray]:
     own = float(np.prod(reference.image.spacing)) ** (1 / 3)
     spacing = max(own, _FINEST * scale.diameter_mm, longest / _MOST_VOXELS)
     grid = Grid.around(points, margin, spacing)
-    soi = reference.soi.with_array((reference.soi.array != 0).astype(np.float32))
-    seeds = np.nan_to_num(on_grid(soi, grid), nan=0.0) > 0.5
-    for point in reference.landmarks.values():
-        i, j, k = np.clip(np.round(grid.to_ijk(point)), 0, np.array(grid.shape[::-1]) - 1).astype(int)
-        seeds[k, j, i] = True
-    near = ndimage.distance_transform_edt(~seeds, sampling=spacing) <= _COUNTED * scale.diameter_mm
+    near = distance_to_structure(reference, grid, marks=True) <= _COUNTED * scale.diameter_mm
     return grid, near.astype(np.float32)
 
 
 def register(
-    reference: Reference,
-    reference_place: Place,
-    seen: Surroundings,
+    template: Template,
+    number: int,
     target: Surroundings,
-    place: Place,
-    scale: Scale,
+    places: Sequence[Place],
     stages: Collection[str],
     *,
     signs: bool = True,
@@ -108,12 +103,10 @@ def register(
 
     Parameters
     ----------
-    reference, reference_place, seen
-        The annotated image, where the network sees the structure in it, and its intensities.
-    target, place
-        The image, and where the structure is.
-    scale
-        The template's lengths.
+    template, number
+        What was taught, and which of its references is laid.
+    target, places
+        The image, and where the structure may be; the first place is used where the pose is switched off.
     stages
         Which of pose, rigid and deformable are wanted; what is left out stays as it was before it.
     signs, search
@@ -121,6 +114,7 @@ def register(
     progress
         Told about the stages.
     """
+    reference, seen, scale = template.references[number], template.surroundings[number], template.scale
     progress = progress or Progress()
     timings: dict[str, float] = {}
     report: dict[str, Any] = {}
@@ -132,13 +126,13 @@ def register(
     with timed(timings, "pose"):
         wanted = "pose" in stages
         pose = find_pose(
-            seen,
-            reference_place,
+            *template.patterns[number],
+            template.places[number],
             target,
-            place,
+            places if wanted else places[:1],
             scale.diameter_mm,
             moments=wanted,
-            search=wanted and search,
+            searched=wanted and search,
             signs=signs,
             progress=progress.part(0.0, 0.3),
         )
@@ -163,7 +157,7 @@ def register(
             "metric": aligned.metric,
             "matrix": aligned.matrix.tolist(),
         }
-    matrix = aligned.matrix
+    matrix, place = aligned.matrix, places[aligned.start.place]
     moving = aligner.seen(matrix)
     deformation, final = None, moving
     landed = points
@@ -192,9 +186,8 @@ def register(
             for name, trip, wide, near in zip(names, round_trip, spread, local, strict=True)
         }
     positions = moved(matrix, landed)
-    return Registered(
-        dict(zip(names, positions, strict=True)), evidence, matrix, deformation, patch, whole, report, timings
-    )
+    landmarks = dict(zip(names, positions, strict=True))
+    return Registered(landmarks, evidence, matrix, deformation, patch, whole, place, report, timings)
 
 
 def _spread(aligner: PatchAligner, aligned: RigidResult, points: np.ndarray, scale: Scale) -> np.ndarray:

@@ -23,6 +23,7 @@ from ..core.volume import Volume
 from .finder import Finder
 from .localize import Place, follow, main_component
 from .moments import Moments
+from .pattern import Pattern, TurnedPatterns
 from .reference import Reference
 from .sampling import Surroundings
 
@@ -100,6 +101,15 @@ class Template:
         return [
             Surroundings.of(one.image, self.scale.window_mm, one.centre, max(reach, _reach_of(one)))
             for one in self.references
+        ]
+
+    @cached_property
+    def patterns(self) -> list[tuple[Pattern, TurnedPatterns]]:
+        """The references' structures, ready to be compared under any pose."""
+        diameter = self.scale.diameter_mm
+        return [
+            (Pattern.of(one, seen, diameter), TurnedPatterns.of(one, seen, diameter))
+            for one, seen in zip(self.references, self.surroundings, strict=True)
         ]
 
     @property
