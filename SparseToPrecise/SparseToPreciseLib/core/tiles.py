@@ -71,10 +71,13 @@ class Tiling:
             total *= 1 + max(-(-(side - tile) // step), 0)
         return total
 
-    def smaller(self) -> Tiling | None:
-        """Half the tile, None where it would be too small."""
-        half = self.size // 2 // self.multiple * self.multiple
-        return None if half < SMALLEST_TILE else Tiling(half, self.overlap, self.multiple, self.background)
+    def smaller(self, volume: tuple[int, int, int]) -> Tiling | None:
+        """About half of the longest side that a tile has for a volume; None when it is the smallest already."""
+        longest = max(self.shape(volume))
+        if longest <= SMALLEST_TILE:
+            return None
+        half = max(longest // 2 // self.multiple * self.multiple, SMALLEST_TILE)
+        return Tiling(half, self.overlap, self.multiple, self.background)
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,7 @@ def predict_in_tiles(
         except (RuntimeError, MemoryError) as error:
             if not ran_out_of_memory(error):
                 raise
-            smaller = tiling.smaller()
+            smaller = tiling.smaller(array.shape)
             if smaller is None and device.name == "cpu":
                 raise
         # Outside the handler: the traceback would keep the failed attempt's tensors alive.

@@ -156,7 +156,7 @@ def _outer_corners(grid: Grid) -> np.ndarray:
 def _covered(image: Grid, grid: Grid, margin_mm: float) -> np.ndarray:
     """(K, J, I) bool: which points of `grid` lie in a voxel of `image`, or nearer than a margin to one."""
     to_image = image.ras_to_ijk @ grid.ijk_to_ras
-    margins = margin_mm * np.linalg.norm(image.ras_to_ijk[:3, :3], axis=1)
+    margins = margin_mm * np.linalg.norm(image.ras_to_ijk[:3, :3], axis=1) + 1e-6
     k, j, i = (np.arange(size, dtype=np.float64) for size in grid.shape)
     inside = np.ones(grid.shape, dtype=bool)
     for axis, size in enumerate(image.shape[::-1]):
