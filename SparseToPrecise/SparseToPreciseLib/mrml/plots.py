@@ -23,9 +23,15 @@ class GrowingPlot:
         (column, title) of the x axis.
     curves
         Column to title of each curve.
+    y_title
+        Of the y axis; empty takes the title of a single curve.
+    markers
+        Whether each point has one.
     """
 
-    def __init__(self, title: str, x: tuple[str, str], curves: Mapping[str, str]) -> None:
+    def __init__(
+        self, title: str, x: tuple[str, str], curves: Mapping[str, str], *, y_title: str = "", markers: bool = True
+    ) -> None:
         add = scene().AddNewNodeByClass
         self.table = add("vtkMRMLTableNode", f"{title} table")
         self._columns = [x[0], *curves]
@@ -36,12 +42,12 @@ class GrowingPlot:
         self.chart = add("vtkMRMLPlotChartNode", title)
         self.chart.SetTitle(title)
         self.chart.SetXAxisTitle(x[1])
-        self.chart.SetYAxisTitle(next(iter(curves.values())) if len(curves) == 1 else "")
+        self.chart.SetYAxisTitle(y_title or (next(iter(curves.values())) if len(curves) == 1 else ""))
         self.series = []
         for (column, name), color in zip(curves.items(), _COLORS, strict=False):
             series = add("vtkMRMLPlotSeriesNode", name)
             series.SetPlotType(series.PlotTypeScatter)
-            series.SetMarkerStyle(series.MarkerStyleCircle)
+            series.SetMarkerStyle(series.MarkerStyleCircle if markers else series.MarkerStyleNone)
             series.SetColor(*color)
             series.SetAndObserveTableNodeID(self.table.GetID())
             series.SetXColumnName(x[0])

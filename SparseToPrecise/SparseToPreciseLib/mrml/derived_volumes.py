@@ -1,0 +1,45 @@
+"""Volumes that were made of another one, voxel by voxel."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+import vtk
+
+from .headless import scene
+from .volumes import fill_image
+
+_DERIVED = "SparseToPrecise.Derived"
+
+
+def new_like(
+    like: slicer.vtkMRMLScalarVolumeNode, array: np.ndarray, name: str
+) -> slicer.vtkMRMLScalarVolumeNode:
+    """A new volume in the place of another; see `fill_like`. Where the name is taken, a number is added."""
+    node = scene().AddNewNodeByClass("vtkMRMLScalarVolumeNode", scene().GenerateUniqueName(name))
+    fill_like(node, array, like)
+    return node
+
+
+def fill_like(
+    node: slicer.vtkMRMLScalarVolumeNode, array: np.ndarray, like: slicer.vtkMRMLScalarVolumeNode
+) -> None:
+    """Give a volume a (K, J, I) array in another one's place: its matrix to the last bit, under the same transform."""
+    image, matrix = vtk.vtkImageData(), vtk.vtkMatrix4x4()
+    fill_image(image, array)
+    like.GetIJKToRASMatrix(matrix)
+    node.SetIJKToRASMatrix(matrix)
+    node.SetAndObserveTransformNodeID(like.GetTransformNodeID())
+    node.SetAndObserveImageData(image)
+    node.SetAttribute(_DERIVED, "1")
+
+
+def is_derived(node: slicer.vtkMRMLNode) -> bool:
+    """Whether a volume was made here, and so is nobody's image."""
+    return bool(node.GetAttribute(_DERIVED))
+
+
+def has_shape(node: slicer.vtkMRMLScalarVolumeNode | None, shape: tuple[int, int, int]) -> bool:
+    """Whether a node is there and has (K, J, I) voxels."""
+    image = None if node is None else node.GetImageData()
+    return image is not None and image.GetDimensions()[::-1] == tuple(shape)

@@ -1,0 +1,1 @@
+"""The panel of the module MR to CT. Importing the package loads nothing."""
