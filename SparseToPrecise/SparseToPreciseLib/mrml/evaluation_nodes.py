@@ -144,7 +144,6 @@ def _table(title: str, evaluation: Evaluation) -> slicer.vtkMRMLTableNode:
         for column, cell in zip(columns, (name, shown, unit), strict=True):
             column.InsertNextValue(cell)
     node.SetAndObserveTable(table)
-    node.SetUseColumnNameAsColumnHeader(True)
     node.SetLocked(True)
     node.SetDescription(" ".join([*evaluation.notes, *evaluation.definitions]))
     return node
