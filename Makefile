@@ -80,10 +80,12 @@ train-boxes: $(READY)
 samples: $(READY)
 	@$(BIN)/python Resources/make_samples.py
 	@$(BIN)/python Resources/make_box_samples.py
+	@$(BIN)/python Resources/make_landmark_samples.py
 
 pictures: $(READY)
 	@$(BIN)/python docs/pictures/editing.py
 	@$(BIN)/python docs/pictures/boxes.py
+	@$(BIN)/python docs/pictures/landmarks.py
 
 clean:
 	rm -rf $(VENV) demo-output training-output build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -27,6 +27,8 @@ class ChildRow:
         Called without arguments when it has ended, whatever the end.
     curves
         Fields of the command's "validation" to plot against its "steps", and their titles; None: nothing is plotted.
+    on_row
+        Called without arguments after every validation.
 
     Attributes
     ----------
@@ -40,8 +42,9 @@ class ChildRow:
         on_done: Callable[[Outcome], str],
         on_end: Callable[[], None],
         curves: Mapping[str, str] | None = None,
+        on_row: Callable[[], None] | None = None,
     ) -> None:
-        self._row, self._on_done, self._on_end, self._curves = row, on_done, on_end, curves
+        self._row, self._on_done, self._on_end, self._curves, self._on_row = row, on_done, on_end, curves, on_row
         self._child = Child(self._stepped, self._finished)
         self._plot, self._title = None, ""
         self.rows = 0
@@ -70,6 +73,8 @@ class ChildRow:
             self.rows += 1
             if self._curves:
                 self._add_point(validation)
+            if self._on_row is not None:
+                self._on_row()
         self._row.step(float(event["fraction"]), str(event.get("message", "")))
 
     def _add_point(self, row: dict) -> None:

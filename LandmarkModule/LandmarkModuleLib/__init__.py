@@ -1,0 +1,1 @@
+"""The panel of the module One-shot Landmarks. Importing the package loads nothing."""
