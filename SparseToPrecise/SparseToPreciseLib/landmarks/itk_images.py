@@ -1,48 +1,5 @@
-"""Between volumes (RAS) and SimpleITK's images and transforms (LPS)."""
+"""Volumes as SimpleITK's images: `core.itk_images`, which synthesis uses, too."""
 
-from __future__ import annotations
+from ..core.itk_images import FLIP, matrix_of, moved, point_to_lps, to_itk
 
-from typing import TYPE_CHECKING
-
-import numpy as np
-
-from ..core.volume import Volume
-
-if TYPE_CHECKING:
-    import SimpleITK
-
-FLIP = np.diag([-1.0, -1.0, 1.0])
-"""RAS to LPS and back."""
-
-
-def to_itk(volume: Volume) -> SimpleITK.Image:
-    """A float32 image where the volume lies."""
-    import SimpleITK
-
-    image = SimpleITK.GetImageFromArray(np.ascontiguousarray(volume.array, dtype=np.float32))
-    spacing = volume.spacing
-    image.SetSpacing(spacing.tolist())
-    image.SetDirection((FLIP @ volume.ijk_to_ras[:3, :3] / spacing).ravel().tolist())
-    image.SetOrigin((FLIP @ volume.ijk_to_ras[:3, 3]).tolist())
-    return image
-
-
-def point_to_lps(point: np.ndarray) -> list[float]:
-    """(3,) RAS to LPS, or back."""
-    return (FLIP @ np.asarray(point, dtype=np.float64)).tolist()
-
-
-def matrix_of(transform: SimpleITK.Transform) -> np.ndarray:
-    """The 4x4 RAS matrix of a linear transform."""
-    inner = transform.Downcast() if hasattr(transform, "Downcast") else transform
-    linear = np.reshape(inner.GetMatrix(), (3, 3))
-    centre = np.array(inner.GetCenter())
-    matrix = np.eye(4)
-    matrix[:3, :3] = FLIP @ linear @ FLIP
-    matrix[:3, 3] = FLIP @ (np.array(inner.GetTranslation()) + centre - linear @ centre)
-    return matrix
-
-
-def moved(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """(..., 3) points through a 4x4 matrix."""
-    return np.asarray(points) @ matrix[:3, :3].T + matrix[:3, 3]
+__all__ = ["FLIP", "matrix_of", "moved", "point_to_lps", "to_itk"]

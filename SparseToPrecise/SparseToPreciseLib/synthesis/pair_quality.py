@@ -1,0 +1,168 @@
+"""How well an MR and a CT of one head fit each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import ndimage
+
+from ..core.volume import Volume
+
+LEAST_OVERLAP = 0.90
+"""Dice of the bodies within the common field of view."""
+LEAST_EDGES = 0.45
+"""Mean squared cosine between the gradients; a third is chance."""
+LEAST_COVERED = 0.5
+"""Of the MR's body that the CT shows."""
+
+_BINS = 48
+_SKIN_MM = 7.0
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two as it is registered.
+
+    Attributes
+    ----------
+    image
+        On an isotropic grid along RAS, finite everywhere.
+    body
+        (K, J, I) bool.
+    there
+        (K, J, I) bool, where the original image has voxels: stored obliquely it fills its grid only in part.
+    """
+
+    image: Volume
+    body: np.ndarray
+    there: np.ndarray
+
+    @property
+    def points(self) -> np.ndarray:
+        """(N, 3) RAS voxel centres of the body."""
+        return self.image.grid.to_ras(np.argwhere(self.body)[:, ::-1])
+
+
+@dataclass(frozen=True)
+class PairQuality:
+    """Of a registered pair.
+
+    Attributes
+    ----------
+    good
+        Whether to use the pair without a look at it.
+    sentence
+        The verdict, for the user.
+    information_before, information_after
+        Mutual information (nats) of MR and CT where both show the body, as they lay and as they lie now.
+    overlap
+        Dice of the two bodies within the common field of view.
+    edges
+        Mean squared cosine of the angle between the gradients of MR and CT where both are steep: 1/3 is chance, 1 every
+        edge of one on an edge of the other.
+    covered
+        Share of the MR's body that lies within the CT's field of view.
+    moved_mm, turned_deg, stretch
+        By how much the CT was shifted (at the middle of the MR's body) and turned, and the largest stretch.
+    ct_to_mr
+        4x4, RAS of the CT to RAS of the MR.
+    """
+
+    good: bool
+    sentence: str
+    information_before: float
+    information_after: float
+    overlap: float
+    edges: float
+    covered: float
+    moved_mm: float
+    turned_deg: float
+    stretch: float
+    ct_to_mr: np.ndarray = field(repr=False)
+
+
+def measured(mr: Side, ct: Side, ct_to_mr: np.ndarray) -> PairQuality:
+    """Compare the two under a transform (4x4, RAS of the CT to RAS of the MR)."""
+    before, after = _Common(mr, ct, np.eye(4)), _Common(mr, ct, ct_to_mr)
+    informations = before.information(), after.information()
+    overlap, edges, covered = after.overlap(), after.edges(), after.covered
+    middle = mr.points.mean(axis=0)
+    back = np.linalg.inv(ct_to_mr)
+    left, stretches, right = np.linalg.svd(ct_to_mr[:3, :3])
+    turn = left @ right
+    degrees = float(np.degrees(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1))))
+    shift = float(np.linalg.norm(back[:3, :3] @ middle + back[:3, 3] - middle))
+    stretch = float(max(stretches.max(), 1 / stretches.min()))
+    doubts = []
+    if covered < LEAST_COVERED:
+        doubts.append(f"the CT shows only {covered:.0%} of the body in the MR")
+    if overlap < LEAST_OVERLAP:
+        doubts.append(f"the bodies overlap by {overlap:.2f} (Dice) only")
+    if edges < LEAST_EDGES:
+        doubts.append(f"the edges agree by {edges:.2f} only, where chance is 0.33")
+    if informations[1] < informations[0] - 0.01:
+        doubts.append("the two fitted each other better before")
+    numbers = f"bodies overlap by {overlap:.2f} (Dice), edges agree by {edges:.2f}, CT moved by {shift:.1f} mm"
+    if doubts:
+        sentence = f"The registration may be wrong: {'; '.join(doubts)}. Look at the pair before training on it."
+    else:
+        sentence = f"The registration looks good: {numbers}."
+    return PairQuality(
+        not doubts, sentence, *informations, overlap, edges, covered, shift, degrees, stretch, np.array(ct_to_mr)
+    )
+
+
+class _Common:
+    """MR and CT on the MR's grid, where both have something to show."""
+
+    def __init__(self, mr: Side, ct: Side, ct_to_mr: np.ndarray) -> None:
+        matrix, grid = ct_to_mr @ ct.image.ijk_to_ras, mr.image.grid
+
+        def brought(array: np.ndarray) -> np.ndarray:
+            return Volume(array.astype(np.float32), matrix).resampled_to(grid, fill=0.0).array
+
+        self.there = mr.there & (brought(ct.there) > 0.99)
+        self.mr = mr.image.array
+        self.ct = np.where(self.there, brought(ct.image.array), -1000.0)
+        self.mr_body = mr.body
+        self.ct_body = (brought(ct.body) >= 0.5) & self.there
+        self.spacing = float(grid.spacing[0])
+
+    @property
+    def covered(self) -> float:
+        return float((self.mr_body & self.there).sum() / max(self.mr_body.sum(), 1))
+
+    def overlap(self) -> float:
+        mine = self.mr_body & self.there
+        both = mine.sum() + self.ct_body.sum()
+        return float(2 * (mine & self.ct_body).sum() / both) if both else 0.0
+
+    def information(self) -> float:
+        where = ndimage.binary_dilation(self.mr_body, iterations=2) & self.there
+        if where.sum() < 1000:
+            return 0.0
+        joint, _, _ = np.histogram2d(self.mr[where], self.ct[where], bins=_BINS)
+        joint /= joint.sum()
+        apart = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
+        used = joint > 0
+        return float((joint[used] * np.log(joint[used] / apart[used])).sum())
+
+    def edges(self) -> float:
+        # The skin would agree between two persons; what lies deeper tells them apart.
+        body = self.there & self.mr_body & self.ct_body
+        inner = ndimage.binary_erosion(body, iterations=max(1, round(_SKIN_MM / self.spacing)))
+        slopes = []
+        for array in (self.mr, np.clip(self.ct, -1000, 1000)):
+            smooth = ndimage.gaussian_filter(array.astype(np.float32), 2.0 / self.spacing)
+            slopes.append(np.stack(np.gradient(smooth)))
+        steep = [np.sqrt((slope**2).sum(axis=0)) for slope in slopes]
+        if inner.sum() < 1000:
+            return 1 / 3
+        strong = inner
+        for one in steep:
+            strong = strong & (one > np.percentile(one[inner], 70))
+        if strong.sum() < 100:
+            return 1 / 3
+        along = (slopes[0] * slopes[1]).sum(axis=0)[strong]
+        return float(((along / (steep[0][strong] * steep[1][strong])) ** 2).mean())
