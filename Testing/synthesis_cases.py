@@ -12,7 +12,8 @@ from SparseToPreciseLib.core.volume import Grid, Volume
 
 CENTRE = np.array([5.0, -8.0, 12.0])  # RAS, mm, as of grid_around
 RADII = np.array([34.0, 42.0, 38.0])  # along R, A, S
-GRID = grid_around((2.0, 2.0, 2.0), half_mm=52)
+# On the lattice of a model with voxels of 2 mm, so that nothing is interpolated.
+GRID = Grid((52, 52, 52), np.array([[2.0, 0, 0, -46], [0, 2.0, 0, -60], [0, 0, 2.0, -40], [0, 0, 0, 1]]))
 GRIDS = {
     "oblique": grid_around((2.0, 2.0, 2.0), rotation((1, 2, 3), 25), half_mm=60),
     "LAS": grid_around((2.0, 2.0, 2.0), np.diag([-1.0, 1.0, 1.0]), half_mm=52),
@@ -60,7 +61,9 @@ def ball_on(grid: Grid, name: str = "body") -> Volume:
     return Volume((depth(grid.points_ras()) > 0).astype(np.uint8), grid.ijk_to_ras, name)
 
 
-def tiny_model(folder: Path, *, bands: bool = True, parameters: dict[str, Any] | None = None, **metadata: Any) -> Path:
+def tiny_model(
+    folder: Path, *, bands: bool = True, middle: float = MIDDLE, parameters: dict[str, Any] | None = None
+) -> Path:
     """A bundle whose CT is a straight line of the standardised MR at the same place.
 
     Parameters
@@ -68,8 +71,10 @@ def tiny_model(folder: Path, *, bands: bool = True, parameters: dict[str, Any] |
     folder
         Of the bundle.
     bands
-        Whether it has heads of frequencies: the low band is then MIDDLE + LOW z, the high one HIGH z.
-    parameters, metadata
+        Whether it has heads of frequencies: the low band is then `middle` + LOW z, the high one HIGH z.
+    middle
+        The CT where z is 0, in units of the window.
+    parameters
         In the place of the usual ones.
     """
     import torch
@@ -98,22 +103,22 @@ def tiny_model(folder: Path, *, bands: bool = True, parameters: dict[str, Any] |
             if "chains.0" in name:
                 state[name][0, 0] = 1.0
         # Both probabilities are a half, so that each band sees half of the features.
-        for band, slope, start in (("low", LOW, MIDDLE), ("high", HIGH, 0.0)):
+        for band, slope, start in (("low", LOW, middle), ("high", HIGH, 0.0)):
             state[f"head.{band}.weight"][0, 0, 1, 1, 1] = 2 * slope
             state[f"head.{band}.bias"][0] = start - slope * shift
     else:
         state["head.image.weight"][0, 0, 1, 1, 1] = GAIN
-        state["head.image.bias"][0] = MIDDLE - GAIN * shift
+        state["head.image.bias"][0] = middle - GAIN * shift
     usual = {
         "spacing_mm": 2.0,
         "hu_window": [-1024, 3000],
         "sigma_mm": 15.0,
         "outputs": outputs,
-        "tile": 48,
+        "tile": 64,
         "modality": "MR",
         "flips": "RAS",
     }
-    content = {"name": folder.name, "family": "synthesis", "network": description, **metadata}
+    content = {"name": folder.name, "family": "synthesis", "network": description}
     content["parameters"] = usual | (parameters or {})
     write_bundle(folder, content, state, inference={}, training={}, card="# Tiny\n")
     return folder

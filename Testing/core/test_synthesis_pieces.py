@@ -1,4 +1,4 @@
-"""The pieces of synthesis around the network: CT window, body, lattice, likeness, telling CT from MR, classes, spread."""
+"""Synthesis around its network: CT window, body, lattice, likeness, telling CT from MR, classes, spread."""
 
 from __future__ import annotations
 
