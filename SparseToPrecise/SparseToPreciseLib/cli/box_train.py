@@ -7,26 +7,29 @@ from typing import Annotated, Any
 
 import typer
 
-from ..core.bundles import Bundle
 from ..core.errors import InputError
-from .reporting import ProgressMode, Reporter, reporting, without_nan
+from .reporting import ProgressMode, reporting
+from .train_options import (
+    Epochs,
+    Minutes,
+    Output,
+    Phantoms,
+    Seed,
+    ToldProgress,
+    UsedDevice,
+    common_options,
+    finish,
+    refuse_both,
+    told,
+)
 
-_Output = Annotated[Path, typer.Option("--output", "-o", metavar="BUNDLE", help="Folder for the model bundle.")]
 _Label = Annotated[
     int | None, typer.Option(min=1, help="Value of the object in the label files; needed where one has several.")
 ]
-_Phantoms = Annotated[
-    int | None, typer.Option(metavar="N", help="Train on N procedural phantoms. Default: the recipe's number.")
-]
-_Epochs = Annotated[float | None, typer.Option(help="End after so many passes over the cases.")]
-_Minutes = Annotated[float | None, typer.Option(help="End after so much computing time. Default: the recipe's.")]
-_Seed = Annotated[int | None, typer.Option(min=0, help="Of everything random. Default: the recipe's.")]
-_Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
-_Progress = Annotated[ProgressMode, typer.Option(help="How to tell of progress.")]
 
 
 def boxes_corrector(
-    output: _Output,
+    output: Output,
     dataset: Annotated[
         Path | None,
         typer.Option(
@@ -36,15 +39,15 @@ def boxes_corrector(
         ),
     ] = None,
     label: _Label = None,
-    phantoms: _Phantoms = None,
+    phantoms: Phantoms = None,
     patch: Annotated[
         int | None, typer.Option(help="Side of a patch in pixels, 16 or 32. Default: the recipe's.")
     ] = None,
-    epochs: _Epochs = None,
-    minutes: _Minutes = None,
-    seed: _Seed = None,
-    device: _Device = "auto",
-    progress: _Progress = ProgressMode.BAR,
+    epochs: Epochs = None,
+    minutes: Minutes = None,
+    seed: Seed = None,
+    device: UsedDevice = "auto",
+    progress: ToldProgress = ProgressMode.BAR,
 ) -> None:
     """Train a model that tightens loose boxes, and write it as a bundle, with its log, curve and model card.
 
@@ -61,19 +64,19 @@ def boxes_corrector(
             cases["cases"] = corrector_cases(dataset, label)
         from ..boxes.training_run import train_corrector
 
-        options = _common(phantoms, minutes, epochs, seed, device, reporter)
+        options = common_options(phantoms, minutes, epochs, seed, device, reporter)
         bundle = train_corrector(output, overrides=None if patch is None else {"patch": patch}, **options, **cases)
-        trained = _finish(reporter, bundle, output)
+        trained = finish(reporter, bundle, output)
     best = trained["best"]
     reporter.show(
-        *_told(trained, "scenes", output),
+        *told(trained, "scenes", output),
         f"Best validation loss {best['validation_loss']:.5f} at step {best['steps']}; "
         f"Dice of patches {best['patch_dice']:.3f}.",
     )
 
 
 def boxes_segmenter(
-    output: _Output,
+    output: Output,
     dataset: Annotated[
         Path | None,
         typer.Option(
@@ -84,12 +87,12 @@ def boxes_segmenter(
         ),
     ] = None,
     label: _Label = None,
-    phantoms: _Phantoms = None,
-    epochs: _Epochs = None,
-    minutes: _Minutes = None,
-    seed: _Seed = None,
-    device: _Device = "auto",
-    progress: _Progress = ProgressMode.BAR,
+    phantoms: Phantoms = None,
+    epochs: Epochs = None,
+    minutes: Minutes = None,
+    seed: Seed = None,
+    device: UsedDevice = "auto",
+    progress: ToldProgress = ProgressMode.BAR,
 ) -> None:
     """Train a model that segments the object in a box, from boxes alone, and write it as a bundle.
 
@@ -106,53 +109,17 @@ def boxes_segmenter(
             cases = segmenter_cases(dataset, label)
         from ..boxes.training_run import train_segmenter
 
-        options = _common(phantoms, minutes, epochs, seed, device, reporter)
+        options = common_options(phantoms, minutes, epochs, seed, device, reporter)
         bundle = train_segmenter(output, **options, **cases)
-        trained = _finish(reporter, bundle, output)
+        trained = finish(reporter, bundle, output)
     best = trained["best"]
     reporter.show(
-        *_told(trained, "boxes", output),
+        *told(trained, "boxes", output),
         f"Best validation loss {best['validation_loss']:.5f} at step {best['steps']}.",
     )
 
 
 def _check(dataset: Path | None, phantoms: int | None, label: int | None) -> None:
-    if dataset is not None and phantoms is not None:
-        raise InputError(f"--dataset {dataset} and --phantoms {phantoms} exclude each other; give one of them.")
+    refuse_both(dataset, phantoms)
     if dataset is None and label is not None:
         raise InputError(f"--label {label} is of the label files of --dataset, which is not given.")
-
-
-def _common(
-    phantoms: int | None,
-    minutes: float | None,
-    epochs: float | None,
-    seed: int | None,
-    device: str,
-    reporter: Reporter,
-) -> dict[str, Any]:
-    def told(row: dict[str, float]) -> None:
-        reporter.add_to_next_step(validation=without_nan(row))
-
-    return {
-        "phantoms": phantoms,
-        "minutes": minutes,
-        "epochs": epochs,
-        "seed": seed,
-        "device": device,
-        "progress": reporter.progress,
-        "validated": told,
-    }
-
-
-def _finish(reporter: Reporter, bundle: Bundle, output: Path) -> dict[str, Any]:
-    trained = bundle.metadata["training"]
-    reporter.finish({"bundle": str(output), "name": bundle.name, "sha256": bundle.sha256, "training": trained})
-    return trained
-
-
-def _told(trained: dict[str, Any], what: str, output: Path) -> list[str]:
-    return [
-        f"Trained on {trained['data']}: {trained[what]} {what}, {trained['steps']} steps, on {trained['device']}.",
-        f"Written: {output} (log and curve in {output / 'docs'})",
-    ]

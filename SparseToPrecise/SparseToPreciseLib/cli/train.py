@@ -10,6 +10,7 @@ import typer
 from ..core.errors import InputError
 from .box_train import boxes_corrector, boxes_segmenter
 from .reporting import ProgressMode, reporting, without_nan
+from .synthesis_train import synthesis
 
 train_app = typer.Typer(help="Train a model.")
 
@@ -101,3 +102,4 @@ def editing(
 
 train_app.command("boxes-corrector")(boxes_corrector)
 train_app.command("boxes-segmenter")(boxes_segmenter)
+train_app.command("synthesis")(synthesis)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -246,9 +246,9 @@ class SynthesisRecipe:
             training = prepared_cases(made, *how, self.phantoms, progress.part(0, share))
             others = phantom_pairs("validation", numbers[1], self.spacing_mm)
             return training, prepared_cases(others, *how, self.validation_phantoms, progress.part(share, 1))
-        training = prepared_cases(_kept(pairs, mrs), *how, progress=progress)
+        training = prepared_cases(_kept(pairs, mrs), *how, _length(pairs), progress)
         if validation_pairs is not None:
-            return training, prepared_cases(validation_pairs, *how, progress=progress)
+            return training, prepared_cases(validation_pairs, *how)
         # A few pairs are all needed to train on; then the same ones say how far the training is.
         back = math.floor(HELD_BACK * len(training))
         return (training[back:], training[:back]) if back else (training, training)
@@ -259,3 +259,7 @@ def _kept(pairs: Pairs, mrs: list[Volume]) -> Pairs:
         if len(mrs) < MEASURED:
             mrs.append(mr)
         yield mr, ct
+
+
+def _length(pairs: Pairs) -> int | None:
+    return len(pairs) if isinstance(pairs, Sized) else None

@@ -16,7 +16,7 @@ from .losses import absolute_error, frequency_loss, gradient_difference
 from .training_cases import FIELDS, Sampling, TrainingCase, cut_out, patch_of
 
 BONE_HU = 250.0
-PATCHES_PER_CASE = 2
+PATCHES_PER_CASE = 1
 """Of a validation case."""
 
 
