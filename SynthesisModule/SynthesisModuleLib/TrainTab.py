@@ -38,6 +38,7 @@ class TrainTab:
             read=read_pair,
             kind=pairs,
             options=self._options,
+            told=self._registered,
         )
         ui.trainFrame.layout().addWidget(self.panel)
         ui.tabs.connect("currentChanged(int)", self._tabChanged)
@@ -55,6 +56,13 @@ class TrainTab:
     def _options(self):
         p = self._parameters()
         return ["--register"] if p is None or p.registerPairs else []
+
+    def _registered(self, result):
+        """Which pairs could not be registered, so that they did not count."""
+        pairs = enumerate(result.get("registration", ()), 1)
+        return " ".join(
+            _("Pair {n} was left out: {why}").format(n=n, why=one["sentence"]) for n, one in pairs if not one["used"]
+        )
 
     def _tabChanged(self, _index):
         if self.ui.tabs.currentWidget() == self.ui.trainTab:

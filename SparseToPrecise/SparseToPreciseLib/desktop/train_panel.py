@@ -40,6 +40,8 @@ class TrainPanel(qt.QWidget):
         What a case is.
     options
         Gives further arguments of the command, when it is started.
+    told
+        Gives a sentence on the command's result, which is shown beside the model's name.
     """
 
     def __init__(
@@ -52,9 +54,10 @@ class TrainPanel(qt.QWidget):
         read: Callable | None = None,
         kind: CaseKind = SEGMENTATIONS,
         options: Callable[[], list[str]] = list,
+        told: Callable[[dict], str] | None = None,
     ) -> None:
         super().__init__(parent)
-        self._read, self._kind, self._options = read, kind, options
+        self._read, self._kind, self._options, self._told = read, kind, options, told
         self._command, self._name, self._on_trained = list(command), name, on_trained
         self._export: Job | None = None
         self._folder = ScratchFolder()
@@ -144,7 +147,8 @@ class TrainPanel(qt.QWidget):
 
     def _trained(self, outcome: Outcome) -> str:
         self._on_trained(self._output.name)
-        return _("The model {name} is ready.").format(name=self._output.name)
+        more = self._told(outcome.result) if self._told is not None else ""
+        return f"{_('The model {name} is ready.').format(name=self._output.name)} {more}".rstrip()
 
     def _ended(self) -> None:
         self._folder.remove()
