@@ -24,6 +24,8 @@ def slice_picture(
     orientation: str = "Axial",
     field_of_view_mm: float = 120.0,
     size: tuple[int, int] = (480, 480),
+    overlay: slicer.vtkMRMLScalarVolumeNode | None = None,
+    opacity: float = 1.0,
 ) -> np.ndarray:
     """A slice view of the current scene.
 
@@ -39,6 +41,8 @@ def slice_picture(
         Width of the view.
     size
         (width, height) of the picture in pixels.
+    overlay, opacity
+        A volume over the background, in its own colours.
 
     Returns
     -------
@@ -51,6 +55,9 @@ def slice_picture(
     slice_logic.SetMRMLScene(scene())
     slice_node = slice_logic.AddSliceNode(scene().GenerateUniqueName("Picture"))
     slice_logic.GetSliceCompositeNode().SetBackgroundVolumeID(volume.GetID())
+    if overlay is not None:
+        slice_logic.GetSliceCompositeNode().SetForegroundVolumeID(overlay.GetID())
+        slice_logic.GetSliceCompositeNode().SetForegroundOpacity(opacity)
     slice_node.SetOrientation(orientation)
     slice_logic.RotateSliceToLowestVolumeAxes(True)
     slice_node.SetDimensions(*size, 1)
