@@ -56,11 +56,12 @@ def ssim(one: np.ndarray, other: np.ndarray, where: np.ndarray, data_range: floa
         low, high = max(start - reach, 0), min(stop + reach, planes)
         if high - low < SSIM_WINDOW:
             low = max(high - SSIM_WINDOW, 0)
+            high = min(low + SSIM_WINDOW, planes)
         _, found = structural_similarity(
             one[low:high], other[low:high], win_size=SSIM_WINDOW, data_range=data_range, full=True
         )
         total += float(found[start - low : stop - low][where[start:stop]].sum(dtype=np.float64))
-    return total / np.count_nonzero(where)
+    return total / int(np.count_nonzero(where))
 
 
 def dice(one: np.ndarray, other: np.ndarray) -> float:
