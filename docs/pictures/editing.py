@@ -6,12 +6,10 @@ own displayable managers draw it.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import slicer
 import views
-from PIL import Image, ImageDraw, ImageFont
+from captions import ROOT, labelled, save
 
 from SparseToPreciseLib.editing.edit import edit
 from SparseToPreciseLib.editing.model import load_editor
@@ -21,11 +19,9 @@ from SparseToPreciseLib.mrml.markups import stroke_from_node
 from SparseToPreciseLib.mrml.segmentations import segment_to_volume, volume_to_segment
 from SparseToPreciseLib.mrml.volumes import volume_from_node
 
-ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "EditingModule" / "Resources" / "SampleData"
 IMAGES = ROOT / "docs" / "images"
 INFLUENCE_RADIUS_MM = 14.0
-BAR = 30
 THUMBNAIL = (192, 192)
 
 
@@ -54,7 +50,7 @@ def tutorial(sample: str, field_of_view_mm: float) -> np.ndarray:
     curve.GetDisplayNode().SetVisibility(True)
     drawn = pair()
     small = views.slice_picture(image, on_stroke, field_of_view_mm=field_of_view_mm, size=THUMBNAIL)
-    _save(small, SAMPLES / f"{sample}.png")
+    save(small, SAMPLES / f"{sample}.png")
     old = segment_to_volume(node, segment)
     result = edit(volume_from_node(image), old, stroke, INFLUENCE_RADIUS_MM, editor=load_editor())
     volume_to_segment(result.segmentation, node, segment)
@@ -62,7 +58,7 @@ def tutorial(sample: str, field_of_view_mm: float) -> np.ndarray:
     print(f"{sample}: {result.changed_inside} voxels changed by {result.editor}, {result.changed_outside} outside")
     for one in (image, node, curve):
         slicer.mrmlScene.RemoveNode(one)
-    return _labelled([(before, "1  the segment has an error"), (drawn, "2  one stroke"), (after, "3  corrected")])
+    return labelled([(before, "1  the segment has an error"), (drawn, "2  one stroke"), (after, "3  corrected")])
 
 
 def _show(image, node, curve) -> None:
@@ -94,22 +90,7 @@ def _on_plane(point: np.ndarray, stroke: np.ndarray) -> np.ndarray:
     return point - normal * ((point - there) @ normal)
 
 
-def _save(picture: np.ndarray, path: Path) -> None:
-    Image.fromarray(picture).quantize(200).save(path, optimize=True)
-    print(path.relative_to(ROOT), path.stat().st_size, "bytes")
-
-
-def _labelled(columns: list[tuple[np.ndarray, str]]) -> np.ndarray:
-    font = ImageFont.load_default(16)
-    parts = []
-    for picture, text in columns:
-        bar = Image.new("RGB", (picture.shape[1], BAR), (30, 32, 38))
-        ImageDraw.Draw(bar).text((10, 6), text, font=font, fill=(240, 240, 240))
-        parts.append(np.vstack([np.asarray(bar), picture]))
-    return np.hstack(parts)
-
-
 if __name__ == "__main__":
     for sample, width in (("ScribbleDent", 84.0), ("ScribbleBulge", 116.0)):
         target = IMAGES / f"editing-tutorial-{sample.removeprefix('Scribble').lower()}.png"
-        _save(tutorial(sample, width), target)
+        save(tutorial(sample, width), target)
