@@ -15,7 +15,9 @@ from ..synthesis.hu import OUTSIDE
 from .synthesis_nodes import SynthesisInputs, Synthetic
 
 _CT, _UNCERTAINTY, _BANDS, _REPORT = "ct.nrrd", "uncertainty.nrrd", "band", "report.json"
-_NOT_IN_NAMES = re.compile(r"[^\w \-()+]")
+_GIVEN = "given"
+_NOT_IN_NAMES = re.compile(r"[^\w \-()+]", re.ASCII)
+_LONGEST_NAME = 60
 
 
 def write_request(
@@ -44,15 +46,17 @@ def write_request(
     """
     progress = progress or Progress()
     progress(0.0, "writing the MR")
+    given = folder / _GIVEN
+    given.mkdir()
     # The file has the node's name, for the sentences about it.
-    mr = folder / f"{_NOT_IN_NAMES.sub('_', inputs.mr.name).strip() or 'MR'}.nrrd"
-    write_image(inputs.mr, _free(mr))
-    arguments = ["synthesize", str(_free(mr)), "--output", str(folder / _CT), "--report", str(folder / _REPORT)]
+    mr = given / f"{_NOT_IN_NAMES.sub('_', inputs.mr.name[:_LONGEST_NAME]).strip() or 'MR'}.nrrd"
+    write_image(inputs.mr, mr)
+    arguments = ["synthesize", str(mr), "--output", str(folder / _CT), "--report", str(folder / _REPORT)]
     for model in models:
         arguments += ["--model", model]
     if inputs.body is not None:
         progress(0.5, "writing the mask")
-        mask = folder / "body-mask.nrrd"
+        mask = folder / "body mask.nrrd"
         write_image(inputs.body, mask)
         arguments += ["--body-mask", str(mask)]
     if uncertainty:
@@ -94,7 +98,3 @@ def read_answer(folder: Path, classes: bool = False, progress: Progress | None =
     models = [one["name"] if isinstance(one, dict) else str(one) for one in report.get("models", [])]
     return Synthetic(**found, warnings=tuple(report.get("warnings", [])), models=tuple(models))
 
-
-def _free(path: Path) -> Path:
-    """The path, or another one when its name is that of an output."""
-    return path.with_name(f"MR {path.name}") if path.name in (_CT, _UNCERTAINTY) else path
