@@ -1,0 +1,119 @@
+"""Registration of an MR and a CT of one head: known displacements are undone, however the two are stored."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from SparseToPreciseLib.core.errors import InputError
+from SparseToPreciseLib.core.progress import Cancelled, Progress
+from SparseToPreciseLib.core.resampling import on_grid
+from SparseToPreciseLib.core.volume import Grid, Volume
+from SparseToPreciseLib.phantoms.head import HeadCase, head_case
+from SparseToPreciseLib.synthesis.pair_quality import LEAST_EDGES, Side, measured
+from SparseToPreciseLib.synthesis.pairs import quality_as_json, register_pair
+
+pytest.importorskip("SimpleITK")
+
+
+@cache
+def pair(number: int = 1, contrast: str = "T1") -> HeadCase:
+    given = {"kind": "head", "contrast": contrast, "misregistration_mm": 0, "thick_slices": False}
+    return head_case(number, "test", spacing_mm=3.5, whole=True, **given)
+
+
+def displacement(turn_deg: float, shift_mm: float, axis: tuple[float, ...] = (0.4, 0.3, 0.87)) -> np.ndarray:
+    """4x4, RAS to RAS."""
+    x, y, z = np.array(axis) / np.linalg.norm(axis)
+    angle = np.radians(turn_deg)
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    matrix = np.eye(4)
+    matrix[:3, :3] += np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+    matrix[:3, 3] = shift_mm * np.array([0.5, -0.7, 0.5])
+    return matrix
+
+
+def left_over(case: HeadCase, quality, moved: np.ndarray) -> float:
+    """Mean distance in mm, over the body, to where the CT belongs."""
+    points = case.body.grid.to_ras(np.argwhere(case.body.array)[::97, ::-1])
+    both = quality.ct_to_mr @ moved
+    return float(np.linalg.norm(points @ both[:3, :3].T + both[:3, 3] - points, axis=1).mean())
+
+
+def test_a_displaced_oblique_ct_comes_back() -> None:
+    case, moved = pair(), displacement(12, 25)
+    ct = Volume(case.ct.array, moved @ case.ct.ijk_to_ras, "CT")
+    brought, quality = register_pair(case.mr, ct)
+    assert left_over(case, quality, moved) < 1.5
+    assert quality.good and "good" in quality.sentence
+    assert quality.information_after > quality.information_before + 0.05
+    assert quality.overlap > 0.93 and quality.turned_deg == pytest.approx(12, abs=2)
+    assert brought.grid.same_as(case.mr.grid) and brought.array.dtype == np.float32
+    inside = case.body.array != 0
+    assert np.abs(brought.array - case.ct.array)[inside].mean() < 120
+    assert np.abs(ct.array - case.ct.array)[inside].mean() == 0  # nothing of the given CT was changed
+
+
+def test_flipped_anisotropic_and_far_away() -> None:
+    case, moved = pair(2, "T2"), displacement(4, 150)
+    thick = Grid((case.mr.shape[0] // 2, *case.mr.shape[1:]), case.mr.ijk_to_ras @ np.diag([1, 1, 2.0, 1]))
+    slices = np.nan_to_num(on_grid(case.mr, thick))
+    mr = Volume(slices[:, ::-1], thick.ijk_to_ras @ flip(thick.shape[1], axis=1), "MR")
+    ct = Volume(case.ct.array[..., ::-1], moved @ case.ct.ijk_to_ras @ flip(case.ct.shape[2], axis=0), "CT")
+    brought, quality = register_pair(mr, ct, affine=False)
+    assert left_over(case, quality, moved) < 2.5 and quality.good
+    assert quality.stretch == pytest.approx(1, abs=1e-6)
+    assert brought.grid.same_as(mr.grid)
+
+
+def flip(size: int, axis: int) -> np.ndarray:
+    matrix = np.eye(4)
+    matrix[axis, axis], matrix[axis, 3] = -1, size - 1
+    return matrix
+
+
+def test_beyond_the_ct_there_is_no_made_up_tissue() -> None:
+    case = pair()
+    upper = case.ct.cropped((slice(case.ct.shape[0] // 2, None), slice(None), slice(None)))
+    brought, quality = register_pair(case.mr, upper, beyond=np.nan)
+    assert left_over(case, quality, np.eye(4)) < 3
+    assert np.isnan(brought.array[0]).all() and np.isfinite(brought.array[-10, 5:-5, 5:-5]).all()
+    assert quality.covered == pytest.approx(
+        case.body.array[case.ct.shape[0] // 2 :].sum() / case.body.array.sum(), abs=0.08
+    )
+
+
+def test_a_wrong_fit_is_called_one() -> None:
+    case = pair()
+    sides = [Side(image, case.body.array != 0, np.ones(case.body.shape, bool)) for image in (case.mr, case.ct)]
+    right, shifted, turned = (
+        measured(*sides, matrix) for matrix in (np.eye(4), displacement(0, 25), displacement(25, 0, (1, 0, 0)))
+    )
+    assert right.good and right.overlap == 1 and right.edges > LEAST_EDGES + 0.1 and right.moved_mm == 0
+    for wrong in (shifted, turned):
+        assert not wrong.good and wrong.sentence.startswith("The registration may be wrong")
+        assert wrong.edges < right.edges - 0.1 and wrong.information_after < right.information_after
+    assert turned.turned_deg == pytest.approx(25) and shifted.moved_mm == pytest.approx(25, rel=0.01)
+    found = quality_as_json(shifted)
+    assert found["good"] is False and len(found["ct_to_mr"]) == 4
+
+
+@pytest.mark.parametrize("which", ["mr", "ct"])
+def test_bad_input(which: str) -> None:
+    case = pair()
+    given = {"mr": case.mr, "ct": case.ct}
+    holes = given[which].array.copy()
+    holes[3, 3, 3] = np.nan
+    for array, reason in ((holes, "NaN"), (holes[3:4], "single slice"), (np.full((20, 20, 20), 7.0), "one value")):
+        with pytest.raises(InputError, match=reason):
+            register_pair(**{**given, which: given[which].with_array(array)})
+
+
+def test_cancel() -> None:
+    def stop(share: float, message: str) -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        register_pair(pair().mr, pair().ct, progress=Progress(stop))
