@@ -29,6 +29,7 @@ class EvaluateTab(WorkSection):
 
         self.ui, self._parameters, self._logic = ui, parameters, logic
         self._setupReady = False
+        self._followed = None  # the table whose limit the slider has
         self.row = RunRow(_("Compare"), self.evaluate, self.cancel)
         ui.evaluateFrame.layout().addWidget(self.row)
         ui.evaluationTableView.verticalHeader().visible = False
@@ -60,7 +61,8 @@ class EvaluateTab(WorkSection):
         error = error_of(table)
         self.ui.showErrorButton.enabled = self.ui.errorLimitSlider.enabled = error is not None
         self.ui.showHistogramsButton.enabled = chart_of(table) is not None
-        if error is not None and error.GetDisplayNode() is not None:
+        if table != self._followed and error is not None and error.GetDisplayNode() is not None:
+            self._followed = table
             self.ui.errorLimitSlider.value = error.GetDisplayNode().GetWindowLevelMax()
 
     def evaluate(self):
@@ -73,6 +75,7 @@ class EvaluateTab(WorkSection):
     def forget(self):
         """The scene closes: what runs is stopped."""
         self.cancel()
+        self._followed = None
 
     def showError(self, _checked=False):
         """The error over the reference."""

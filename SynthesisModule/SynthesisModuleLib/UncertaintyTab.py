@@ -20,10 +20,7 @@ class UncertaintyTab:
         self.ui, self._parameters = ui, parameters
         self._measured = None  # (what was measured, the sentence)
         self._shown = ""  # ID of the map that has the colours of this panel: no other volume's are touched
-        for slider in (ui.maximumSlider, ui.hiddenSlider):
-            slider.connect("valueChanged(double)", self._style)
-        ui.colorsComboBox.connect("activated(int)", self._style)
-        ui.opacitySlider.connect("valueChanged(double)", self._fade)
+        self._style = None  # the colours that it has
         ui.showMapButton.connect("clicked(bool)", self.show)
 
     def follow(self):
@@ -34,32 +31,33 @@ class UncertaintyTab:
         self.ui.meansLabel.text = self._means(p) if chosen else _(
             "Tick Uncertainty among the options of a synthesis to have a map made."
         )
+        # Here and not in the widgets' signals, which come before the parameter node has their values.
+        if chosen and p.map.GetID() == self._shown:
+            self._colour(p)
+            setOpacity(p.map, p.opacity)
 
     def show(self, _checked=False):
         """Show the map over the image."""
         p = self._parameters()
-        self._shown = p.map.GetID()
-        self._style()
+        self._shown, self._style = p.map.GetID(), None
+        self._colour(p)
         showOver(p.under, p.map, p.opacity)
 
     def forget(self):
         """The scene closes."""
         self._shown, self._measured = "", None
 
-    def _style(self, _value=None):
+    def _colour(self, p):
         from SparseToPreciseLib.mrml.overlays import show_uncertainty
 
-        p = self._parameters()
-        if p and p.map and p.map.GetID() == self._shown and p.maximum > 0:
-            show_uncertainty(p.map, p.maximum, p.hiddenBelow, p.colors)
-
-    def _fade(self, opacity):
-        p = self._parameters()
-        if p:
-            setOpacity(p.map, opacity)
+        style = p.maximum, p.hiddenBelow, p.colors
+        if style != self._style and p.maximum > 0:
+            self._style = style
+            show_uncertainty(p.map, *style)
 
     def _means(self, p):
         """Measured once for each state of map and CT."""
+        from SparseToPreciseLib.core.errors import InputError
         from SparseToPreciseLib.mrml.overlays import means_by_class
         from SparseToPreciseLib.mrml.synthesis_nodes import ct_of_uncertainty
 
@@ -68,7 +66,11 @@ class UncertaintyTab:
             return ""
         state = [(node.GetID(), node.GetImageData().GetMTime()) for node in (p.map, ct)]
         if self._measured is None or self._measured[0] != state:
-            means = means_by_class(p.map, ct)
+            try:
+                means = means_by_class(p.map, ct)
+            except InputError as problem:
+                self._measured = state, str(problem)
+                return str(problem)
             found = ", ".join(_("{:.0f} HU in {}").format(mean, name) for name, mean in means.items())
             self._measured = state, _("On average {found}.").format(found=found) if found else ""
         return self._measured[1]

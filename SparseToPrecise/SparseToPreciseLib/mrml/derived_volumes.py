@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import slicer
 import vtk
@@ -13,12 +15,18 @@ _DERIVED = "SparseToPrecise.Derived"
 
 
 def new_like(
-    like: slicer.vtkMRMLScalarVolumeNode, array: np.ndarray, name: str
+    like: slicer.vtkMRMLScalarVolumeNode, array: np.ndarray, name: str, attributes: Mapping[str, str] | None = None
 ) -> slicer.vtkMRMLScalarVolumeNode:
-    """A new volume in the place of another; see `fill_like`. Where the name is taken, a number is added."""
-    node = scene().AddNewNodeByClass("vtkMRMLScalarVolumeNode", scene().GenerateUniqueName(name))
+    """A new volume in the place of another; see `fill_like`. Where the name is taken, a number is added.
+
+    It comes into the scene with its attributes: selectors that go by them would not see them later.
+    """
+    node = slicer.vtkMRMLScalarVolumeNode()
+    node.SetName(scene().GenerateUniqueName(name))
+    for key, value in (attributes or {}).items():
+        node.SetAttribute(key, value)
     fill_like(node, array, like)
-    return node
+    return scene().AddNode(node)
 
 
 def fill_like(

@@ -132,11 +132,10 @@ def show_synthetic(inputs: SynthesisInputs, made: Synthetic) -> slicer.vtkMRMLSc
     if inputs.output_id and ct is None:
         raise InputError("The CT to fill was removed while the new one was being made; start again.")
     if ct is None:
-        ct = new_like(mr, made.ct.array, f"{mr.GetName()} CT")
+        ct = new_like(mr, made.ct.array, f"{mr.GetName()} CT", {SYNTHETIC: "1"})
     else:
         fill_like(ct, made.ct.array, mr)
     set_window(ct, *WINDOWS["Soft tissue"])
-    ct.SetAttribute(SYNTHETIC, "1")
     ct.SetAttribute(_WARNINGS, json.dumps(made.warnings))
     ct.SetAttribute(_MODELS, json.dumps(made.models))
     ct.SetDescription(f"Synthetic CT of {mr.GetName()} by {' + '.join(made.models)}; HU are estimates, not measured.")
