@@ -5,7 +5,7 @@ import tempfile
 import slicer
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleTest
 
-SAMPLE = "Head MR and CT (phantom)"
+SAMPLE = "Head, MR and CT (phantom)"
 
 
 class SynthesisModuleTest(ScriptedLoadableModuleTest):
