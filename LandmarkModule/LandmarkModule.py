@@ -51,7 +51,7 @@ class LandmarkModuleParameterNode:
     validation: vtkMRMLScalarVolumeNode
     validationStructure: vtkMRMLSegmentationNode
     validationStructureID: str
-    minutes: Annotated[float, WithinRange(0.1, 600)] = 15.0
+    minutes: Annotated[float, WithinRange(0, 600)] = 0.0
     template: str
     source: Annotated[str, Choice(["one volume", "a folder"])] = "one volume"
     target: vtkMRMLScalarVolumeNode

@@ -129,7 +129,9 @@ class TeachSection:
     def _start(self, arguments, minutes):
         from SparseToPreciseLib.desktop import settings
 
-        options = ["--output", str(self._output), "--minutes", str(minutes), "--device", settings.device()]
+        options = ["--output", str(self._output), "--device", settings.device()]
+        if minutes > 0:
+            options += ["--minutes", str(minutes)]
         title = _("Training of {name}").format(name=self._output.name)
         self.child.start(["landmarks", "train", *arguments, *options, "--keep-on-cancel"], title)
 

@@ -111,6 +111,40 @@ time.sleep(100)
     assert trace.exists() and outcome.cancelled and not outcome.ok and len(events) == 2
 
 
+def test_a_command_is_asked_to_end_early():
+    """Through `cli.stopping`, which waits in the background and does not keep Python from ending."""
+    code = f"""{STEP}
+import time
+from SparseToPreciseLib.cli.stopping import ending_early
+with ending_early() as asked:
+    print(json.dumps({{"fraction": 0.6, "message": "listening"}}))
+    while not asked():
+        time.sleep(0.01)
+print(json.dumps({{"fraction": 1, "message": "done", "result": {{"early": True}}}}))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(house.ROOT / "SparseToPrecise")}
+    process = ChildProcess([sys.executable, "-u", "-c", code], environment)
+    told = []
+
+    def tell(events) -> bool:
+        if len(events) == 2 and not told:
+            process.ask_to_end()
+            told.append(True)
+        return False
+
+    _, outcome = run(process, until=tell)
+    assert outcome.ok and outcome.result == {"early": True}
+    process.ask_to_end()  # it has ended; nothing happens
+
+
+def test_who_is_never_asked_ends_as_always():
+    """A thread that still waits for a word does not hold the process up."""
+    code = "from SparseToPreciseLib.cli.stopping import ending_early\nwith ending_early() as asked:\n    print(asked())"
+    environment = {**os.environ, "PYTHONPATH": str(house.ROOT / "SparseToPrecise")}
+    _, outcome = run(ChildProcess([sys.executable, "-u", "-c", code], environment))
+    assert outcome.ok and "False" in outcome.log
+
+
 def gone(pid: int) -> bool:
     try:
         os.kill(pid, 0)

@@ -6,6 +6,7 @@ import csv
 import errno
 import json
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,12 @@ import SimpleITK as sitk
 pytest.importorskip("slicer")
 pytest.importorskip("torch")
 
-from landmark_cases import GRIDS, MOVED, ORIGIN, TURN, image_on, landmarks, reference, small_template
+from landmark_cases import GRIDS, MOVED, ORIGIN, TURN, image_on, landmarks, reference
 
-from cli_files import CommandLine
+from cli_files import CommandLine, snapshot
 from SparseToPreciseLib.core.volume import Volume
+from SparseToPreciseLib.landmarks.localize import Place
+from SparseToPreciseLib.landmarks.template import load_template
 from SparseToPreciseLib.mrml import files
 from SparseToPreciseLib.mrml.landmark_lists import landmarks_to_node, read_landmarks, write_landmarks
 
@@ -27,13 +30,13 @@ FEW = ("--steps", 3)
 
 
 @pytest.fixture(scope="session")
-def landmark_files(tmp_path_factory) -> Path:
+def landmark_files(tmp_path_factory, landmark_template: Path) -> Path:
     """A template and the files that it was taught from, and three targets."""
     from SparseToPreciseLib.mrml import headless
 
     headless.scene()
     folder = tmp_path_factory.mktemp("landmarks")
-    small_template(folder / "template")
+    shutil.copytree(landmark_template, folder / "template")
     first = reference()
     files.write_volume(first.image, folder / "ref.nrrd")
     files.write_volume(first.soi, folder / "soi.nrrd")
@@ -133,21 +136,26 @@ class TestDetect:
             raise OSError(errno.ENOSPC, "No space left on device")
 
         monkeypatch.setattr(core_files, "_flush", full)
-        target = folder / "targets" / "noise.nrrd"
-        sentence = cli.refuses("landmarks", "detect", folder / "template", target, "-o", folder / "out")
+        given = (folder / "template", folder / "targets" / "a.nrrd", "-o", folder / "out")
+        sentence = cli.refuses("landmarks", "detect", *given, "--stages", "localize")
         assert "the disk is full" in sentence
+
+
+def lesson(folder: Path) -> tuple[object, ...]:
+    """Arguments of `landmarks train`."""
+    return folder / "ref.nrrd", folder / "points.mrk.json", "--soi", folder / "soi.nrrd", "-o", folder / "new"
+
+
+def place(*_) -> Place:
+    """Where the structure is, for a network that has learnt nothing."""
+    first = reference()
+    return Place(first.centre, 1.0, first.moments, None)
 
 
 class TestTrain:
     def test_from_files(self, cli: CommandLine, folder: Path, monkeypatch) -> None:
-        from SparseToPreciseLib.landmarks.localize import Place
-
-        def place(*_) -> Place:
-            first = reference()
-            return Place(first.centre, 1.0, first.moments, None)
-
         monkeypatch.setattr("SparseToPreciseLib.landmarks.training.place_in", place)
-        given = (folder / "ref.nrrd", folder / "points.mrk.json", "--soi", folder / "soi.nrrd", "-o", folder / "new")
+        given = lesson(folder)
         other = f"{folder / 'ref.nrrd'}:{folder / 'points.mrk.json'}:{folder / 'soi.nrrd'}"
         validation = ("--validation-image", folder / "ref.nrrd", "--validation-soi", folder / "soi.nrrd")
         answer = cli.succeeds("landmarks", "train", *given, *FEW, "--reference", other, *validation)
@@ -155,6 +163,35 @@ class TestTrain:
         metadata = json.loads((folder / "new" / "configs" / "metadata.json").read_text())
         assert metadata["training"]["references"] == 2 and metadata["parameters"]["landmarks"] == list(TRUTH)
         assert (folder / "new" / "references" / "1" / "image.nrrd").is_file()
+
+    @pytest.mark.parametrize("keep", [True, False])
+    def test_ctrl_c(self, cli: CommandLine, folder: Path, monkeypatch, keep: bool) -> None:
+        """The first one ends a training that is to keep its weights; any other training leaves nothing."""
+
+        def after_some_steps(row: dict) -> dict:
+            if row["steps"] > 0:
+                signal.raise_signal(signal.SIGINT)
+            return row
+
+        monkeypatch.setattr("SparseToPreciseLib.landmarks.training.place_in", place)
+        monkeypatch.setattr("SparseToPreciseLib.cli.landmarks.without_nan", after_some_steps)
+        before = snapshot(folder)
+        options = ["--steps", 40, "--device", "cpu"] + ["--keep-on-cancel"] * keep
+        answer = cli("landmarks", "train", *lesson(folder), *options)
+        if not keep:
+            assert answer.code == 128 + signal.SIGINT and snapshot(folder) == before
+            return
+        assert answer.code == 0 and "Ended early" in answer.out
+        trained = json.loads((folder / "new" / "configs" / "metadata.json").read_text())["training"]
+        assert trained["cancelled"] and 0 < trained["steps"] < 40
+        assert load_template(folder / "new", "cpu").landmarks == list(TRUTH)
+
+    def test_ctrl_c_before_there_is_anything_to_keep(self, cli: CommandLine, folder: Path, monkeypatch) -> None:
+        monkeypatch.setattr(
+            "SparseToPreciseLib.cli.landmarks_files.choose_device", lambda name: signal.raise_signal(signal.SIGINT)
+        )
+        sentence = cli.refuses("landmarks", "train", *lesson(folder), "--keep-on-cancel")
+        assert sentence == "The training was ended before there was anything to keep; nothing was written."
 
     def test_refused(self, cli: CommandLine, folder: Path) -> None:
         def sentence(*more, image="ref.nrrd", points="points.mrk.json", soi="soi.nrrd", out="new") -> str:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ..core.errors import InputError
+from ..core.errors import Cancelled, InputError
 from ..core.progress import Progress
 from .reporting import ProgressMode, reporting, without_nan
 from .stopping import ending_early
@@ -98,11 +98,16 @@ def train(
             device=device,
             keep_on_cancel=keep_on_cancel,
         )
-        bundle = train_files(
-            request,
-            Progress(reporter.progress, asked),
-            lambda row: reporter.add_to_next_step(validation=without_nan(row)),
-        )
+        try:
+            bundle = train_files(
+                request,
+                Progress(reporter.progress, asked),
+                lambda row: reporter.add_to_next_step(validation=without_nan(row)),
+            )
+        except Cancelled as error:
+            raise InputError(
+                "The training was ended before there was anything to keep; nothing was written."
+            ) from error
         trained, notes = bundle.metadata["training"], bundle.parameters["notes"]
         reporter.finish({"template": str(output), "name": bundle.name, "training": trained, "warnings": notes})
     reporter.show(

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core.bundles import Bundle
 from ..core.devices import choose_device
-from ..core.errors import Cancelled, InputError
+from ..core.errors import InputError
 from ..core.files import write_together
 from ..core.progress import Progress, timed
 from ..core.volume import Volume
@@ -135,21 +135,18 @@ def train_files(
         validation = validation_reference(image, soi)
     # Minutes alone are a wish for more or less than the default number of steps.
     steps = request.steps or (STEPS if request.minutes is None else 10**9)
-    try:
-        return train_template(
-            request.output,
-            references,
-            validation,
-            steps=steps,
-            minutes=request.minutes or MINUTES,
-            seed=request.seed,
-            device=request.device,
-            keep_on_cancel=request.keep_on_cancel,
-            progress=progress.part(0.02, 1.0),
-            validated=validated,
-        )
-    except Cancelled as error:
-        raise InputError("The training was ended before there was anything to keep; nothing was written.") from error
+    return train_template(
+        request.output,
+        references,
+        validation,
+        steps=steps,
+        minutes=request.minutes or MINUTES,
+        seed=request.seed,
+        device=request.device,
+        keep_on_cancel=request.keep_on_cancel,
+        progress=progress.part(0.02, 1.0),
+        validated=validated,
+    )
 
 
 def detect_files(request: DetectRequest, progress: Progress | None = None) -> DetectOutcome:
