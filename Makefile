@@ -86,6 +86,7 @@ pictures: $(READY)
 	@$(BIN)/python docs/pictures/editing.py
 	@$(BIN)/python docs/pictures/boxes.py
 	@$(BIN)/python docs/pictures/landmarks.py
+	@$(BIN)/python docs/pictures/synthesis.py
 
 clean:
 	rm -rf $(VENV) demo-output training-output build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
