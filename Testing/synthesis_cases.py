@@ -98,17 +98,22 @@ def tiny_model(
     shift = 4.0  # features are z + 4 > 0, so that no activation bends them
     state["backbone.0.conv.weight"][0, 0, 1, 1, 1] = 1.0
     state["backbone.0.conv.bias"][0] = shift
-    if bands:
-        for name in state:
-            if "chains.0" in name:
-                state[name][0, 0] = 1.0
-        # Both probabilities are a half, so that each band sees half of the features.
-        for band, slope, start in (("low", LOW, middle), ("high", HIGH, 0.0)):
-            state[f"head.{band}.weight"][0, 0, 1, 1, 1] = 2 * slope
-            state[f"head.{band}.bias"][0] = start - slope * shift
-    else:
-        state["head.image.weight"][0, 0, 1, 1, 1] = GAIN
-        state["head.image.bias"][0] = middle - GAIN * shift
+    for name in state:
+        if "chains.0" in name:
+            state[name][0, 0] = 1.0
+    # Both probabilities are a half, so that each band sees half of the features.
+    slopes = {"low": (2 * LOW, middle - LOW * shift), "high": (2 * HIGH, -HIGH * shift)}
+    for head, (slope, start) in slopes.items() if bands else [("image", (GAIN, middle - GAIN * shift))]:
+        layer = network.head.get_submodule(head)
+        # What the last layer adds to its convolution, and by what it multiplies it.
+        answers = []
+        for bias in (0.0, 1.0):
+            torch.nn.init.zeros_(layer.weight)
+            torch.nn.init.constant_(layer.bias, bias)
+            answers.append(float(layer(torch.zeros(1, 2, 3, 3, 3))[0, 0, 1, 1, 1].detach()))
+        factor = answers[1] - answers[0]
+        state[f"head.{head}.weight"][0, 0, 1, 1, 1] = slope / factor
+        state[f"head.{head}.bias"][0] = (start - answers[0]) / factor
     usual = {
         "spacing_mm": 2.0,
         "hu_window": [-1024, 3000],
