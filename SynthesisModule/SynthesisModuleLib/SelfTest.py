@@ -40,23 +40,25 @@ class SynthesisModuleTest(ScriptedLoadableModuleTest):
         parameters = self.panel.logic.getParameterNode()
         self.assertEqual((parameters.mr, parameters.reference), (mr, ct))
 
-    def test_theCtIsComparedWithItselfShifted(self):
+    def test_aResultIsShown(self):
+        """What a model would give is made by a threshold here."""
         import numpy as np
 
-        mr, ct = self.loadSample()
-        other = slicer.modules.volumes.logic().CloneVolume(slicer.mrmlScene, ct, "Shifted")
-        slicer.util.arrayFromVolume(other)[:] = np.maximum(slicer.util.arrayFromVolume(ct) - 24, -1024)
-        table = self.panel.logic.evaluate(other, ct)
-        from SparseToPreciseLib.mrml.evaluation_nodes import chart_of, error_of
+        from SparseToPreciseLib.mrml.synthesis_nodes import Synthetic, read_inputs, show_synthetic
 
-        values = {table.GetCellText(row, 0): table.GetCellText(row, 1) for row in range(table.GetNumberOfRows())}
-        self.assertAlmostEqual(float(values["mean error"]), -24, delta=1)
-        self.assertEqual(error_of(table).GetImageData().GetDimensions(), other.GetImageData().GetDimensions())
-        self.assertEqual(chart_of(table).GetNumberOfPlotSeriesNodes(), 2)
-        self.panel.logic.getParameterNode().evaluation = table
+        mr, _ct = self.loadSample()
+        inputs = read_inputs(mr)
+        array = np.where(inputs.mr.array > inputs.mr.array.mean(), 40, -1024).astype(np.int16)
+        made = Synthetic(inputs.mr.with_array(array), warnings=("It is a threshold.",), models=("none",))
+        made = show_synthetic(inputs, made)
+        self.panel.logic.getParameterNode().ct = made
         slicer.app.processEvents()
-        self.assertEqual(self.panel.ui.evaluationTableView.mrmlTableNode(), table)
-        self.assertTrue(self.panel.ui.showErrorButton.enabled)
+        self.assertEqual(self.panel.ui.resultSelector.currentNode(), made)
+        self.assertEqual(self.panel.ui.warningLabel.text, "It is a threshold.")
+        self.panel.result.show(made)
+        view = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
+        if view is not None:
+            self.assertEqual((view.GetBackgroundVolumeID(), view.GetForegroundVolumeID()), (mr.GetID(), made.GetID()))
 
     def test_theParametersAreSavedWithTheScene(self):
         mr, ct = self.loadSample()
