@@ -104,8 +104,7 @@ def test_a_skull_stripped_case_has_nothing_but_the_brain() -> None:
     case = head_case(5, "test", kind="stripped", misregistration_mm=0, **COARSE)
     outside = case.body.array == 0
     assert (case.mr.array[outside] == 0).all() and (case.ct.array[outside] == -1000).all()
-    assert np.isin(case.labels.array, tissues.BONES)[~outside].mean() < 0.03
-    assert (case.ct.array[~outside] > 250).mean() < 0.03
+    assert not np.isin(case.labels.array, tissues.BONES).any() and case.ct.array.max() < 100
     assert 0.6e6 < np.count_nonzero(~outside) * 27 < 2.5e6
 
 

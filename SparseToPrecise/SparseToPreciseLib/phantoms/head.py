@@ -21,7 +21,19 @@ from .head_outline import outline
 from .head_scan import OUTSIDE_HU, averaged, displaced, scan_ct, scan_mr
 from .head_sinuses import paint_hollows
 from .head_soft import paint_eyes, paint_soft
-from .head_tissues import AIR, CONTRASTS, CSF, DURA, ct_tissues, mr_tissues
+from .head_tissues import (
+    AIR,
+    BLOOD,
+    CONTRASTS,
+    CSF,
+    DURA,
+    GREY,
+    LESION,
+    OEDEMA,
+    WHITE,
+    ct_tissues,
+    mr_tissues,
+)
 
 FIRST_SEED = {
     "train": 0,
@@ -41,6 +53,7 @@ _KIND_SHARES = (0.76, 0.10, 0.14)
 _THICK_SHARE = 0.2
 _STILL_SHARE = 0.4
 _FARTHEST_MM = 4.0
+_BRAIN_HU = 90.0
 
 
 @dataclass(frozen=True)
@@ -149,7 +162,9 @@ def head_case(
     if kind == "stripped":
         body = _stripped(canvas, head.cavity, scan)
         labels = np.where(body, labels, AIR).astype(np.uint8)
-        mr, ct = np.where(body, mr, np.float32(0)), np.where(body, ct, np.float32(OUTSIDE_HU))
+        mr = np.where(body, mr, np.float32(0))
+        # The skull's blur does not belong to what is left.
+        ct = np.where(body, np.minimum(ct, np.float32(_BRAIN_HU)), np.float32(OUTSIDE_HU))
     name = f"head {use} {number}"
 
     def volume(array: np.ndarray, what: str) -> Volume:
@@ -205,7 +220,7 @@ def _stripped(canvas: Canvas, cavity: np.ndarray, rng: np.random.Generator) -> n
     """What a skull-stripping tool leaves: the brain, with a rim that is too wide here and too narrow there."""
     depth = cavity - rng.uniform(-1.0, 3.5) + rng.uniform(0.3, 1.5) * canvas.noise(20.0)
     depth = np.minimum(depth, canvas.points[2] + rng.uniform(62, 85))
-    soft = ~np.isin(canvas.labels, (AIR,))
+    soft = np.isin(canvas.labels, (CSF, DURA, GREY, WHITE, BLOOD, LESION, OEDEMA))
     if rng.random() < 0.5:
         soft &= ~(np.isin(canvas.labels, (CSF, DURA)) & (cavity < 2.5))
     return (depth > 0) & soft
