@@ -29,7 +29,7 @@ def available() -> bool:
 
 
 def elastix(reference: Reference, target: Volume, pose: np.ndarray) -> dict[str, np.ndarray]:
-    """Name to RAS position in the target.
+    """Name to RAS position in the target; nothing where elastix gave up.
 
     Parameters
     ----------
@@ -58,16 +58,15 @@ def elastix(reference: Reference, target: Volume, pose: np.ndarray) -> dict[str,
         if kind == "bspline":  # without the bending energy, as in most published parameter files
             chosen["Registration"] = ["MultiResolutionRegistration"]
             chosen["Metric"] = ["AdvancedMattesMutualInformation"]
+        chosen["ImageSampler"] = ["RandomSparseMask"]  # the default one gives up on a mask as small as this
         chosen["RandomSeed"] = ["1"]
         parameters.AddParameterMap(chosen)
-    _, found = itk.elastix_registration_method(
-        fixed,
-        moving,
-        parameter_object=parameters,
-        fixed_mask=_image(itk, near.astype(np.uint8), patch),
-        log_to_console=False,
-        number_of_threads=1,
-    )
+    mask = _image(itk, near.astype(np.uint8), patch)
+    options = {"parameter_object": parameters, "fixed_mask": mask, "log_to_console": False, "number_of_threads": 1}
+    try:
+        _, found = itk.elastix_registration_method(fixed, moving, **options)
+    except RuntimeError:  # it ends so when too little of the patch lies within the target
+        return {}
     field = np.asarray(itk.transformix_deformation_field(moving, found))
     where = patch.to_ijk(marks).T[::-1]
     shifts = [ndimage.map_coordinates(field[..., axis], where, order=1, mode="nearest") for axis in range(3)]

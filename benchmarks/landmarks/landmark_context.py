@@ -32,21 +32,21 @@ class Counts:
     """How many cases; see `FULL` and `QUICK`."""
 
     phantoms: int = 30
+    rows: int = 30
     angles: tuple[float, ...] = (0.0, 45.0, 90.0, 135.0, 180.0)
     offsets: tuple[float, ...] = (0.0, 8.0, 16.0, 24.0)
-    repeats: int = 5
-    contrasts: int = 6
+    repeats: int = 4
+    contrasts: int = 5
     absent: int = 6
     brains: int = 8
     abdomens: int = 4
     skulls: int = 12
     large: tuple[int, int, int] = (512, 512, 160)
-    default_steps: int | None = None
-    other_steps: int = 700
+    other_steps: int = 800
 
 
 FULL = Counts()
-QUICK = Counts(2, (0.0, 180.0), (0.0, 16.0), 1, 1, 1, 2, 1, 2, (128, 128, 64), 300, 300)
+QUICK = Counts(2, 2, (0.0, 180.0), (0.0, 16.0), 1, 1, 1, 2, 1, 2, (128, 128, 64))
 
 
 @dataclass
@@ -58,16 +58,22 @@ class Context:
     results: Path
     images: Path
     pool: Executor
-    stamp: str
     templates: dict[str, dict] = field(default_factory=dict)
+    untaught: dict[str, str] = field(default_factory=dict)
 
-    def each(self, section: str, measure: Callable[[Path, Any], dict], template: str, cases: Sequence[Any]) -> list:
-        """`measure(template folder, case)` of every case; what was measured with the same code is not again."""
+    def each(
+        self, section: str, measure: Callable[[Any, Any], dict], template: str | None, cases: Sequence[Any]
+    ) -> list[dict]:
+        """`measure(template folder, case)` of every case, in the cases' order.
+
+        Cases that were measured with the same code are not measured again. Without a template only the code that
+        makes images and registers them in the usual way counts as code.
+        """
         folder = self.results / "cases"
         folder.mkdir(parents=True, exist_ok=True)
-        where = self.template_folder(template)
-        code = _code_of(measure)
-        paths = [folder / f"{section}-{_key((self.stamp, code, template, case))}.json" for case in cases]
+        where = self.template_folder(template) if template else None
+        code = (_code_of(measure), USUAL_CODE if template is None else LIBRARY_CODE, where)
+        paths = [folder / f"{section}-{_key((*code, case))}.json" for case in cases]
         waiting = {}
         for path, case in zip(paths, cases, strict=True):
             if not path.exists():
@@ -79,39 +85,46 @@ class Context:
         return [json.loads(path.read_text()) for path in paths]
 
     def template_folder(self, name: str) -> Path:
-        return self.cache / "templates" / f"{name}-{self.stamp[:10]}"
+        return self.cache / "templates" / f"{name}-{TRAINING_CODE[:10]}"
 
 
-def code_stamp(more: Any = "") -> str:
-    """Of the library's code that can change a figure."""
-    library = ROOT / "SparseToPrecise" / "SparseToPreciseLib"
-    files = [
-        *(library / "landmarks").glob("*.py"),
-        library / "core" / "volume.py",
-        library / "core" / "training_loop.py",
-        library / "phantoms" / "cochlea.py",
-        library / "phantoms" / "fields.py",
-    ]
-    digest = hashlib.sha256(repr(more).encode())
-    for path in sorted(files):
+_USUAL = ("core/volume.py", "core/image_files.py", "landmarks/moments.py", "landmarks/sampling.py")
+_TRAINING = (
+    *(f"landmarks/{name}.py" for name in ("finder", "localize", "networks", "reference", "slices", "template")),
+    "landmarks/training.py",
+    "core/training_loop.py",
+    "phantoms/cochlea.py",
+    "phantoms/fields.py",
+)
+
+
+def _hashed(paths: Sequence[Path], more: str = "") -> str:
+    digest = hashlib.sha256(more.encode())
+    for path in sorted(set(paths)):
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+_LIBRARY = ROOT / "SparseToPrecise" / "SparseToPreciseLib"
+USUAL_CODE = _hashed([_LIBRARY / name for name in _USUAL])
+TRAINING_CODE = _hashed([_LIBRARY / name for name in (*_USUAL, *_TRAINING)])
+LIBRARY_CODE = _hashed([_LIBRARY / name for name in _TRAINING] + list((_LIBRARY / "landmarks").glob("*.py")))
+"""What changes the usual recipe, a template, and everything of the tool."""
 
 
 def _code_of(measure: Callable) -> str:
-    """Of the benchmark's code that can change what a section measures."""
+    """Of the benchmark's code that can change what a section measures: what stands above its `run`."""
     own = Path(sys.modules[measure.__module__].__file__ or "")
-    digest = hashlib.sha256()
-    for path in (own, *(own.parent / f"{name}.py" for name in ("known_warps", "itk_recipes", "elastix_row"))):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+    above = own.read_text(encoding="utf-8").partition("\ndef run(")[0]
+    shared = ("known_warps", "itk_recipes", "elastix_row", "skull_phantom")
+    return _hashed([own.parent / f"{name}.py" for name in shared], above)
 
 
 def _key(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()[:16]
 
 
-def _timed(measure: Callable[[Path, Any], dict], where: Path, case: Any) -> dict:
+def _timed(measure: Callable[[Any, Any], dict], where: Path | None, case: Any) -> dict:
     started = time.process_time()
     found = measure(where, case)
     return {**found, "computing": time.process_time() - started}
@@ -152,6 +165,13 @@ def told(found: Detection) -> dict[str, Any]:
         "pose": pose,
         "timings": found.timings,
     }
+
+
+def joined(cases: Sequence[dict], others: Sequence[dict]) -> list[dict]:
+    """The same cases with the rows of both."""
+    return [
+        {**one, "errors": {**one["errors"], **more["errors"]}} for one, more in zip(cases, others, strict=True)
+    ]
 
 
 def summary(cases: Sequence[dict], row: str, near_mm: float) -> dict[str, float]:

@@ -9,10 +9,11 @@ def reading(found: dict) -> str:
     """Of the sections that are there."""
     lines = []
     if "phantoms" in found:
-        lines += _ears(found["phantoms"])
+        more = found.get("rows", {}).get("rows", {})
+        lines += _ears(found["phantoms"], {**found["phantoms"]["rows"], **more})
     if "capture" in found:
         lines.append(_capture(found["capture"]))
-    if found.get("brain", {}).get("rows"):
+    if found.get("brain", {"rows": {}}) != {"rows": {}}:
         lines.append("- Real head: " + _lost(found["brain"], "targets"))
     for name, one in found.get("abdomen", {}).get("parts", {}).items():
         titles = {"kidney": "Kidney in CT", "vertebra": "Vertebra in CT", "mirrored": "The other kidney, mirrored"}
@@ -41,26 +42,24 @@ def reading(found: dict) -> str:
     return "\n".join(lines)
 
 
-def _ears(one: dict) -> list[str]:
-    tool, rows = one["tool"], one["rows"]
+def _ears(one: dict, rows: dict) -> list[str]:
+    tool = one["tool"]
     verdicts = [
         f"mean error {number(tool['mean'])} mm of what is placed (goal 0.70): {_word(tool['mean'] <= 0.7)}",
         f"{percent(tool['within_2'])} of all wanted within 2 mm (goal 95 %): {_word(tool['within_2'] >= 0.95)}",
         f"largest error of a confident landmark {number(tool['worst_confident'])} mm (goal 3): "
         f"{_word(tool['worst_confident'] <= 3)}",
     ]
-    others = {name: row for name, row in rows.items() if name in ("naive", "moments", "elastix", "no_signs")}
     titles = {
         "naive": "without initialisation",
         "moments": "from moments",
         "elastix": "by elastix from moments",
         "no_signs": "with unchecked signs",
     }
-    text = ", ".join(f"{percent(row['within_2'])} {titles[name]}" for name, row in others.items())
+    text = ", ".join(f"{percent(rows[name]['within_2'])} {title}" for name, title in titles.items() if name in rows)
     return [
         "- Held-out ears: " + "; ".join(verdicts) + ".",
-        f"- Within 2 mm whatever the confidence: {percent(rows['full']['within_2'])} by the tool; registration "
-        f"{text}.",
+        f"- Within 2 mm whatever the confidence: {percent(rows['full']['within_2'])} by the tool; registration {text}.",
     ]
 
 
@@ -74,6 +73,8 @@ def _capture(one: dict) -> str:
 
 
 def _lost(one: dict, what: str) -> str:
+    if "untaught" in one:
+        return "the template could not be taught."
     rows, tool = one["rows"], one["tool"]
     full = rows["full"]
     text = f"{full['lost']} of {full['cases']} {what} lost, median error {number(full['median'])} mm"

@@ -11,6 +11,7 @@ import section_landmark_brain
 import section_landmark_skull
 from landmark_context import DATA, Context
 
+from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.landmarks.reference import Reference
 from SparseToPreciseLib.landmarks.training import STEPS, train_template
@@ -35,18 +36,21 @@ REAL = ("brain", "kidney", "vertebra")
 
 
 def teach(context: Context, names: list[str]) -> None:
-    """Train what is not there yet, one beside the other; `context.templates` then says how each was trained."""
+    """Train what is not there yet, one beside the other; the context then says how each was trained, or why not."""
     waiting = {}
     for name in names:
         folder = context.template_folder(name)
         if name in REAL and not DATA.is_dir():
             continue
         if not (folder / "configs" / "metadata.json").is_file():
-            steps = context.counts.other_steps if name != "cochlea" else context.counts.default_steps or STEPS
+            steps = STEPS if name == "cochlea" else context.counts.other_steps
             waiting[name] = context.pool.submit(_taught, folder, name, steps)
     for name, future in waiting.items():
-        future.result()
-        print(f"taught {name}", flush=True)
+        try:
+            future.result()
+        except InputError as error:
+            context.untaught[name] = str(error)
+        print(f"{'not ' if name in context.untaught else ''}taught: {name}", flush=True)
     for name in names:
         path = context.template_folder(name) / "configs" / "metadata.json"
         if path.is_file():

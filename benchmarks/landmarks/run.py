@@ -19,7 +19,9 @@ import platform  # noqa: E402
 import subprocess  # noqa: E402
 import time  # noqa: E402
 from concurrent.futures import ProcessPoolExecutor  # noqa: E402
+from dataclasses import replace  # noqa: E402
 from pathlib import Path  # noqa: E402
+from types import ModuleType  # noqa: E402
 
 import elastix_row  # noqa: E402
 import section_landmark_abdomen  # noqa: E402
@@ -28,9 +30,10 @@ import section_landmark_capture  # noqa: E402
 import section_landmark_confidence  # noqa: E402
 import section_landmark_modality  # noqa: E402
 import section_landmark_phantoms  # noqa: E402
+import section_landmark_rows  # noqa: E402
 import section_landmark_skull  # noqa: E402
 import section_landmark_speed  # noqa: E402
-from landmark_context import FULL, QUICK, ROOT, Context, code_stamp, one_thread  # noqa: E402
+from landmark_context import FULL, LIBRARY_CODE, QUICK, ROOT, Context, one_thread  # noqa: E402
 from landmark_reading import reading  # noqa: E402
 from landmark_template import teach  # noqa: E402
 
@@ -38,6 +41,7 @@ from SparseToPreciseLib.core.files import write_atomically  # noqa: E402
 
 SECTIONS = {
     "phantoms": section_landmark_phantoms,
+    "rows": section_landmark_rows,
     "capture": section_landmark_capture,
     "brain": section_landmark_brain,
     "abdomen": section_landmark_abdomen,
@@ -53,6 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few cases; the page goes to the cache folder")
     parser.add_argument("--only", default=",".join(SECTIONS), help=f"some of {', '.join(SECTIONS)}")
+    parser.add_argument("--rows", type=int, help="how many phantoms for the section rows, which takes the longest")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--output", type=Path, help="folder of the page; pictures go to images/ beside it")
@@ -61,13 +66,14 @@ def main() -> None:
     if not wanted:
         parser.error(f"choose from the sections {', '.join(SECTIONS)}")
     counts = QUICK if given.quick else FULL
+    counts = counts if given.rows is None else replace(counts, rows=given.rows)
     results = given.cache / ("quick" if given.quick else "full")
     results.mkdir(parents=True, exist_ok=True)
     output = given.output or (results / "docs" / "benchmarks" if given.quick else ROOT / "docs" / "benchmarks")
-    stamp = {"code": code_stamp(counts), "commit": _commit()}
+    stamp = {"code": LIBRARY_CODE, "commit": _commit(), "date": time.strftime("%Y-%m-%d")}
     one_thread()
     with ProcessPoolExecutor(given.workers, multiprocessing.get_context("spawn"), one_thread) as pool:
-        context = Context(counts, given.cache, results, output.parent / "images", pool, stamp["code"])
+        context = Context(counts, given.cache, results, output.parent / "images", pool)
         teach(context, _templates(wanted))
         for name in wanted:
             print(f"{name} ", end="", flush=True)
@@ -89,14 +95,10 @@ def _templates(wanted: list[str]) -> list[str]:
 
 
 def _write(stamp: dict, results: Path, output: Path, workers: int) -> None:
-    fresh = {}
-    for name in SECTIONS:
-        path = results / f"{name}.json"
-        entry = json.loads(path.read_text()) if path.exists() else {"stamp": {}}
-        if entry["stamp"].get("code") == stamp["code"]:
-            fresh[name] = entry
-    found = {name: entry["found"] for name, entry in fresh.items()}
-    commits = sorted({entry["stamp"]["commit"] for entry in fresh.values()})
+    paths = {name: results / f"{name}.json" for name in SECTIONS}
+    saved = {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
+    found = {name: entry["found"] for name, entry in saved.items()}
+    older = {name: entry["stamp"] for name, entry in saved.items() if entry["stamp"]["code"] != stamp["code"]}
     without = [] if elastix_row.available() else ["elastix is not installed and has no row (pip install '.[bench]')."]
     parts = [
         "# Benchmark of one-shot landmarks",
@@ -105,21 +107,33 @@ def _write(stamp: dict, results: Path, output: Path, workers: int) -> None:
         "\n".join(
             f"- {line}"
             for line in (
-                f"Commit {', '.join(commits)}; {platform.machine()}, Python {platform.python_version()}, {workers} "
+                f"Commit {stamp['commit']}; {platform.machine()}, Python {platform.python_version()}, {workers} "
                 "processes of one thread each.",
                 *without,
+                *(
+                    f"**{SECTIONS[name].TITLE}**: measured with the older code of commit {entry['commit']}."
+                    for name, entry in older.items()
+                ),
             )
         ),
         "## Plain reading",
         reading(found),
     ]
     for name, section in SECTIONS.items():
-        parts += [f"## {section.TITLE}", section.render(found[name]) if name in found else "Not part of this run."]
+        parts += [f"## {section.TITLE}", _body(section, found.get(name))]
     output.mkdir(parents=True, exist_ok=True)
     text = "\n\n".join(part.rstrip() for part in parts) + "\n"
     write_atomically(output / "landmarks.md", lambda path: path.write_text(text, encoding="utf-8"))
     content = json.dumps(_rounded({**stamp, "sections": found}), indent=1, ensure_ascii=False) + "\n"
     write_atomically(output / "landmarks.json", lambda path: path.write_text(content, encoding="utf-8"))
+
+
+def _body(section: ModuleType, found: dict | None) -> str:
+    if found is None:
+        return "Not part of this run."
+    if "untaught" in found:
+        return f"The template could not be taught: {found['untaught']}"
+    return section.render(found)
 
 
 def _rounded(value):

@@ -6,10 +6,9 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from itk_recipes import usual_recipe
 from known_warps import KnownWarp, covering, other_contrast
-from landmark_context import DATA, Context, errors, placed_summary, poses, summary, template_at, told
-from section_landmark_brain import lost_table
+from landmark_context import DATA, Context, errors, joined, placed_summary, poses, summary, template_at, told
+from section_landmark_brain import lost_table, usual_errors
 from tables import number, table
 
 from SparseToPreciseLib.core.image_files import read_image
@@ -90,14 +89,14 @@ def measure(folder: Path, given: tuple[str, int]) -> dict:
     template = template_at(folder)
     label = LEFT_KIDNEY if what == "mirrored" else TEMPLATES[what]
     image, truth = target(number_, label)
-    mirror = "yes" if what == "mirrored" else "no"
-    full = detect(template, image, threshold=0.0, mirror=mirror)
-    rows = {"full": full.placed}
-    if what != "mirrored":
-        marks = template.references[0].landmarks
-        usual = usual_recipe(template.references[0].image, image, np.stack(list(marks.values())), ("third", "all"))
-        rows |= {key: dict(zip(marks, points, strict=True)) for key, points in usual.items()}
-    return {"case": given, "errors": {name: errors(truth, found) for name, found in rows.items()}, **told(full)}
+    full = detect(template, image, threshold=0.0, mirror="yes" if what == "mirrored" else "no")
+    return {"case": given, "errors": {"full": errors(truth, full.placed)}, **told(full)}
+
+
+def measure_usual(_: None, given: tuple[str, int]) -> dict:
+    what, number_ = given
+    moving, truth = target(number_, TEMPLATES[what])
+    return {"errors": usual_errors(abdomen()[0], moving, marks_of(TEMPLATES[what]), truth)}
 
 
 def run(context: Context) -> dict:
@@ -107,8 +106,13 @@ def run(context: Context) -> dict:
     parts = {}
     for what in (*TEMPLATES, "mirrored"):
         template = "kidney" if what == "mirrored" else what
+        if template in context.untaught:
+            parts[what] = {"untaught": context.untaught[template]}
+            continue
         chosen = [(what, one) for one in ([-1, *numbers[:2]] if what == "mirrored" else numbers)]
         cases = context.each("abdomen", measure, template, chosen)
+        if what != "mirrored":
+            cases = joined(cases, context.each("abdomen-usual", measure_usual, None, chosen))
         rows = ("full",) if what == "mirrored" else ROWS
         parts[what] = {
             "rows": {name: summary(cases, name, NEAR_MM) for name in rows},
@@ -135,6 +139,9 @@ def render(found: dict) -> str:
     ]
     for what, one in found["parts"].items():
         parts.append(f"### {titles[what]}")
+        if "untaught" in one:
+            parts.append(f"The template could not be taught: {one['untaught']}")
+            continue
         parts.append(lost_table(one, ROWS, NEAR_MM))
         lines = []
         for case in one["records"]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from itk_recipes import usual_recipe
 from known_warps import KnownWarp, covering, other_contrast
-from landmark_context import DATA, Context, errors, placed_summary, poses, summary, template_at, told
+from landmark_context import DATA, Context, errors, joined, placed_summary, poses, summary, template_at, told
 from scipy import ndimage
 from tables import number, percent, table
 
@@ -84,17 +84,31 @@ def measure(folder: Path, number_: int) -> dict:
     template = template_at(folder)
     image, truth = target(number_)
     full = detect(template, image, threshold=0.0)
-    marks = template.references[0].landmarks
-    usual = usual_recipe(template.references[0].image, image, np.stack(list(marks.values())), ("third", "all"))
-    rows = {"full": full.placed, **{key: dict(zip(marks, points, strict=True)) for key, points in usual.items()}}
-    apart = {name: errors(truth, found) for name, found in rows.items()}
-    return {"case": CASES[number_], "errors": apart, **told(full)}
+    return {"case": CASES[number_], "errors": {"full": errors(truth, full.placed)}, **told(full)}
+
+
+def measure_usual(_: None, number_: int) -> dict:
+    image, marks = head()
+    moving, truth = target(number_)
+    return {"errors": usual_errors(image, moving, marks, truth)}
+
+
+def usual_errors(
+    image: Volume, moving: Volume, marks: dict[str, np.ndarray], truth: dict[str, np.ndarray]
+) -> dict[str, dict[str, float | None]]:
+    """Errors of the usual recipe, by how the ends of the axes were told apart."""
+    usual = usual_recipe(image, moving, np.stack(list(marks.values())), ("third", "all"))
+    return {key: errors(truth, dict(zip(marks, points, strict=True))) for key, points in usual.items()}
 
 
 def run(context: Context) -> dict:
     if not DATA.is_dir():
         return {"rows": {}}
-    cases = context.each("brain", measure, TEMPLATE, range(min(context.counts.brains, len(CASES))))
+    if TEMPLATE in context.untaught:
+        return {"untaught": context.untaught[TEMPLATE]}
+    numbers = range(min(context.counts.brains, len(CASES)))
+    usual = context.each("brain-usual", measure_usual, None, numbers)
+    cases = joined(context.each("brain", measure, TEMPLATE, numbers), usual)
     return {
         "rows": {name: summary(cases, name, NEAR_MM) for name in ROWS},
         "tool": placed_summary(cases, NEAR_MM),

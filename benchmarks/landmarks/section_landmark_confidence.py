@@ -43,7 +43,7 @@ def run(context: Context) -> dict:
     if DATA.is_dir():
         cases += [("unrelated image", name) for name in UNRELATED]
     absent = context.each("absent", measure, TEMPLATE, cases)
-    ears = section_landmark_phantoms.run(context)
+    ears = section_landmark_phantoms.run(context)  # as it was measured for the first table
     _draw(ears["calibration"], context.images / PICTURE)
     kinds = {}
     for one in absent:

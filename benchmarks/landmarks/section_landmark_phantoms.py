@@ -1,11 +1,9 @@
-"""Held-out inner ears: the tool, each of its stages off in turn, and other ways to the landmarks."""
+"""Held-out inner ears: what a user gets."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import elastix_row
 import numpy as np
 from landmark_context import (
     PLACED,
@@ -19,7 +17,6 @@ from landmark_context import (
     template_at,
     told,
 )
-from landmark_template import COCHLEA
 from tables import number, percent, table
 
 from SparseToPreciseLib.landmarks.detect import Detection, detect
@@ -27,26 +24,10 @@ from SparseToPreciseLib.landmarks.itk_images import moved
 from SparseToPreciseLib.landmarks.template import Template
 from SparseToPreciseLib.phantoms.cochlea import Cochlea, make_cochlea
 
-TITLE = "Inner ears: errors"
+TITLE = "Inner ears: what a user gets"
 TEMPLATE = "cochlea"
 FINEST, COARSEST = 0.25, 0.6
 GOALS = {"mean": 0.70, "within_2": 0.95, "worst_confident": 3.0}
-MOMENTS = "moments of the structure as the network sees it"
-
-ROWS = {
-    "naive": "naive: rigid + demons from the reference's position, no initialisation (the paper's baseline)",
-    "centre": "centre of mass only",
-    "moments_rigid": f"rigid from the {MOMENTS}",
-    "moments": f"rigid + demons from the {MOMENTS} (search over rotations off)",
-    "elastix": f"elastix, rigid + B-splines, from the same {MOMENTS}",
-    "no_signs": "the same with the eigenvectors' signs as they come (sign enumeration off); rigid + demons",
-    "no_localize": "localize off: the structure is taken to be where the reference has it",
-    "no_pose": "pose off: not turned",
-    "no_rigid": "rigid off: pose, then demons",
-    "rigid": "deformable off: pose, then rigid",
-    "pose": "rigid and deformable off: pose only",
-    "full": "**all stages (the tool)**",
-}
 
 
 def case_of(number_: int) -> Cochlea:
@@ -56,46 +37,20 @@ def case_of(number_: int) -> Cochlea:
 
 
 def measure(folder: Path, number_: int) -> dict:
-    """Errors in mm of every row on a phantom, by landmark, and what the tool says of itself."""
+    """The tool on a phantom, what its stages say, and the paper's baseline."""
     template = template_at(folder)
     case = case_of(number_)
     full = detect(template, case.image, threshold=0.0)
     own = template.places[0].centre
-    # The rows that differ after the search for the place all begin where the tool itself ended it.
-    there = {"seed_point": full.place.centre}
-    options: dict[str, dict[str, Any]] = {
-        "no_signs": {**there, "signs": False, "search": False},
-        "moments": {**there, "search": False},
-        "no_pose": {**there, "stages": ("localize", "rigid", "deformable")},
-        "no_rigid": {**there, "stages": ("localize", "pose", "deformable")},
-    }
-    rows = {"full": full.placed, **stages_of(template, full)}
-    detected = {}
-    for name, given in options.items():
-        detected[name] = detect(template, case.image, threshold=0.0, **given) if full.registered else None
-        rows[name] = detected[name].placed if detected[name] else {}
-    for name, stages in (("naive", ("rigid", "deformable")), ("no_localize", ("pose", "rigid", "deformable"))):
-        rows[name] = detect(template, case.image, threshold=0.0, stages=stages, seed_point=own).placed
-    moments = detected["moments"]
-    of_moments = stages_of(template, moments) if moments else {"rigid": {}}
-    rows["moments_rigid"] = of_moments["rigid"]
-    if elastix_row.available():
-        rows["elastix"] = {}
-        if moments and moments.registered:
-            pose = np.array(moments.registered[0].report["pose"]["matrix"])
-            rows["elastix"] = elastix_row.elastix(template.references[0], case.image, pose)
+    naive = detect(template, case.image, threshold=0.0, stages=("rigid", "deformable"), seed_point=own)
+    rows = {"full": full.placed, "naive": naive.placed, **stages_of(template, full)}
     return {
         "number": number_,
         "errors": {name: errors(case.landmarks, found) for name, found in rows.items()},
-        "place_error": float(np.linalg.norm(full.place.centre - moved(case.to_world, own_centre(template)))),
+        "place": full.place.centre.tolist() if full.registered else None,
+        "relative_mass": float(full.place.mass),
         **told(full),
     }
-
-
-def own_centre(template: Template) -> np.ndarray:
-    """The structure's centre in the ear's own coordinates, about."""
-    case = make_cochlea(**{**COCHLEA, "spacing_mm": 4.0})
-    return moved(np.linalg.inv(case.to_world), template.places[0].centre)
 
 
 def stages_of(template: Template, found: Detection) -> dict[str, dict[str, np.ndarray]]:
@@ -113,34 +68,30 @@ def stages_of(template: Template, found: Detection) -> dict[str, dict[str, np.nd
     }
 
 
+def measured(context: Context) -> list[dict]:
+    return context.each("phantoms", measure, TEMPLATE, range(context.counts.phantoms))
+
+
 def run(context: Context) -> dict:
-    cases = context.each("phantoms", measure, TEMPLATE, range(context.counts.phantoms))
+    cases = measured(context)
+    far = [one for one in cases if any(error is None or error > 2 for error in one["errors"]["full"].values())]
     near = template_at(context.template_folder(TEMPLATE)).scale.diameter_mm / 6
     return {
         "near_mm": near,
-        "rows": {name: summary(cases, name, near) for name in ROWS if name in cases[0]["errors"]},
+        "cases": len(cases),
+        "rows": {name: summary(cases, name, near) for name in ("full", "naive")},
         "tool": placed_summary(cases, near),
         "calibration": calibration(cases, near),
         "poses": poses(cases),
-        "elsewhere": [one["number"] for one in cases if one["place_error"] > near],
+        "failures": [one["number"] for one in far],
         "shares": shares(cases),
-        "seconds": float(np.median([sum(one["timings"].values()) for one in cases])),
+        "computing": float(np.median([one["computing"] for one in cases])),
         "records": cases,
     }
 
 
 def render(found: dict) -> str:
     tool = found["tool"]
-    rows = [
-        [
-            ROWS[name],
-            f"{row['given']} of {row['wanted']}",
-            *(number(row[key]) for key in ("mean", "median", "largest")),
-            percent(row["within_1"]),
-            percent(row["within_2"]),
-        ]
-        for name, row in found["rows"].items()
-    ]
     goals = [
         _goal("mean error of placed landmarks (mm)", "≤ 0.70", tool["mean"], tool["mean"] <= GOALS["mean"]),
         _goal("within 2 mm, share of all wanted", "≥ 0.95", tool["within_2"], tool["within_2"] >= GOALS["within_2"]),
@@ -151,21 +102,21 @@ def render(found: dict) -> str:
             tool["worst_confident"] <= GOALS["worst_confident"],
         ),
     ]
-    elsewhere = ", ".join(str(one) for one in found["elsewhere"]) or "none"
+    failures = ", ".join(str(one) for one in found["failures"]) or "none"
     used = ", ".join(f"{key} {count}" for key, count in sorted(found["poses"].items()))
+    naive = found["rows"]["naive"]
     return (
-        f"{len(found['records'])} held-out phantoms: voxels of {FINEST} to {COARSEST} mm along each axis, poses of up "
-        "to 30 degrees, offsets of up to 15 mm, three spirals of another pitch and four blobs in each. **Phantoms are "
-        "easier than patients.** Radial errors in mm over all landmarks that a row gives, whatever their confidence; "
-        "shares are of all wanted. Rows that begin after the search for the place begin where the tool ended it. "
-        "The paper's own figures, on 20 real ears and so no baseline here, are a mean of 0.70 mm, and 9.48 mm for "
-        f"its naive registration. elastix runs with {elastix_row.SETTINGS}.\n\n"
-        + table(["", "given", "mean", "median", "largest", "within 1 mm", "within 2 mm"], rows)
-        + f"\n\nThe registration of the tool began with a pose from: {used} (cases). Phantoms where it looked "
-        f"elsewhere: {elsewhere}.\n\n### What the user gets\n\nLandmarks with a confidence below {PLACED:g} stay "
-        f"unplaced: {tool['placed']} of {tool['wanted']} are placed.\n\n"
+        f"{found['cases']} held-out phantoms: voxels of {FINEST} to {COARSEST} mm along each axis, poses of up to 30 "
+        "degrees, offsets of up to 15 mm, three spirals of another pitch and four blobs in each. **Phantoms are easier "
+        "than patients.** The paper's own mean on 20 real ears is 0.70 mm, and 9.48 mm for its naive registration; "
+        "these are of other data and no baseline here. Its baseline done again on these phantoms (rigid + demons from "
+        f"the reference's position) has a mean error of {number(naive['mean'])} mm, {percent(naive['within_2'])} "
+        f"within 2 mm.\n\nLandmarks with a confidence below {PLACED:g} stay unplaced: {tool['placed']} of "
+        f"{tool['wanted']} are placed.\n\n"
         + table(["", "goal", "measured", ""], goals)
-        + f"\n\nOf the placed ones, {percent(tool['within_2_of_placed'])} lie within 2 mm."
+        + f"\n\nOf the placed ones, {percent(tool['within_2_of_placed'])} lie within 2 mm. Phantoms with a landmark "
+        f"that is missing or farther off than 2 mm before any is left unplaced (numbers): {failures}. The "
+        f"registration began with a pose from: {used} (cases)."
     )
 
 
