@@ -43,7 +43,11 @@ class Native:
         if self._exact is None:
             found = Volume(working.mask.astype(np.uint8), working.grid.ijk_to_ras)
             given = found if body is None else body.with_array((body.array != 0).astype(np.uint8))
-            self._body = shrunk(given, float(mr.spacing.min()))
+            small = shrunk(given, float(mr.spacing.min()))
+            # A border of zeros instead of a fill value: repeating the edge is several times faster.
+            matrix = small.ijk_to_ras.copy()
+            matrix[:3, 3] = small.grid.to_ras([-1, -1, -1])
+            self._body = Volume(np.pad(small.array, 1), matrix)
 
     def volumes(
         self, lattice: Mapping[str, np.ndarray], window: HuWindow, progress: Progress | None = None
@@ -92,7 +96,7 @@ class Native:
     def _inside(self, slab: tuple[slice, slice, slice]) -> np.ndarray:
         if self._exact is not None:
             return self._exact.array[slab] != 0
-        return self._body.resampled_to(self._mr.grid.cropped(slab), fill=0.0).array >= 0.5
+        return self._body.resampled_to(self._mr.grid.cropped(slab)).array >= 0.5
 
 
 def _in_units(name: str, values: np.ndarray, window: HuWindow) -> np.ndarray:
