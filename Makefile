@@ -80,6 +80,7 @@ train-boxes: $(READY)
 samples: $(READY)
 	@$(BIN)/python Resources/make_samples.py
 	@$(BIN)/python Resources/make_box_samples.py
+	@$(BIN)/python Resources/make_head_sample.py
 	@$(BIN)/python Resources/make_landmark_samples.py
 
 pictures: $(READY)

@@ -16,7 +16,7 @@ from SparseToPreciseLib.mrml import files
 from SparseToPreciseLib.phantoms.head import head_case
 
 FOLDER = Path(__file__).resolve().parents[1] / "SynthesisModule" / "Resources" / "SampleData"
-NUMBER, SPACING_MM = 7, 2.4
+NUMBER, SPACING_MM = 3, 2.5
 _HU_STEP = 8
 
 
