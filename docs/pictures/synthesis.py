@@ -20,7 +20,7 @@ from SparseToPreciseLib.synthesis.synthesize import synthesize
 SAMPLES = ROOT / "SynthesisModule" / "Resources" / "SampleData"
 IMAGES = ROOT / "docs" / "images"
 SIZE = (300, 330)
-THUMBNAIL = 192
+THUMBNAIL = 256
 ERROR_HU, UNCERTAINTY_HU, HIDDEN_HU = 400.0, 200.0, 20.0
 
 
@@ -32,7 +32,7 @@ def main() -> None:
     grid = volume_from_node(mr).grid
     middle = grid.to_ras((np.array(grid.shape[::-1]) - 1) / 2)
     width = float((np.array(grid.shape[::-1]) * grid.spacing).max()) * 1.02
-    small = {"orientation": "Sagittal", "field_of_view_mm": width, "size": (THUMBNAIL, THUMBNAIL)}
+    small = {"orientation": "Axial", "field_of_view_mm": width, "size": (THUMBNAIL, THUMBNAIL)}
     halves, half = [views.slice_picture(node, middle, **small) for node in (mr, reference)], THUMBNAIL // 2
     save(np.hstack([halves[0][:, :half], halves[1][:, half:]]), SAMPLES / sample["thumbnail"])
 
