@@ -4,6 +4,7 @@ from pathlib import Path
 
 import ctk
 import qt
+import slicer
 from slicer.i18n import tr as _
 
 from .FindSection import FOLDER
@@ -29,6 +30,7 @@ class BatchSection:
         from SparseToPreciseLib.desktop.run_row import RunRow
 
         self.ui, self._parameters, self._finding = ui, parameters, finding
+        self._targets, self._output = [], None  # of the last run: what the table shows
         self.row = RunRow(_("Find on every image"), self.find, self.cancel)
         self.child = ChildRow(self.row, self._done, self.follow)
         ui.batchFrame.layout().addWidget(self.row)
@@ -42,6 +44,7 @@ class BatchSection:
         table.horizontalHeader().setStretchLastSection(True)
         table.verticalHeader().visible = False
         table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
+        table.connect("cellDoubleClicked(int,int)", self.open)
         self.follow()
 
     def set_setup(self, ready):
@@ -71,6 +74,15 @@ class BatchSection:
         """Stop it; nothing is written."""
         self.child.cancel()
 
+    def open(self, row, _column=0):
+        """Load an image of the last run with its landmarks."""
+        target = self._targets[row]
+        with slicer.util.tryWithErrorDisplay(_("Could not load the image.")):
+            image = slicer.util.loadVolume(target["path"])
+            slicer.util.setSliceViewerLayers(background=image, fit=True)
+            if "error" not in target:
+                self._parameters().found = slicer.util.loadMarkups(str(self._output / f"{target['name']}.mrk.json"))
+
     def _lacking(self):
         images, output = (Path(edit.currentPath or "?") for edit in (self.ui.folderEdit, self.ui.outputEdit))
         if not images.is_dir():
@@ -82,7 +94,8 @@ class BatchSection:
         return ""
 
     def _done(self, outcome):
-        targets, table = outcome.result["targets"], self.ui.batchTable
+        self._targets, self._output = outcome.result["targets"], Path(outcome.result["output"])
+        targets, table = self._targets, self.ui.batchTable
         table.setRowCount(len(targets))
         for row, target in enumerate(targets):
             for column, text in enumerate(summary(target)):
@@ -92,7 +105,7 @@ class BatchSection:
         table.resizeColumnsToContents()
         said = _("{n} of {all} images could be used; the results are in {folder}.")
         used = sum("error" not in target for target in targets)
-        return said.format(n=used, all=len(targets), folder=outcome.result["output"])
+        return said.format(n=used, all=len(targets), folder=self._output)
 
     def _pathChanged(self, _path):
         self.follow()

@@ -255,6 +255,9 @@ class LandmarkModuleInTheApplication(unittest.TestCase):
         screenshot("landmarks-folder")
         self.assertFalse(row.run_button.enabled)
         self.assertIn("results in this folder", row.run_button.toolTip)
+        self.panel.batch.open(0)
+        self.assertEqual(self.ui.foundSelector.currentNode().GetName(), "one")
+        self.assertEqual(self.ui.landmarkTable.rowCount, 3)
 
     # ------------------------------------------------------------------------------------------ teach
 
@@ -288,7 +291,7 @@ class LandmarkModuleInTheApplication(unittest.TestCase):
         teaching.row.run_button.click()
         self.assertIn("no validation image", self.ui.teachNotesLabel.text)
         self.assertFalse(teaching.row.end_button.enabled)
-        wait_until(lambda: not teaching.running or self.dice() > 0.75, "it has learnt something", TIMEOUT_S)
+        wait_until(lambda: not teaching.running or self.dice() > 0.6, "it has learnt something", 2 * TIMEOUT_S)
         self.assertTrue(teaching.row.end_button.enabled, teaching.row.status_label.text)
         screenshot("landmarks-teaching")
         teaching.row.end_button.click()
