@@ -15,7 +15,7 @@ from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.landmarks.moments import Moments
 from SparseToPreciseLib.landmarks.sampling import covering_grid, on_grid
 
-LONGEST = 96
+LONGEST = 80
 """Voxels along an image's longest side."""
 ITERATIONS = {4: 40, 2: 30, 1: 15}
 """Of demons, by shrink factor: as many as the tool's own."""

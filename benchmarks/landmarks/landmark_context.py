@@ -38,9 +38,9 @@ class Counts:
     repeats: int = 4
     contrasts: int = 5
     absent: int = 6
-    brains: int = 8
-    abdomens: int = 4
-    skulls: int = 12
+    brains: int = 6
+    abdomens: int = 3
+    skulls: int = 10
     large: tuple[int, int, int] = (512, 512, 160)
     other_steps: int = 800
 
@@ -72,7 +72,7 @@ class Context:
         folder = self.results / "cases"
         folder.mkdir(parents=True, exist_ok=True)
         where = self.template_folder(template) if template else None
-        code = (_code_of(measure), USUAL_CODE if template is None else LIBRARY_CODE, where)
+        code = (_code_of(measure), LIBRARY_CODE if where else USUAL_CODE, where and weights_of(where))
         paths = [folder / f"{section}-{_key((*code, case))}.json" for case in cases]
         waiting = {}
         for path, case in zip(paths, cases, strict=True):
@@ -85,7 +85,7 @@ class Context:
         return [json.loads(path.read_text()) for path in paths]
 
     def template_folder(self, name: str) -> Path:
-        return self.cache / "templates" / f"{name}-{TRAINING_CODE[:10]}"
+        return self.cache / "templates" / name
 
 
 _USUAL = ("core/volume.py", "core/image_files.py", "landmarks/moments.py", "landmarks/sampling.py")
@@ -118,6 +118,10 @@ def _code_of(measure: Callable) -> str:
     above = own.read_text(encoding="utf-8").partition("\ndef run(")[0]
     shared = ("known_warps", "itk_recipes", "elastix_row", "skull_phantom")
     return _hashed([own.parent / f"{name}.py" for name in shared], above)
+
+
+def weights_of(folder: Path) -> str:
+    return hashlib.sha256((folder / "models" / "model.pt").read_bytes()).hexdigest()
 
 
 def _key(content: Any) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import section_landmark_abdomen
 import section_landmark_brain
 import section_landmark_skull
-from landmark_context import DATA, Context
+from landmark_context import DATA, TRAINING_CODE, Context
 
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.progress import Progress
@@ -35,14 +36,18 @@ REFERENCES: dict[str, Callable[[], Reference]] = {
 REAL = ("brain", "kidney", "vertebra")
 
 
-def teach(context: Context, names: list[str]) -> None:
-    """Train what is not there yet, one beside the other; the context then says how each was trained, or why not."""
+def teach(context: Context, names: list[str], commit: str, keep: bool) -> None:
+    """Train what is not there yet, one beside the other; the context then says how each was trained, or why not.
+
+    `keep`: a template of older code will do.
+    """
     waiting = {}
     for name in names:
         folder = context.template_folder(name)
         if name in REAL and not DATA.is_dir():
             continue
-        if not (folder / "configs" / "metadata.json").is_file():
+        stamp = _stamp(folder)
+        if stamp is None or not (keep or stamp["code"] == TRAINING_CODE):
             steps = STEPS if name == "cochlea" else context.counts.other_steps
             waiting[name] = context.pool.submit(_taught, folder, name, steps)
     for name, future in waiting.items():
@@ -50,11 +55,21 @@ def teach(context: Context, names: list[str]) -> None:
             future.result()
         except InputError as error:
             context.untaught[name] = str(error)
+        else:
+            content = json.dumps({"code": TRAINING_CODE, "commit": commit})
+            context.template_folder(name).with_suffix(".json").write_text(content)
         print(f"{'not ' if name in context.untaught else ''}taught: {name}", flush=True)
     for name in names:
         path = context.template_folder(name) / "configs" / "metadata.json"
         if path.is_file():
-            context.templates[name] = json.loads(path.read_text(encoding="utf-8"))["training"]
+            training = json.loads(path.read_text(encoding="utf-8"))["training"]
+            context.templates[name] = {**training, "stamp": _stamp(context.template_folder(name))}
+
+
+def _stamp(folder: Path) -> dict | None:
+    """Which code taught a template."""
+    path = folder.with_suffix(".json")
+    return json.loads(path.read_text()) if path.is_file() and (folder / "configs" / "metadata.json").is_file() else None
 
 
 def _taught(folder: Path, name: str, steps: int) -> None:
@@ -65,4 +80,5 @@ def _taught(folder: Path, name: str, steps: int) -> None:
             log.write(f"{share:.0%} {message}\n")
 
     folder.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
     train_template(folder, [REFERENCES[name]()], validation, steps=steps, device="cpu", progress=Progress(report))

@@ -33,7 +33,7 @@ import section_landmark_phantoms  # noqa: E402
 import section_landmark_rows  # noqa: E402
 import section_landmark_skull  # noqa: E402
 import section_landmark_speed  # noqa: E402
-from landmark_context import FULL, LIBRARY_CODE, QUICK, ROOT, Context, one_thread  # noqa: E402
+from landmark_context import FULL, LIBRARY_CODE, QUICK, ROOT, TRAINING_CODE, Context, one_thread  # noqa: E402
 from landmark_reading import reading  # noqa: E402
 from landmark_template import teach  # noqa: E402
 
@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(SECTIONS), help=f"some of {', '.join(SECTIONS)}")
     parser.add_argument("--rows", type=int, help="how many phantoms for the section rows, which takes the longest")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--keep-templates", action="store_true", help="use templates that older code has taught, too")
     parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--output", type=Path, help="folder of the page; pictures go to images/ beside it")
     given = parser.parse_args()
@@ -70,17 +71,18 @@ def main() -> None:
     results = given.cache / ("quick" if given.quick else "full")
     results.mkdir(parents=True, exist_ok=True)
     output = given.output or (results / "docs" / "benchmarks" if given.quick else ROOT / "docs" / "benchmarks")
-    stamp = {"code": LIBRARY_CODE, "commit": _commit(), "date": time.strftime("%Y-%m-%d")}
+    stamp = {"code": LIBRARY_CODE, "training": TRAINING_CODE, "commit": _commit(), "date": time.strftime("%Y-%m-%d")}
     one_thread()
     with ProcessPoolExecutor(given.workers, multiprocessing.get_context("spawn"), one_thread) as pool:
         context = Context(counts, given.cache, results, output.parent / "images", pool)
-        teach(context, _templates(wanted))
+        teach(context, _templates(wanted), stamp["commit"], given.keep_templates)
+        taught = {name: one["stamp"] for name, one in context.templates.items()}
         for name in wanted:
             print(f"{name} ", end="", flush=True)
             started = time.perf_counter()
             found = SECTIONS[name].run(context)
             print(f" {time.perf_counter() - started:.0f} s", flush=True)
-            content = json.dumps({"stamp": stamp, "found": found})
+            content = json.dumps({"stamp": {**stamp, "templates": taught}, "found": found})
             write_atomically(results / f"{name}.json", lambda path, content=content: path.write_text(content))
             _write(stamp, results, output, given.workers)
     print(f"written: {output / 'landmarks.md'}")
@@ -110,6 +112,7 @@ def _write(stamp: dict, results: Path, output: Path, workers: int) -> None:
                 f"Commit {stamp['commit']}; {platform.machine()}, Python {platform.python_version()}, {workers} "
                 "processes of one thread each.",
                 *without,
+                *_older_templates(saved),
                 *(
                     f"**{SECTIONS[name].TITLE}**: measured with the older code of commit {entry['commit']}."
                     for name, entry in older.items()
@@ -126,6 +129,17 @@ def _write(stamp: dict, results: Path, output: Path, workers: int) -> None:
     write_atomically(output / "landmarks.md", lambda path: path.write_text(text, encoding="utf-8"))
     content = json.dumps(_rounded({**stamp, "sections": found}), indent=1, ensure_ascii=False) + "\n"
     write_atomically(output / "landmarks.json", lambda path: path.write_text(content, encoding="utf-8"))
+
+
+def _older_templates(saved: dict[str, dict]) -> list[str]:
+    """Which templates were not taught with the code that the sections were measured with."""
+    older = {
+        name: stamp["commit"]
+        for entry in saved.values()
+        for name, stamp in entry["stamp"].get("templates", {}).items()
+        if stamp["code"] != entry["stamp"]["training"]
+    }
+    return [f"The template {name} was taught with the code of commit {commit}." for name, commit in older.items()]
 
 
 def _body(section: ModuleType, found: dict | None) -> str:
