@@ -68,7 +68,7 @@ def _cavity(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _thickness(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
     x, y, z = canvas.points
-    mean = rng.uniform(3.8, 7.0)
+    mean = rng.uniform(3.5, 6.6)
     varying = mean + rng.uniform(0.4, 1.3) * canvas.noise(38.0) + rng.uniform(0.1, 0.5) * canvas.noise(16.0)
     squama = np.exp(-(((np.abs(x) - 68) / 14) ** 2 + ((y + 5) / 36) ** 2 + ((z + 18) / 26) ** 2))
     occiput = np.exp(-((x / 16) ** 2 + ((y + 106) / 16) ** 2 + ((z + 16) / 16) ** 2))

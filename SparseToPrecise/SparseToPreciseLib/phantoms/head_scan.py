@@ -15,7 +15,7 @@ OUTSIDE_HU = -1000.0
 
 @dataclass(frozen=True)
 class Blur:
-    """Of a case that looks like the mean of many heads: sigma (mm) of the CT, of the MR's brain and of the rest."""
+    """Of a case that looks like the mean of many heads: sigma (mm) of the CT, and of the MR near the skull and away."""
 
     ct_mm: float
     brain_mm: float
@@ -23,8 +23,8 @@ class Blur:
 
 
 def averaged(rng: np.random.Generator) -> Blur:
-    """The blur of a mean template: the brain stays sharper than what varies more between heads."""
-    return Blur(rng.uniform(1.5, 4.5), rng.uniform(0.2, 1.2), rng.uniform(0.8, 3.0))
+    """The blur of a mean template: brain and skull stay sharper than the face, which varies more between heads."""
+    return Blur(rng.uniform(2.0, 4.5), rng.uniform(0.2, 1.2), rng.uniform(0.5, 2.5))
 
 
 def smoothed(image: np.ndarray, spacing_kji: np.ndarray, sigma_mm: float) -> np.ndarray:
@@ -72,7 +72,7 @@ def scan_mr(
     if blur:
         inner = smoothed(image, spacing, blur.brain_mm)
         outer = smoothed(image, spacing, blur.face_mm)
-        sharp = np.clip((np.minimum(cavity, canvas.points[2] + 55) + 12) / 12, 0, 1)
+        sharp = np.clip((np.minimum(cavity, canvas.points[2] + 45) + 25) / 15, 0, 1)
         image = outer + sharp * (inner - outer)
     else:
         image = smoothed(image, spacing, rng.uniform(0.0, 0.9))

@@ -88,8 +88,8 @@ _MR = {
     COMPACT: (0.03, 0.03, 0.04, 0.03, 0.02),
     DIPLOE: (0.32, 0.24, 0.32, 0.22, 0.08),
     CSF: (0.14, 1.00, 0.80, 0.07, 0.01),
-    GREY: (0.50, 0.58, 0.86, 0.62, 0.02),
-    WHITE: (0.68, 0.42, 0.70, 0.48, 0.02),
+    GREY: (0.53, 0.58, 0.86, 0.62, 0.02),
+    WHITE: (0.73, 0.42, 0.70, 0.48, 0.02),
     VITREOUS: (0.12, 1.00, 0.78, 0.08, 0.01),
     LENS: (0.35, 0.20, 0.45, 0.30, 0.01),
     TOOTH: (0.02, 0.02, 0.02, 0.02, 0.01),
@@ -127,7 +127,7 @@ def mr_tissues(rng: np.random.Generator, contrast: str | None = None) -> tuple[s
     rows = np.array([_MR[tissue] for tissue in range(len(TISSUES))])
     jitter = np.exp(np.clip(rng.standard_normal(len(rows)), -2, 2) * 0.12)
     free = rng.uniform(0.05, 1.0, len(rows))
-    marrow, fatless, agent, flow = rng.uniform(0.35, 2.2), rng.random() < 0.15, rng.random() < 0.15, rng.random() < 0.15
+    marrow, fatless, agent, flow = rng.uniform(0.35, 1.8), rng.random() < 0.15, rng.random() < 0.15, rng.random() < 0.15
     dark = rng.uniform(0, 0.06, len(rows))
     if contrast == "random":
         means = free
