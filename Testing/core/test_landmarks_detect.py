@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+from edit_cases import rotation
 from landmark_cases import GRIDS, MOVED, ORIGIN, TURN, grid_around, image_on, landmarks, reference, small_template
 
 from SparseToPreciseLib.core.bundles import open_bundle
@@ -62,10 +63,32 @@ class TestDetect:
         assert errors(found).max() < 1.8
         assert errors(found, plain.placed).max() < 1.0
 
+    def test_the_same_twice(self, template, plain: Detection) -> None:
+        import SimpleITK
+
+        before = SimpleITK.ProcessObject.GetGlobalDefaultNumberOfThreads()
+        again = detect(template, image_on(PLAIN, TURN, MOVED))
+        for one, other in zip(again.landmarks, plain.landmarks, strict=True):
+            np.testing.assert_array_equal(one.position, other.position)
+            assert one.confidence == other.confidence
+        assert SimpleITK.ProcessObject.GetGlobalDefaultNumberOfThreads() == before
+
+    @pytest.mark.parametrize("angle", [120, 180])
+    def test_turned_by_any_angle(self, template, angle: int) -> None:
+        turned = rotation((1, -2, 3), angle)
+        assert errors(detect(template, image_on(PLAIN, turned, MOVED)), landmarks(turned, MOVED)).max() < 2.5
+
     def test_whatever_the_intensities(self, template) -> None:
         image = image_on(PLAIN, TURN, MOVED)
         eight_bits = np.clip((image.array - 70) * 1.6, 0, 255).astype(np.uint8)
         assert errors(detect(template, image.with_array(eight_bits))).max() < 1.8
+
+    def test_another_modality_is_found_or_left_unplaced(self, template) -> None:
+        image = image_on(PLAIN, TURN, MOVED)
+        found = detect(template, image.with_array(400 - image.array))
+        for name, position in found.placed.items():
+            assert np.linalg.norm(position - TRUTH[name]) < 2
+        assert all(one.position is not None or one.reason for one in found.landmarks)
 
     def test_a_seed_point_instead_of_a_search(self, template) -> None:
         found = detect(template, image_on(PLAIN, TURN, MOVED), seed_point=MOVED + [8, -4, 4])
@@ -117,8 +140,9 @@ class TestDetect:
             detect(template, image, seed_point=[500, 0, 0])
         with pytest.raises(InputError, match="thinner slices"):
             detect(template, image_on(grid_around(MOVED, (1.2, 1.2, 15.0))))
-        with pytest.raises(InputError, match="shows all of it"):
-            detect(template, image.cropped((slice(0, 5), slice(None), slice(None))))
+        for slices in (5, 1):  # one: a 2D image
+            with pytest.raises(InputError, match="shows all of it"):
+                detect(template, image.cropped((slice(0, slices), slice(None), slice(None))))
 
     def test_cancel(self, template) -> None:
         asked = iter([False] * 6)

@@ -15,7 +15,7 @@ PLACED = 0.3
 _LOCAL = 0.2
 """Radius of the neighbourhood of a landmark that is compared, in diameters of the structure."""
 
-WEIGHTS = {"bias": -9.84, "round_trip": -15.0, "spread": -15.0, "local": 4.0, "whole": 12.0, "mass": 0.0}
+WEIGHTS = {"bias": -9.84, "round_trip": -15.0, "spread": -15.0, "local": 4.0, "whole": 12.0, "mass": 0.0, "margin": 0.0}
 """Of the logistic model; set by hand on a dozen phantoms of the use "test". The benchmark shows how well they hold."""
 
 
@@ -33,6 +33,8 @@ class Evidence:
         `alikeness` around the landmark, and of the whole patch.
     mass
         Of the structure as the network sees it, relative to the reference: 1 is best.
+    margin
+        By how much the patch is more alike under this pose than under the next best one.
     """
 
     round_trip: float
@@ -40,6 +42,7 @@ class Evidence:
     local: float
     whole: float
     mass: float
+    margin: float = 0.0
 
     @property
     def confidence(self) -> float:
@@ -56,6 +59,7 @@ class Evidence:
             "local": max(self.local, 0.0),
             "whole": max(self.whole, 0.0),
             "mass": min(self.mass, 1 / max(self.mass, 1e-6)),
+            "margin": min(max(self.margin, 0.0), 0.3),
         }
 
     @property
@@ -66,8 +70,9 @@ class Evidence:
             "spread": f"other starts end {self.spread:.2f} of the structure's length apart",
             "local": f"its neighbourhood resembles the reference by {self.local:.2f} of 1 only",
             "whole": f"the structure resembles the reference by {self.whole:.2f} of 1 only",
+            "margin": f"another pose or place resembles the reference nearly as well (by {self.margin:.2f} less)",
         }
-        good = {"round_trip": 0.02, "spread": 0.03, "local": 0.8, "whole": 0.8}
+        good = {"round_trip": 0.02, "spread": 0.03, "local": 0.8, "whole": 0.8, "margin": 0.2}
         features = self.features
         loss = {name: WEIGHTS[name] * (good[name] - features[name]) for name in texts}
         return texts[max(loss, key=lambda name: loss[name])]

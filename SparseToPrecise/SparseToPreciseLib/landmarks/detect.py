@@ -136,7 +136,7 @@ def detect(
 
 
 def _worth(one: Detection) -> float:
-    return _likeness(one.registered) + 0.25 * min(one.place.mass, 1.0) if one.registered else -1.0
+    return max((laid.score for laid in one.registered), default=-1.0)
 
 
 def _check_target(template: Template, target: Volume, seed_point: np.ndarray | None) -> None:
@@ -221,10 +221,6 @@ def _registered(
 
 def _middle(registered: Registered) -> np.ndarray:
     return np.mean(list(registered.landmarks.values()), axis=0)
-
-
-def _likeness(registered: Sequence[Registered]) -> float:
-    return max(one.score for one in registered)
 
 
 def _full_mass(template: Template) -> float:

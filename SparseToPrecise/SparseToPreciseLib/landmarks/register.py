@@ -36,6 +36,8 @@ _PERTURBED = (
 )
 _PERTURBED_DEG, _PERTURBED_SHIFT = 8.0, 0.06
 _UNKNOWN_SPREAD = 0.05
+_ELSEWHERE = 0.2
+"""Mean distance of the landmarks between two alignments, in diameters, that makes them different answers."""
 
 
 @dataclass(frozen=True)
@@ -146,13 +148,14 @@ def register(
         "matrix": best.matrix.tolist(),
     }
     aligned = RigidResult(best.matrix, aligner.score(best.matrix), best, "none")
-    others: list[RigidResult] = []
+    rival = None
     if "rigid" in stages:
         with timed(timings, "rigid"):
             aligned, *others = best_alignment(aligner, pose.candidates, progress.part(0.3, 0.6))
+            rival = _rival(aligned, others, points, scale)
         report["rigid"] = {
             "score": aligned.score,
-            "next_score": others[0].score if others else None,
+            "next_score": rival,
             "started_from": aligned.start.how,
             "metric": aligned.metric,
             "matrix": aligned.matrix.tolist(),
@@ -180,14 +183,24 @@ def register(
         round_trip = np.linalg.norm(back - points, axis=1) / scale.diameter_mm
         inside = mask > 0
         whole = alikeness(aligner.fixed.array[inside], final[inside])
+        margin = aligned.score - (0.0 if rival is None else max(rival, 0.0))
         local = [local_alikeness(aligner.fixed, final, point, scale.diameter_mm) for point in points]
         evidence = {
-            name: Evidence(float(trip), float(wide), near, whole, place.mass)
+            name: Evidence(float(trip), float(wide), near, whole, place.mass, margin)
             for name, trip, wide, near in zip(names, round_trip, spread, local, strict=True)
         }
     positions = moved(matrix, landed)
     landmarks = dict(zip(names, positions, strict=True))
     return Registered(landmarks, evidence, matrix, deformation, patch, whole, place, report, timings)
+
+
+def _rival(aligned: RigidResult, others: Sequence[RigidResult], points: np.ndarray, scale: Scale) -> float | None:
+    """The best score of an alignment that brings the landmarks elsewhere; None: there is none."""
+    here = moved(aligned.matrix, points)
+    for other in others:
+        if np.linalg.norm(moved(other.matrix, points) - here, axis=1).mean() > _ELSEWHERE * scale.diameter_mm:
+            return other.score
+    return None
 
 
 def _spread(aligner: PatchAligner, aligned: RigidResult, points: np.ndarray, scale: Scale) -> np.ndarray:

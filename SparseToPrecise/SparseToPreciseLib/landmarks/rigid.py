@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +19,9 @@ _SHRINK = (4, 2, 1)
 _SAME_MODALITY = 0.3
 """Correlation above which intensities are compared with each other, below by their mutual information."""
 _SCALES = 1.3
+_CLOSE = 0.1
+"""Candidates whose score comes so close to the best one's are aligned at full resolution, too."""
+_MOST_FINE = 3
 
 
 @dataclass(frozen=True)
@@ -103,9 +107,11 @@ class PatchAligner:
             else:
                 method.SetMetricAsMattesMutualInformation(32)
             method.SetMetricFixedMask(mask)
-            # Every n-th voxel, not random ones: the same images give the same answer.
+            # Every n-th voxel; SimpleITK moves each of them a little at random, seeded by the clock unless told
+            # otherwise.
             method.SetMetricSamplingStrategy(method.REGULAR)
-            method.SetMetricSamplingPercentage(min(1.0, 30_000 / (np.prod(self.patch.shape) / level**3)))
+            share = min(1.0, 30_000 / (np.prod(self.patch.shape) / level**3))
+            method.SetMetricSamplingPercentage(share, seed=1)
             method.SetInterpolator(sitk.sitkLinear)
             method.SetOptimizerAsRegularStepGradientDescent(
                 learningRate=float(level * self.patch.spacing[0]),
@@ -120,7 +126,8 @@ class PatchAligner:
             method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOff()
             method.SetInitialTransform(transform, inPlace=True)
             try:
-                method.Execute(fixed_image, moving_image)
+                with _one_thread():
+                    method.Execute(fixed_image, moving_image)
             except RuntimeError:  # too little of the patch lies within the target: the start is what there is
                 return RigidResult(start.matrix, self.score(start.matrix), start, "none")
         matrix = matrix_of(transform)
@@ -144,19 +151,35 @@ class PatchAligner:
 def best_alignment(
     aligner: PatchAligner, candidates: Sequence[Candidate], progress: Progress | None = None
 ) -> list[RigidResult]:
-    """Every candidate aligned at coarse resolution, the best one at all of them; best first."""
+    """Every candidate aligned at coarse resolution, the best ones at all of them; best first."""
     progress = progress or Progress()
     coarse = []
     for number, candidate in enumerate(candidates):
-        progress(0.7 * number / len(candidates), "aligning")
+        progress(0.6 * number / len(candidates), "aligning")
         coarse.append(aligner.align(candidate, scaling=False, levels=_SHRINK[:1]))
     coarse.sort(key=lambda one: -one.score)
-    progress(0.7, "aligning at full resolution")
-    first = coarse[0]
-    about, rotation = first.start.about, first.matrix[:3, :3]
-    resumed = Candidate(rotation, about, moved(first.matrix, about), first.score, first.start.how)
-    final = aligner.align(resumed, levels=_SHRINK[1:])
-    return [final if final.score >= first.score - 0.02 else first, *coarse[1:]]
+    promising = [one for one in coarse if one.score > coarse[0].score - _CLOSE][:_MOST_FINE]
+    fine = []
+    for number, one in enumerate(promising):
+        progress(0.6 + 0.4 * number / len(promising), "aligning at full resolution")
+        resumed = replace(one.start, rotation=one.matrix[:3, :3], centre=moved(one.matrix, one.start.about))
+        final = aligner.align(resumed, levels=_SHRINK[1:])
+        fine.append(final if final.score >= one.score - 0.02 else one)
+    return sorted([*fine, *coarse[len(promising) :]], key=lambda one: -one.score)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Threads add up in any order, and the same images are to give the same answer; the metric's and the filters'
+    numbers of threads cannot be set apart from each other."""
+    import SimpleITK as sitk
+
+    before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
 
 
 def _with_scale(transform):
