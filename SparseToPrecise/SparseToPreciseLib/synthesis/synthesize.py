@@ -117,9 +117,9 @@ def synthesize(
         check_mr(mr)
         seen: dict[float, WorkingMR] = {}
         for number, model in enumerate(chosen):
-            progress(0.08 * number / len(chosen), "finding the body")
+            part = progress.part(0.01 + 0.07 * number / len(chosen), 0.01 + 0.07 * (number + 1) / len(chosen))
             if model.spacing_mm not in seen:
-                seen[model.spacing_mm] = working_mr(mr, model.spacing_mm, body_mask)
+                seen[model.spacing_mm] = working_mr(mr, model.spacing_mm, body_mask, part)
         warnings = [note for model in chosen for note in unlikeness(mr, seen[model.spacing_mm], model.seen)]
     with timed(timings, "network"):
         answer = _answers(chosen, tilings, seen, bands, uncertainty, window, progress.part(0.08, 0.85))

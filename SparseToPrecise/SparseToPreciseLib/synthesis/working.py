@@ -12,6 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..core.errors import InputError
+from ..core.progress import Progress
 from ..core.resampling import shrunk, world_corners
 from ..core.volume import Grid, Volume
 from .body import body_mask, standardised
@@ -88,7 +89,9 @@ def onto_lattice(volume: Volume, grid: Grid) -> np.ndarray:
     return values
 
 
-def working_mr(mr: Volume, spacing_mm: float, body: Volume | None = None) -> WorkingMR:
+def working_mr(
+    mr: Volume, spacing_mm: float, body: Volume | None = None, progress: Progress | None = None
+) -> WorkingMR:
     """Bring an MR onto the lattice and standardise it.
 
     Parameters
@@ -99,15 +102,20 @@ def working_mr(mr: Volume, spacing_mm: float, body: Volume | None = None) -> Wor
         Of the lattice.
     body
         Mask of the body on any grid, non-zero is inside; None: `body.body_mask` finds it.
+    progress
+        Told about the stages; may cancel.
 
     Raises
     ------
     InputError
         See `body_mask` and `standardised`; the given mask is empty or lies elsewhere.
     """
+    progress = progress or Progress()
+    progress(0.0, "to the model's voxels")
     corners = _outer_corners(mr.grid)
     grid = lattice(corners.min(axis=0), corners.max(axis=0), spacing_mm)
     values = Volume(onto_lattice(mr, grid), grid.ijk_to_ras, mr.name)
+    progress(0.4, "finding the body")
     if body is None:
         mask = body_mask(values).array > 0
     else:
@@ -115,6 +123,7 @@ def working_mr(mr: Volume, spacing_mm: float, body: Volume | None = None) -> Wor
         if not mask.any():
             state = "is empty" if not body.array.any() else f"lies outside {mr.name or 'the MR'}"
             raise InputError(f"The body mask {body.name} {state}; choose another one or none.")
+    progress(0.9, "measuring its intensities")
     slices = _around(mask, round(MARGIN_MM / spacing_mm))
     # The statistics see the whole image, the network the body.
     z, (location, scale) = standardised(values.array, mask)
