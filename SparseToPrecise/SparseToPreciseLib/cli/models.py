@@ -28,6 +28,8 @@ def list_models() -> None:
     from ..core.errors import InputError
     from ..editing.editors import WARPS
     from ..editing.model import DEFAULT_EDITOR, FAMILY
+    from ..synthesis.model import DEFAULT_MODEL
+    from ..synthesis.model import FAMILY as SYNTHESIS_FAMILY
 
     def marked(name: str, default: bool) -> str:
         return f"{name} (default)" if default else name
@@ -36,6 +38,7 @@ def list_models() -> None:
         FAMILY: DEFAULT_EDITOR,
         CORRECTOR_FAMILY: DEFAULT_CORRECTOR,
         SEGMENTER_FAMILY: DEFAULT_SEGMENTER,
+        SYNTHESIS_FAMILY: DEFAULT_MODEL,
     }
     table = Table()
     for title in ("name", "family", "version", "trained on", "folder"):

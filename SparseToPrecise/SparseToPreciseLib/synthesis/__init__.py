@@ -1,1 +1,1 @@
-"""Synthetic CT from MR, with supervision of its high frequencies (Shi et al., 2022)."""
+"""Synthetic CT from MR, with supervision of its high frequencies (Shi et al., 2021)."""
