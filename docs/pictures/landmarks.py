@@ -32,7 +32,7 @@ IMAGES = ROOT / "docs" / "images"
 TEMPLATE = Path(tempfile.gettempdir()) / "sparse-to-precise-pictures" / "ears"
 TARGETS = (("EarTarget1", "no"), ("EarTarget2", "no"), ("EarTarget3", "try"))
 SIZE, THUMBNAIL = (300, 300), (192, 192)
-WIDTH_MM = 18.0
+WIDTH_MM, SURFACE_WIDTH_MM = 18.0, 13.0
 BAR = 28
 
 
@@ -114,8 +114,8 @@ def pair(image, points, name: str) -> np.ndarray:
     placed = landmarks_from_node(points)
     if name not in placed:
         raise SystemExit(f"{image.GetName()}: {name} was not placed; teach the template longer")
-    look = {"field_of_view_mm": WIDTH_MM, "size": SIZE}
-    flat = views.slice_picture(image, placed[name], orientation="Coronal", **look)
+    flat = views.slice_picture(image, placed[name], orientation="Coronal", field_of_view_mm=WIDTH_MM, size=SIZE)
+    look = {"field_of_view_mm": SURFACE_WIDTH_MM, "size": SIZE}
     return np.vstack([flat, views.surface_picture(placed[name], **look)])
 
 
