@@ -75,12 +75,10 @@ class EditPanel(WorkSection):
 
     def choose_defaults(self):
         """Where nothing is chosen, take the first of the scene: a segmentation, its first segment, and its image."""
-        from SparseToPreciseLib.mrml.training_cases import segmentations_of_scene
+        from SparseToPreciseLib.mrml.training_cases import images_of_scene, segmentations_of_scene
 
         p = self._parameters()
-        nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
-        images = [node for node in nodes if node.GetClassName() == "vtkMRMLScalarVolumeNode"]  # no labelmaps
-        cases = segmentations_of_scene()
+        images, cases = images_of_scene(), segmentations_of_scene()
         if p.segmentation is None and cases:
             p.segmentation = cases[0][0]
         if p.segmentation is not None and not p.segmentID:

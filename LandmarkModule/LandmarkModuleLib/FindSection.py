@@ -52,11 +52,11 @@ class FindSection(WorkSection):
 
     def choose_defaults(self):
         """Where no target is chosen, take the first image that is not the annotated one."""
+        from SparseToPreciseLib.mrml.training_cases import images_of_scene
+
         p = self._parameters()
-        nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
-        images = [one for one in nodes if one.GetClassName() == "vtkMRMLScalarVolumeNode" and one is not p.reference]
-        if p.target is None and images:
-            p.target = images[0]
+        if p.target is None:
+            p.target = next((one for one in images_of_scene() if one is not p.reference), None)
 
     def refresh(self):
         """Look again which templates there are, and choose that of the parameter node."""

@@ -51,15 +51,16 @@ class TeachSection:
 
     def choose_defaults(self):
         """Where nothing is chosen, take the first segmentation with its image, and the first list with points."""
-        from SparseToPreciseLib.mrml.training_cases import segmentations_of_scene
+        from SparseToPreciseLib.mrml.training_cases import images_of_scene, segmentations_of_scene
 
         p, cases = self._parameters(), segmentations_of_scene()
         if p.structure is None and cases:
             p.structure = cases[0][0]
         if p.structure is not None and not p.structureID:
             p.structureID = next(iter(p.structure.GetSegmentation().GetSegmentIDs()), "")
-        if p.reference is None:
-            p.reference = dict(cases).get(p.structure)
+        if p.reference is None and p.structure is not None:
+            # A segmentation that was loaded from a file does not say which image it belongs to.
+            p.reference = dict(cases).get(p.structure) or next(iter(images_of_scene()), None)
         if p.landmarks is None:
             lists = slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode")
             p.landmarks = next((one for one in lists if one.GetNumberOfDefinedControlPoints() > 1), None)

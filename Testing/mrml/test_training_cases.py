@@ -15,7 +15,13 @@ from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.mrml.labelmaps import segmentation_from_labelmap
 from SparseToPreciseLib.mrml.plots import GrowingPlot
 from SparseToPreciseLib.mrml.segmentations import new_segment, segment_to_volume, volume_to_segment
-from SparseToPreciseLib.mrml.training_cases import read_case, segmentations_of_scene, write_case, write_datalist
+from SparseToPreciseLib.mrml.training_cases import (
+    images_of_scene,
+    read_case,
+    segmentations_of_scene,
+    write_case,
+    write_datalist,
+)
 from SparseToPreciseLib.mrml.volumes import volume_from_node, volume_to_node
 
 OTHER = Grid(SHAPE_KJI, GRIDS["anisotropic"])
@@ -102,3 +108,10 @@ def test_a_plot_survives_the_end_of_the_scene(scene) -> None:
     second.remove()
     assert scene.GetNumberOfNodesByClass("vtkMRMLPlotSeriesNode") == 0
     assert scene.GetNumberOfNodesByClass("vtkMRMLTableNode") == 0
+
+
+def test_images_are_volumes_without_labelmaps(scene) -> None:
+    first = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "CT")
+    scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "labels")
+    second = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "MR")
+    assert images_of_scene() == [first, second]

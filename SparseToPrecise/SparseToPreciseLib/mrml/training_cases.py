@@ -27,6 +27,14 @@ class Case:
     labels: Volume
 
 
+def images_of_scene() -> list[slicer.vtkMRMLScalarVolumeNode]:
+    """The scalar volumes, without labelmaps, in the order of the scene."""
+    nodes = scene().GetNodesByClass("vtkMRMLScalarVolumeNode")
+    nodes.UnRegister(None)
+    found = [nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems())]
+    return [node for node in found if node.GetClassName() == "vtkMRMLScalarVolumeNode"]
+
+
 def segmentations_of_scene() -> list[tuple[slicer.vtkMRMLSegmentationNode, slicer.vtkMRMLScalarVolumeNode | None]]:
     """The segmentations that have segments, each with the image that it was made on where it says so."""
     found = []
