@@ -213,6 +213,15 @@ def test_a_mask_that_is_empty_or_elsewhere_is_refused():
         working_mr(mr, 2.0, Volume(ball.array, away, "mine"))
 
 
+def test_an_image_in_another_unit_than_mm_is_refused():
+    mr = mr_on(GRID)
+    for factor, sentence in ((0.001, "is only 0.1 x 0.1 x 0.1 mm large; check its spacing"), (1000, "too large")):
+        matrix = mr.ijk_to_ras.copy()
+        matrix[:3] *= factor
+        with pytest.raises(InputError, match=sentence):
+            working_mr(Volume(mr.array, matrix), 2.0)
+
+
 def test_blocks_are_counted_right_for_rounded_matrices():
     volume = Volume(np.zeros((4, 4, 4)), np.diag([1.00001, 1.0, 0.99999, 1.0]))
     assert shrunk(volume, 2.0).shape == (2, 2, 2)

@@ -96,7 +96,7 @@ def spectrum_ratio(
     spacing = np.asarray(spacing_kji, dtype=np.float64)
     inner = grown(np.pad(where, 1), -TAPER_MM, spacing)[1:-1, 1:-1, 1:-1]
     weight = ndimage.gaussian_filter((inner if inner.any() else where).astype(np.float32), TAPER_MM / 3 / spacing)
-    middle = np.float32(np.average(other, weights=weight))
+    middle = np.float32((other * weight).sum(dtype=np.float64) / weight.sum(dtype=np.float64))
     powers = [np.abs(fft.rfftn((array - middle) * weight)) ** 2 for array in (one, other)]
     axes = [fft.fftfreq(size, step) for size, step in zip(where.shape[:2], spacing_kji[:2], strict=True)]
     axes.append(fft.rfftfreq(where.shape[2], spacing_kji[2]))

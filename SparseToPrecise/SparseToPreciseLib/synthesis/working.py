@@ -21,6 +21,7 @@ MARGIN_MM = 8.0
 """Air that a network sees around the body."""
 MOST_VOXELS = 400_000_000
 """Of the lattice; more means a wrong spacing, or an image of many metres."""
+_LEAST_VOXELS = 4
 
 
 @dataclass(frozen=True)
@@ -108,11 +109,16 @@ def working_mr(
     Raises
     ------
     InputError
-        See `body_mask` and `standardised`; the given mask is empty or lies elsewhere.
+        See `body_mask` and `standardised`; the MR is smaller than a few voxels of the lattice; the given mask is empty or lies elsewhere.
     """
     progress = progress or Progress()
     progress(0.0, "to the model's voxels")
     corners = _outer_corners(mr.grid)
+    sides = np.ptp(corners, axis=0)
+    if sides.max() < _LEAST_VOXELS * spacing_mm:
+        raise InputError(
+            f"{mr.name or 'The MR'} is only {' x '.join(f'{side:.2g}' for side in sides)} mm large; check its spacing."
+        )
     grid = lattice(corners.min(axis=0), corners.max(axis=0), spacing_mm)
     values = Volume(onto_lattice(mr, grid), grid.ijk_to_ras, mr.name)
     progress(0.4, "finding the body")
