@@ -109,7 +109,8 @@ def working_mr(
     Raises
     ------
     InputError
-        See `body_mask` and `standardised`; the MR is smaller than a few voxels of the lattice; the given mask is empty or lies elsewhere.
+        See `body_mask` and `standardised`; the MR is smaller than a few voxels of the lattice; the given mask is empty
+        or lies elsewhere.
     """
     progress = progress or Progress()
     progress(0.0, "to the model's voxels")
