@@ -9,10 +9,13 @@ from scipy import ndimage
 
 from ..core.volume import Volume
 
-LEAST_OVERLAP = 0.90
+LEAST_OVERLAP = 0.92
 """Dice of the bodies within the common field of view."""
-LEAST_EDGES = 0.45
-"""Mean squared cosine between the gradients; a third is chance."""
+LEAST_EDGES = 0.65
+"""Mean squared cosine between the gradients; a third is chance. Like the next one, between what phantoms of every
+contrast and the templates show when they fit (0.79 and 0.47 nats at least) and when they are 10 mm apart."""
+LEAST_INFORMATION = 0.25
+"""Nats."""
 LEAST_COVERED = 0.5
 """Of the MR's body that the CT shows."""
 
@@ -101,6 +104,8 @@ def measured(mr: Side, ct: Side, ct_to_mr: np.ndarray) -> PairQuality:
         doubts.append(f"the bodies overlap by {overlap:.2f} (Dice) only")
     if edges < LEAST_EDGES:
         doubts.append(f"the edges agree by {edges:.2f} only, where chance is 0.33")
+    if informations[1] < LEAST_INFORMATION:
+        doubts.append(f"they share {informations[1]:.2f} nats of information only")
     if informations[1] < informations[0] - 0.01:
         doubts.append("the two fitted each other better before")
     numbers = f"bodies overlap by {overlap:.2f} (Dice), edges agree by {edges:.2f}, CT moved by {shift:.1f} mm"
