@@ -97,23 +97,9 @@ def _face(canvas: Canvas, rng: np.random.Generator) -> None:
         _marrowed(canvas, tube([(side * 22, 62, -72), (side * 15, 68, -50), (side * 8, 78, -30)], about(4)), 1.2)
     _marrowed(canvas, tube([(0, 78, -26), (0, 89, -42)], (about(5), about(3)), (1.3, 1, 1)), 1.3)  # nasal bone
     canvas.fill(ellipsoid((0, 44, -78), (about(25), about(29), 3.2)), COMPACT)  # palate
-    arch = [(side * x, y, z) for side, x, y, z in _ARCH_UPPER]
-    _marrowed(canvas, tube(arch, about(5.5), (1, 1, 1.3)), 1.2)
-
-
-_ARCH_UPPER = [
-    (side, x, y, -84.0)
-    for side, x, y in (
-        (-1, 27, 20),
-        (-1, 26, 36),
-        (-1, 19, 54),
-        (-1, 9, 64),
-        (1, 9, 64),
-        (1, 19, 54),
-        (1, 26, 36),
-        (1, 27, 20),
-    )
-]
+    half = [(27, 20), (26, 36), (19, 54), (9, 64)]
+    arch = [(-x, y, -84.0) for x, y in half] + [(x, y, -84.0) for x, y in half[::-1]]
+    _marrowed(canvas, tube(arch, about(5.5), (1, 1, 1.3)), 1.2)  # the upper jaw, which holds the teeth
 
 
 def _jaw(canvas: Canvas, rng: np.random.Generator) -> None:
@@ -153,7 +139,9 @@ def _spine(canvas: Canvas, rng: np.random.Generator) -> None:
             break
         width = 10.5 if number else 7.0
         _marrowed(canvas, ellipsoid((0, front, height), (width, 9, 8.2 if number else 12), 3.0), 1.3)
-        ring = [(side * x, y - 42 + lean * 17 * number, height - 2) for side, x, y in _RING]
+        half = [(12, 8), (15, 0), (12, -10), (0, -15)]
+        ring = [(-x, y) for x, y in half] + [(x, y) for x, y in half[-2::-1]]
+        ring = [(x, y - 42 + lean * 17 * number, height - 2) for x, y in ring]
         _marrowed(canvas, tube(ring, rng.uniform(3.0, 4.2), (1, 1, 1.4)), 1.3)
         if number:
             spine = [(0, -56 + lean * 17 * number, height - 3), (0, -74 + lean * 17 * number, height - 8)]
@@ -163,8 +151,5 @@ def _spine(canvas: Canvas, rng: np.random.Generator) -> None:
             wing = [(side * 12, -36, height), (side * (34 if number == 0 else 24), -34, height)]
             _marrowed(canvas, tube(wing, 4.5), 1.2)
             canvas.fill(ellipsoid((side * 22, -58, height), (9, 9, 9)), MUSCLE)
-    if rng.random() < 0.05:
+    if rng.random() < 0.05:  # a pouch beside the throat
         canvas.fill(ellipsoid((0, 10, -140), (6, 6, 10)), AIR)
-
-
-_RING = [(-1, 12, 8), (-1, 15, 0), (-1, 12, -10), (1, 0, -15), (1, 12, -10), (1, 15, 0), (1, 12, 8)]

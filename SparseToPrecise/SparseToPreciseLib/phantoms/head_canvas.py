@@ -7,7 +7,7 @@ negative outside.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -116,7 +116,9 @@ class Shape:
     `points` and `reach`: every point inside is within `reach` mm of the box around the `points`, along every axis.
     """
 
-    def __init__(self, depth, points: np.ndarray | Sequence, reach: float) -> None:
+    def __init__(
+        self, depth: Callable[[np.ndarray], np.ndarray], points: np.ndarray | Sequence, reach: float
+    ) -> None:
         self.depth = depth
         self.points = np.atleast_2d(np.asarray(points, np.float64))
         self.reach = float(reach)

@@ -19,12 +19,12 @@ def paint_soft(canvas: Canvas, head: Outline, rng: np.random.Generator) -> None:
     fat = rng.uniform(0.5, 7.0) + rng.uniform(0.5, 2.5) * canvas.noise(30.0)
     fat = np.maximum(fat, 0.3) + skin
     # The scalp: fat down to a thin layer of muscle and fascia on the bone.
-    galea = -head.skull - rng.uniform(0.3, 2.0)
+    galea = head.skull + rng.uniform(0.3, 2.0)
     partitions = sheets(canvas.noise(rng.uniform(9, 15)), canvas.softness)
     thin = np.maximum(rng.uniform(-0.6, 0.9) + 0.7 * canvas.noise(28.0), -1.0)
     flesh = np.minimum(body - fat, partitions - thin)
     scalp = np.clip((z + 20) / 16, 0, 1)
-    flesh = flesh * (1 - scalp) + scalp * np.minimum(np.minimum(-galea, body - skin), 3.0)
+    flesh = flesh * (1 - scalp) + scalp * np.minimum(np.minimum(galea, body - skin), 3.0)
     canvas.paint(canvas.share(flesh) * inner, MUSCLE)
     _temples(canvas, head, rng)
     _face(canvas, rng)
