@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from SparseToPreciseLib.core.itk_images import moved
+from SparseToPreciseLib.core.resampling import on_grid
 from SparseToPreciseLib.core.volume import Grid, Volume
-from SparseToPreciseLib.landmarks.itk_images import moved
 from SparseToPreciseLib.landmarks.reference import Reference
-from SparseToPreciseLib.landmarks.sampling import on_grid
 
 _VOXELS = 40
 """Of the patch along the structure's diameter."""

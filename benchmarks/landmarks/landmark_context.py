@@ -66,13 +66,13 @@ class Context:
     ) -> list[dict]:
         """`measure(template folder, case)` of every case, in the cases' order.
 
-        Cases that were measured with the same code are not measured again. Without a template only the code that
-        makes images and registers them in the usual way counts as code.
+        Cases that were measured with the same code are not measured again. Without a template only the benchmark's
+        own code counts.
         """
         folder = self.results / "cases"
         folder.mkdir(parents=True, exist_ok=True)
         where = self.template_folder(template) if template else None
-        code = (_code_of(measure), LIBRARY_CODE if where else USUAL_CODE, where and weights_of(where))
+        code = (_code_of(measure), LIBRARY_CODE if where else "", where and weights_of(where))
         paths = [folder / f"{section}-{_key((*code, case))}.json" for case in cases]
         waiting = {}
         for path, case in zip(paths, cases, strict=True):
@@ -88,11 +88,10 @@ class Context:
         return self.cache / "templates" / name
 
 
-_USUAL = ("core/volume.py", "core/image_files.py", "landmarks/moments.py", "landmarks/sampling.py")
 _TRAINING = (
-    *(f"landmarks/{name}.py" for name in ("finder", "localize", "networks", "reference", "slices", "template")),
-    "landmarks/training.py",
-    "core/training_loop.py",
+    *(f"core/{name}.py" for name in ("itk_images", "resampling", "training_loop", "volume")),
+    *(f"landmarks/{name}.py" for name in ("finder", "localize", "moments", "networks", "pattern", "reference")),
+    *(f"landmarks/{name}.py" for name in ("sampling", "slices", "template", "training")),
     "phantoms/cochlea.py",
     "phantoms/fields.py",
 )
@@ -106,10 +105,9 @@ def _hashed(paths: Sequence[Path], more: str = "") -> str:
 
 
 _LIBRARY = ROOT / "SparseToPrecise" / "SparseToPreciseLib"
-USUAL_CODE = _hashed([_LIBRARY / name for name in _USUAL])
-TRAINING_CODE = _hashed([_LIBRARY / name for name in (*_USUAL, *_TRAINING)])
+TRAINING_CODE = _hashed([_LIBRARY / name for name in _TRAINING])
 LIBRARY_CODE = _hashed([_LIBRARY / name for name in _TRAINING] + list((_LIBRARY / "landmarks").glob("*.py")))
-"""What changes the usual recipe, a template, and everything of the tool."""
+"""What changes a template, and what changes any figure of the tool."""
 
 
 def _code_of(measure: Callable) -> str:

@@ -57,10 +57,18 @@ def _ears(one: dict, rows: dict) -> list[str]:
         "no_signs": "with unchecked signs",
     }
     text = ", ".join(f"{percent(rows[name]['within_2'])} {title}" for name, title in titles.items() if name in rows)
-    return [
+    lines = [
         "- Held-out ears: " + "; ".join(verdicts) + ".",
         f"- Within 2 mm whatever the confidence: {percent(rows['full']['within_2'])} by the tool; registration {text}.",
     ]
+    medians = {name: rows[name]["median"] for name in ("full", "rigid", "elastix") if name in rows}
+    if len(medians) == 3:
+        lines.append(
+            f"- Where the structure is found, the median error is {number(medians['full'])} mm by the tool, "
+            f"{number(medians['rigid'])} mm without its demons, {number(medians['elastix'])} mm by elastix from the "
+            "moments of the same network."
+        )
+    return lines
 
 
 def _capture(one: dict) -> str:

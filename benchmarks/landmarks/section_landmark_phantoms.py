@@ -19,8 +19,8 @@ from landmark_context import (
 )
 from tables import number, percent, table
 
+from SparseToPreciseLib.core.itk_images import moved
 from SparseToPreciseLib.landmarks.detect import Detection, detect
-from SparseToPreciseLib.landmarks.itk_images import moved
 from SparseToPreciseLib.landmarks.template import Template
 from SparseToPreciseLib.phantoms.cochlea import Cochlea, make_cochlea
 

@@ -18,7 +18,7 @@ TITLE = "Inner ears: every stage, and other ways"
 TEMPLATE = "cochlea"
 ROWS = {
     "naive": "naive: rigid + demons from the reference's position (the paper's baseline)",
-    "centre": "centre of mass only",
+    "centre": "centre of mass only: no pose, no registration",
     "moments_rigid": "rigid from the moments",
     "moments": "rigid + demons from the moments (search over rotations off)",
     "elastix": "elastix, rigid + B-splines, from the moments",
