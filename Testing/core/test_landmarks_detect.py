@@ -227,9 +227,16 @@ class TestTraining:
         assert bundle.metadata["training"]["cancelled"] and "Ended by the user" in bundle.card
 
     def test_a_network_that_learnt_nothing_is_refused(self, tmp_path: Path) -> None:
+        wide = reference(grid_around(spacing=(3.0, 3.0, 3.0), half_mm=75))
         with pytest.raises(InputError, match="did not learn to find the structure"):
-            small_template(tmp_path / "t", steps=2, batch_size=2)
+            train_template(tmp_path / "t", [wide], steps=2, batch_size=2, device="cpu")
         assert list(tmp_path.iterdir()) == []
+
+    def test_but_a_small_image_is_searched_everywhere(self, tmp_path: Path) -> None:
+        small_template(tmp_path / "t", steps=2, batch_size=2)
+        template = load_template(tmp_path / "t", "cpu")
+        assert "did not learn" in template.notes[0]
+        assert errors(detect(template, image_on(PLAIN, TURN, MOVED))).max() < 2.5
 
     def test_bad_input(self, tmp_path: Path) -> None:
         good = reference()

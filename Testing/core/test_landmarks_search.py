@@ -9,12 +9,13 @@ from landmark_cases import MOVED, ORIGIN, TURN, grid_around, image_on, landmarks
 
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.landmarks.itk_images import moved
-from SparseToPreciseLib.landmarks.localize import Place
-from SparseToPreciseLib.landmarks.pattern import Pattern, TurnedPatterns
+from SparseToPreciseLib.landmarks.localize import Place, lattice
+from SparseToPreciseLib.landmarks.pattern import Pattern, TurnedPatterns, structure_on
 from SparseToPreciseLib.landmarks.pose import PoseResult, apart, find_pose
+from SparseToPreciseLib.landmarks.reference import Reference
 from SparseToPreciseLib.landmarks.rotations import angle_between
 from SparseToPreciseLib.landmarks.sampling import Surroundings
-from SparseToPreciseLib.landmarks.search import search
+from SparseToPreciseLib.landmarks.search import SHIFT, search
 from SparseToPreciseLib.landmarks.template import Scale
 
 FIRST = reference()
@@ -76,6 +77,30 @@ class TestSearch:
         np.testing.assert_allclose(patterns.values.sum(axis=1), 0, atol=1e-4)
         # Most of the ball around a structure is not the structure.
         assert (patterns.all_weights > 1e-6).mean() < 0.5
+
+
+class TestPlaces:
+    def test_a_small_image_is_covered_and_a_large_one_is_not(self) -> None:
+        grid = grid_around(axes=rotation((1, 2, 0), 25), half_mm=1.1 * DIAMETER)
+        points = np.array(lattice(grid, DIAMETER))
+        assert 8 <= len(points) <= 27
+        rng = np.random.default_rng(4)
+        for centre in rng.uniform(-0.6, 0.6, (50, 3)) * DIAMETER @ rotation((1, 2, 0), 25).T + ORIGIN:
+            assert np.linalg.norm(points - centre, axis=1).min() < SHIFT * DIAMETER * 1.2
+        (only,) = lattice(grid_around(half_mm=0.6 * DIAMETER), DIAMETER)
+        np.testing.assert_allclose(only, ORIGIN, atol=1e-6)
+        assert lattice(grid_around(half_mm=3 * DIAMETER), DIAMETER) == []
+
+    def test_what_is_thinner_than_a_voxel_is_not_lost(self) -> None:
+        fine = grid_around(spacing=(0.6, 0.6, 0.6), half_mm=20)
+        away = np.linalg.norm(fine.points_ras() - ORIGIN, axis=-1)
+        shell = Volume((np.abs(away - 14) < 0.5).astype(np.uint8), fine.ijk_to_ras)
+        thin = Reference(image_on(fine), shell, {"a": ORIGIN})
+        coarse = grid_around(spacing=(2.5, 2.5, 2.5), half_mm=22)
+        volumes = [(structure_on(thin, coarse) >= 0.5).sum() * 2.5**3, np.count_nonzero(shell.array) * 0.6**3]
+        assert 0.8 < volumes[0] / volumes[1] < 1.6
+        solid = structure_on(FIRST, coarse)
+        assert 0.85 < (solid > 0.5).sum() * 2.5**3 / FIRST.moments.mass < 1.15
 
 
 class TestFindPose:

@@ -176,7 +176,8 @@ def _detect(
     with timed(timings, "localize"):
         surroundings = Surroundings.of(seen, scale.window_mm, seed, 6 * scale.diameter_mm)
         if "localize" in stages:
-            places = localize(finder, surroundings, _full_mass(template), seed, progress.part(0.0, 0.4))
+            part = progress.part(0.0, 0.4)
+            places = localize(finder, surroundings, _full_mass(template), scale.diameter_mm, seed, part)
         else:
             places = [_given_place(template, seen, seed)]
     report: dict[str, Any] = {"localize": [_place_report(one) for one in places]}

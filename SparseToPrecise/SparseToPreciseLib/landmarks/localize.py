@@ -23,6 +23,12 @@ _WINDOW = 6.0
 """Standard deviation of the window in which a place's likelihood is summed, in pixels."""
 _LEAST = 1e-5
 """Mean likelihood in that window below which nothing is there."""
+_LATTICE, _WITHIN, _MOST_LATTICE = 0.75, 0.6, 27
+"""Diameters between the points of a lattice, and that the structure needs within the image; and most points."""
+_CLEAR = 0.5
+"""Of the reference's mass: what the network sees so well needs no lattice."""
+_UNSEEN = 1e-3
+"""Mass of a place that was not looked at by the network."""
 _APART = 7.0
 """Between two places, in pixels."""
 
@@ -44,7 +50,7 @@ class Place:
     path
         Centres one after another, mm.
     ended
-        converged, cycle (the best of it is taken), steps, empty, scan (not followed) or given.
+        converged, cycle (the best of it is taken), steps, empty, scan (not followed), lattice or given.
     """
 
     centre: np.ndarray
@@ -125,10 +131,26 @@ def follow(finder: Finder, target: Surroundings, start: np.ndarray, full_mass: f
     return Place(best.centre, best.mass, best.moments, best.likelihood, path, ended=ended)
 
 
+def lattice(grid: Grid, diameter_mm: float) -> list[np.ndarray]:
+    """RAS points so close that the structure's centre is near one of them; none where that takes more than a few.
+
+    An image that is not much larger than the structure is searched everywhere when the network hardly sees it.
+    """
+    size = np.array(grid.shape[::-1])
+    room = np.maximum(size * grid.spacing - _WITHIN * diameter_mm, 0)
+    counts = np.maximum(np.ceil(room / (_LATTICE * diameter_mm)), 1).astype(int)
+    if counts.prod() > _MOST_LATTICE:
+        return []
+    numbers = np.stack(np.meshgrid(*(np.arange(count) for count in counts), indexing="ij"), axis=-1).reshape(-1, 3)
+    away = (numbers - (counts - 1) / 2) * (room / counts)
+    return list(grid.to_ras((size - 1) / 2 + away / grid.spacing))
+
+
 def localize(
     finder: Finder,
     target: Surroundings,
     full_mass: float,
+    diameter_mm: float,
     seed_point: np.ndarray | None = None,
     progress: Progress | None = None,
 ) -> list[Place]:
@@ -140,8 +162,8 @@ def localize(
         The template's network.
     target
         The image.
-    full_mass
-        Mass of the structure in the reference, mm^3.
+    full_mass, diameter_mm
+        Mass (mm^3) and length of the structure in the reference.
     seed_point
         RAS point to begin at; None: the whole image is scanned.
     progress
@@ -150,8 +172,8 @@ def localize(
     Returns
     -------
     list of Place
-        At least one; those that were followed come first, the heaviest first. Its `found` is false when the network
-        sees nothing anywhere.
+        At least one; those that were followed come first, the heaviest first, and those of the `lattice` last. Its
+        `found` is false when the network sees nothing anywhere and the image is too large to be searched.
     """
     progress = progress or Progress()
     progress(0.0, "scanning the image")
@@ -159,7 +181,7 @@ def localize(
         starts = scan(finder, target, full_mass)
     else:
         seed = np.asarray(seed_point, dtype=np.float64)
-        starts = [Place(seed, 1e-3, None, None, (seed,))]
+        starts = [Place(seed, _UNSEEN, None, None, (seed,))]
     followed = []
     for number, start in enumerate(starts[:_FOLLOWED]):
         progress(0.5 + 0.5 * number / min(len(starts), _FOLLOWED), "looking closer")
@@ -167,11 +189,13 @@ def localize(
     followed.sort(key=lambda place: -place.mass)
     kept: list[Place] = []
     # Who follows may be drawn to something heavier nearby, so the starts stay.
-    for place in [*followed, *starts]:
+    seen = seed_point is not None or (followed and followed[0].mass > _CLEAR)
+    everywhere = [] if seen else lattice(target.image.grid, diameter_mm)
+    for place in [*followed, *starts, *(Place(one, _UNSEEN, None, None, (one,), "lattice") for one in everywhere)]:
         apart = (np.linalg.norm(place.centre - other.centre) > finder.spacing_mm * _APART for other in kept)
         if place.found and all(apart):
             kept.append(place)
     if not kept:
         middle = target.image.grid.to_ras((np.array(target.image.shape[::-1]) - 1) / 2)
         return [Place(middle, 0.0, None, None, ended="empty")]
-    return kept[:RESTARTS]
+    return kept

@@ -135,10 +135,24 @@ class TurnedPatterns:
         return self.weights.sum(axis=0)
 
 
+def structure_on(reference: Reference, grid: Grid) -> np.ndarray:
+    """(K, J, I) float32 on an isotropic grid, above 0.5 in the structure.
+
+    What is thinner than a voxel, like the bone of a small skull, fills less than half of any; then the fullest voxels
+    count, as many as make up the structure's volume.
+    """
+    soi = reference.soi.with_array((reference.soi.array != 0).astype(np.float32))
+    share = np.nan_to_num(on_grid(soi, grid), nan=0.0)
+    count = int(np.count_nonzero(soi.array) * soi.grid.voxel_volume_mm3 / grid.voxel_volume_mm3)
+    if not 0 < count < share.size:
+        return share
+    fullest = float(np.partition(share, share.size - count, axis=None)[share.size - count])
+    return share / max(2 * fullest, 1e-3) if fullest < 0.5 else share
+
+
 def distance_to_structure(reference: Reference, grid: Grid, marks: bool = False) -> np.ndarray:
     """(K, J, I) mm on an isotropic grid from the reference's structure, or with `marks` from its landmarks, too."""
-    soi = reference.soi.with_array((reference.soi.array != 0).astype(np.float32))
-    seeds = np.nan_to_num(on_grid(soi, grid), nan=0.0) > 0.5
+    seeds = structure_on(reference, grid) >= 0.5
     points = list(reference.landmarks.values()) if marks else []
     if not seeds.any():
         points.append(reference.centre)

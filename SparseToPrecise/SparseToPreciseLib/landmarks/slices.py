@@ -10,8 +10,8 @@ import torch
 from scipy import ndimage
 from torch.nn.functional import grid_sample
 
-from ..core.resampling import on_grid
 from ..core.volume import Grid
+from .pattern import structure_on
 from .reference import Reference
 from .rotations import random_rotation
 from .sampling import Surroundings, covering_grid, cube_around
@@ -102,8 +102,7 @@ class SliceSampler:
         side = int(2 * reach / spacing_mm)
         if max(grid.shape) > side:
             grid = cube_around(reference.centre, side, spacing_mm)
-        soi = reference.soi.with_array((reference.soi.array != 0).astype(np.float32))
-        mask = np.nan_to_num(on_grid(soi, grid), nan=0.0)
+        mask = structure_on(reference, grid).astype(np.float32)
         tensors = (torch.from_numpy(np.ascontiguousarray(array))[None, None] for array in (near.on(grid), mask))
         return Level(*tensors, grid)
 

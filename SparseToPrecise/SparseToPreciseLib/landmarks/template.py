@@ -21,7 +21,7 @@ from ..core.errors import InputError
 from ..core.image_files import read_image, write_image
 from ..core.volume import Volume
 from .finder import Finder
-from .localize import Place, follow, main_component
+from .localize import Place, follow, lattice, main_component
 from .moments import Moments
 from .pattern import Pattern, TurnedPatterns
 from .reference import Reference
@@ -152,16 +152,21 @@ def checked_together(references: Sequence[Reference]) -> None:
 def place_in(finder: Finder, scale: Scale, reference: Reference) -> Place:
     """Where the network sees the structure in a reference that it was trained on; its mass is the measure of others.
 
+    Where it does not see it, but the image is so small that a target like it is searched everywhere, the structure
+    itself ("given").
+
     Raises
     ------
     InputError
-        It does not see it there.
+        It does not see it in a larger image.
     """
     near = Surroundings.of(reference.image, scale.window_mm, reference.centre, 4 * scale.diameter_mm)
     full = reference.moments.mass
     place = follow(finder, near, reference.centre, full)
     away = float(np.linalg.norm(place.centre - reference.centre))
     if place.moments is None or away > 0.5 * scale.diameter_mm or not 0.2 < place.mass < 5:
+        if lattice(reference.image.grid, scale.diameter_mm):
+            return Place(reference.centre, 1.0, reference.moments, None, place.path)
         raise InputError(
             "The network did not learn to find the structure in its own reference; train longer, or choose a structure "
             "that differs more from its surroundings."
@@ -235,12 +240,7 @@ def _loaded(bundle: Bundle, device: Device) -> Template:
     except (KeyError, TypeError, ValueError) as error:
         raise _refused(bundle, f"its parameters are not in order ({error})") from error
     finder = Finder(bundle.load_network(1, 1), scale.spacing_mm, scale.size, device)
-    places = []
-    for reference, own in zip(references, moments, strict=True):
-        grid = finder.patch(own.centre)
-        near = Surroundings.of(reference.image, scale.window_mm, reference.centre, 4 * scale.diameter_mm)
-        kept, _ = main_component(finder.likelihood(near, grid), grid) or (np.zeros(grid.shape, np.float32), None)
-        places.append(Place(own.centre, 1.0, own, Volume(kept, grid.ijk_to_ras)))
+    places = [Place(own.centre, 1.0, own, None) for own in moments]
     notes = tuple(str(note) for note in parameters.get("notes", ()))
     return Template(references, places, scale, finder, bundle.name, bundle.sha256, notes)
 

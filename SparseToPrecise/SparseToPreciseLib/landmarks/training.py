@@ -217,6 +217,11 @@ def train_template(
     finder = Finder(trainer.network.cpu(), scale.spacing_mm, scale.size)
     places = [place_in(finder, scale, reference) for reference in references]
     notes = [note for reference in references for note in reference.warnings]
+    if any(place.ended == "given" for place in places):
+        notes.append(
+            "The network did not learn to find the structure in its own reference, so that it can be found in images "
+            "that are not much larger than it only; train longer, or choose a more distinct structure."
+        )
     facts = Facts(
         references=references,
         scale=scale,
