@@ -15,7 +15,7 @@ from landmark_context import DATA, TRAINING_CODE, Context
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.landmarks.reference import Reference
-from SparseToPreciseLib.landmarks.training import STEPS, train_template
+from SparseToPreciseLib.landmarks.training import BATCH, STEPS, train_template
 from SparseToPreciseLib.phantoms.cochlea import Cochlea, make_cochlea
 
 COCHLEA = {"number": 0, "use": "train", "spacing_mm": 0.3, "rotation_deg": 0.0, "offset_mm": 3.0}
@@ -33,6 +33,8 @@ REFERENCES: dict[str, Callable[[], Reference]] = {
     "vertebra": section_landmark_abdomen.vertebra,
     "skull": section_landmark_skull.reference,
 }
+OTHERS_BATCH = 12
+"""Slices per step of every template but the first, which has the default settings."""
 REAL = ("brain", "kidney", "vertebra")
 
 
@@ -81,4 +83,6 @@ def _taught(folder: Path, name: str, steps: int) -> None:
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
-    train_template(folder, [REFERENCES[name]()], validation, steps=steps, device="cpu", progress=Progress(report))
+    batch = BATCH if name == "cochlea" else OTHERS_BATCH
+    options = {"steps": steps, "batch_size": batch, "device": "cpu", "progress": Progress(report)}
+    train_template(folder, [REFERENCES[name]()], validation, **options)
