@@ -90,6 +90,14 @@ def test_one_value_everywhere_is_no_body():
         body_mask(Volume(np.full((8, 8, 8), 7.0), np.eye(4), "flat"))
 
 
+def test_a_body_before_air_without_noise_is_found():
+    for air in (0.0, 20.0, 20.0 + 1e-6 * np.random.default_rng(0).random((12, 12, 12))):
+        array = np.zeros((12, 12, 12)) + air
+        array[3:9, 3:9, 3:9] = 500
+        found = body_mask(Volume(array.astype(np.float32), np.diag([4.0, 4, 4, 1])))
+        assert np.array_equal(found.array > 0, array == 500)
+
+
 def test_balls_grow_and_shrink_in_mm_whatever_the_voxels():
     mask = np.zeros((21, 21, 41), bool)
     mask[10, 10, 20] = True
@@ -164,6 +172,30 @@ def test_a_cropped_head_keeps_its_voxels_where_it_is():
     again = Volume(part.z, part.grid.ijk_to_ras).resampled_to(whole.grid, "nearest").array
     inside = whole.mask & (whole.grid.points_ras()[..., 2] > part.grid.ijk_to_ras[2, 3] + 8)
     assert np.abs(again - whole.z)[inside].mean() < 0.1
+
+
+def test_padding_and_air_far_from_the_body_change_nothing():
+    mr = mr_on(GRID)
+    padded = Volume(np.pad(mr.array, 40), GRID.ijk_to_ras)
+    matrix = GRID.ijk_to_ras.copy()
+    matrix[:3, 3] = GRID.to_ras([-40, -40, -40])
+    one, other = working_mr(mr, 2.0), working_mr(Volume(padded.array, matrix), 2.0)
+    assert other.scale == pytest.approx(one.scale, rel=0.03)
+    there = Volume(other.z, other.grid.ijk_to_ras).resampled_to(one.grid, "nearest").array
+    assert np.abs(there - one.z)[one.mask].mean() < 0.05
+    assert other.mask.sum() == pytest.approx(one.mask.sum(), rel=0.1)  # not the padding, too
+
+
+def test_flips_and_crops_put_the_same_voxels_together():
+    mr = mr_on(grid_around((1.0, 1.0, 1.0), half_mm=56))
+    one = working_mr(mr, 2.0)
+    flipped = mr.ijk_to_ras.copy()
+    flipped[:3, 3] = mr.grid.to_ras([mr.shape[2] - 2, 0, 0])
+    flipped[:3, 0] *= -1
+    other = working_mr(Volume(mr.array[:, :, -2::-1], flipped), 2.0)
+    assert np.allclose(one.z, other.z, atol=1e-3)
+    cropped = working_mr(mr.cropped((slice(1, None), slice(3, None), slice(0, -1))), 2.0)
+    assert np.allclose(one.z, cropped.z, atol=1e-3)
 
 
 def test_finer_voxels_are_averaged_and_the_image_ends_where_it_ends():

@@ -79,11 +79,14 @@ def _air_threshold(values: np.ndarray) -> float:
     from skimage.filters import threshold_otsu
 
     # A few bright voxels would otherwise draw both thresholds up.
-    values = values[:: max(1, values.size // 2_000_000)]
+    values = values[:: max(1, values.size // 2_000_000)].astype(np.float64)
     values = np.minimum(values, np.percentile(values, 99.5))
-    first = float(threshold_otsu(values)) if np.ptp(values) > 0 else float(values.max())
+    least = 1e-6 * max(abs(values.min()), abs(values.max()), 1e-30)
+    if np.ptp(values) <= least:
+        return float(values.max()) - least
+    first = float(threshold_otsu(values))
     below = values[values < first]
-    return float(threshold_otsu(below)) if below.size and np.ptp(below) > 0 else first - 1e-6 * abs(first)
+    return float(threshold_otsu(below)) if below.size and np.ptp(below) > least else first - least
 
 
 def _opened(mask: np.ndarray, radius_mm: float, spacing: np.ndarray) -> np.ndarray:

@@ -22,6 +22,8 @@ MARGIN_MM = 8.0
 MOST_VOXELS = 400_000_000
 """Of the lattice; more means a wrong spacing, or an image of many metres."""
 _LEAST_VOXELS = 4
+_ROUGH = 4  # so many voxels of the lattice along a side of those on which the body is looked for first
+_ROUGH_MARGIN_MM = 24.0
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def onto_lattice(volume: Volume, grid: Grid) -> np.ndarray:
         NaN beyond the image; its outermost voxels reach half a voxel of the lattice further than their faces.
     """
     target = float(grid.spacing[0])
-    source = shrunk(volume, target)
+    source = shrunk(_phased(volume, target), target)
     steps = source.grid.spacing_kji
     # Voxels between a half and the whole of the target are smoothed to what the target's own box would average.
     sigmas = [np.sqrt((target**2 - step**2) / 12) / step if step < 0.97 * target else 0.0 for step in steps]
@@ -113,7 +115,7 @@ def working_mr(
         or lies elsewhere.
     """
     progress = progress or Progress()
-    progress(0.0, "to the model's voxels")
+    progress(0.0, "finding the body")
     corners = _outer_corners(mr.grid)
     sides = np.ptp(corners, axis=0)
     if sides.max() < _LEAST_VOXELS * spacing_mm:
@@ -121,6 +123,10 @@ def working_mr(
             f"{mr.name or 'The MR'} is only {' x '.join(f'{side:.2g}' for side in sides)} mm large; check its spacing."
         )
     grid = lattice(corners.min(axis=0), corners.max(axis=0), spacing_mm)
+    near = grid.slices_around(_rough_body(mr, spacing_mm, body), _ROUGH_MARGIN_MM)
+    if all(part.start < part.stop for part in near):  # a given mask may lie elsewhere, which is said below
+        grid = grid.cropped(near)
+    progress(0.1, "to the model's voxels")
     values = Volume(onto_lattice(mr, grid), grid.ijk_to_ras, mr.name)
     progress(0.4, "finding the body")
     if body is None:
@@ -132,11 +138,10 @@ def working_mr(
             raise InputError(f"The body mask {body.name} {state}; choose another one or none.")
     progress(0.9, "measuring its intensities")
     slices = _around(mask, round(MARGIN_MM / spacing_mm))
-    # The statistics see the whole image, the network the body.
-    z, (location, scale) = standardised(values.array, mask)
-    return WorkingMR(
-        np.ascontiguousarray(z[slices]), np.ascontiguousarray(mask[slices]), grid.cropped(slices), location, scale
-    )
+    # Only air near the body counts: farther away there may be padding.
+    mask = np.ascontiguousarray(mask[slices])
+    z, (location, scale) = standardised(values.array[slices], mask)
+    return WorkingMR(z, mask, grid.cropped(slices), location, scale)
 
 
 def mask_on(mask: Volume, grid: Grid) -> np.ndarray:
@@ -146,6 +151,28 @@ def mask_on(mask: Volume, grid: Grid) -> np.ndarray:
         return inside.array > 0
     small = shrunk(inside, float(grid.spacing.min()))
     return small.resampled_to(grid, fill=0.0).array >= 0.5
+
+
+def _phased(volume: Volume, target: float) -> Volume:
+    """Without the first voxels, so that the blocks of `shrunk` lie on the lattice as nearly as they can.
+
+    Else a flip or a crop by one voxel would put other voxels together.
+    """
+    slices = []
+    for axis, step in enumerate(volume.grid.spacing_kji):
+        factor = min(max(1, int(target / step * 1.001)), volume.shape[axis])
+        direction = volume.ijk_to_ras[:3, 2 - axis]
+        world = int(np.abs(direction).argmax())
+
+        def off_lattice(first: int, axis=axis, factor=factor, world=world) -> tuple[float, bool]:
+            ijk = np.zeros(3)
+            ijk[2 - axis] = first + (factor - 1) / 2
+            along = volume.grid.to_ras(ijk)[world] / target
+            rest = round(float(along - np.round(along)), 3)
+            return abs(rest), rest < 0
+
+        slices.append(slice(min(range(factor), key=off_lattice), None))
+    return volume.cropped(tuple(slices))
 
 
 def _spline(source: Volume, grid: Grid) -> np.ndarray:
@@ -160,6 +187,25 @@ def _spline(source: Volume, grid: Grid) -> np.ndarray:
         coefficients, to_source[2::-1, 2::-1], to_source[2::-1, 3], grid.shape, values, 3, "nearest", prefilter=False
     )
     return np.clip(values, array.min(), array.max(), out=values)
+
+
+def _rough_body(mr: Volume, spacing_mm: float, body: Volume | None) -> np.ndarray:
+    """(8, 3) RAS corners of a box about the body, found on few voxels: what is far from it costs next to nothing.
+
+    Oblique images, and those of a large field of view, have most of their lattice in the air.
+    """
+    outer = _outer_corners(mr.grid)
+    if body is None:
+        coarse = lattice(outer.min(axis=0), outer.max(axis=0), _ROUGH * spacing_mm)
+        try:
+            body = body_mask(Volume(onto_lattice(mr, coarse), coarse.ijk_to_ras))
+        except InputError:  # too few voxels to tell; what is wrong is found out on the lattice
+            return outer
+    if not body.array.any():
+        return outer
+    slices = _around(body.array != 0, 0)
+    box = np.array([[part.start, part.stop - 1] for part in slices[::-1]], dtype=np.float64)
+    return body.grid.to_ras(np.stack(np.meshgrid(*box, indexing="ij"), axis=-1).reshape(-1, 3))
 
 
 def _outer_corners(grid: Grid) -> np.ndarray:
