@@ -107,7 +107,6 @@ def predict_in_tiles(
     device: Device,
     *,
     chosen: Callable[[torch.Tensor], torch.Tensor] | None = None,
-    half: bool = False,
     progress: Progress | None = None,
 ) -> TiledAnswer:
     """Run a network over a volume.
@@ -124,8 +123,6 @@ def predict_in_tiles(
         Where to try first.
     chosen
         What of a tile's answer is wanted, applied before the tiles are blended; None: all of it.
-    half
-        On CUDA, compute in float16 where PyTorch's autocast holds it to be safe.
     progress
         Told about every tile; a cancel takes effect before the next one.
 
@@ -141,7 +138,7 @@ def predict_in_tiles(
     first = tiling
     while True:
         try:
-            answer = _run(network, array, tiling, device, chosen, half, progress)
+            answer = _run(network, array, tiling, device, chosen, progress)
             return TiledAnswer(answer, device, tiling, tuple(notes))
         except (RuntimeError, MemoryError) as error:
             if not ran_out_of_memory(error):
@@ -165,7 +162,6 @@ def _run(
     tiling: Tiling,
     device: Device,
     chosen: Callable[[torch.Tensor], torch.Tensor] | None,
-    half: bool,
     progress: Progress,
 ) -> np.ndarray:
     import torch
@@ -180,8 +176,7 @@ def _run(
         nonlocal done
         progress(done / total, f"tile {done + 1} of {total} on {device.name}")
         done += 1
-        with torch.autocast(place.type, torch.float16, enabled=half and place.type == "cuda"):
-            answer = network(values)
+        answer = network(values)
         return (answer if chosen is None else chosen(answer)).float()
 
     # The volume and its answer stay in the computer's memory; only tiles go to the device.
