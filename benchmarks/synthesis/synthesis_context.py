@@ -20,24 +20,24 @@ class Counts:
     ----------
     phantoms
         Held-out head phantoms that a section may test on.
-    seeds, training_phantoms, training_minutes
-        Of the ablation: trainings per row, phantoms that all of them share, computing time of each.
+    seeds, training_phantoms, training_steps
+        Of the ablation: trainings per row, phantoms that all of them share, steps of each.
     rows
         Of the ablation, by name; empty: all.
     large
         (K, J, I) voxels of the volume whose memory is measured.
     """
 
-    phantoms: int = 10
+    phantoms: int = 6
     seeds: int = 3
-    training_phantoms: int = 24
-    training_minutes: float = 1.0
+    training_phantoms: int = 12
+    training_steps: int = 120
     rows: tuple[str, ...] = ()
     large: tuple[int, int, int] = (300, 512, 512)
 
 
 FULL = Counts()
-QUICK = Counts(2, 1, 2, 0.05, ("base", "frequency"), (64, 192, 192))
+QUICK = Counts(3, 2, 2, 5, ("base", "frequency"), (64, 192, 192))
 
 
 @dataclass(frozen=True)
