@@ -104,7 +104,11 @@ def test_a_skull_stripped_case_has_nothing_but_the_brain() -> None:
     case = head_case(5, "test", kind="stripped", misregistration_mm=0, **COARSE)
     outside = case.body.array == 0
     assert (case.mr.array[outside] == 0).all() and (case.ct.array[outside] == -1000).all()
-    assert not np.isin(case.labels.array, tissues.BONES).any() and case.ct.array.max() < 100
+    assert not np.isin(case.labels.array, tissues.BONES).any()
+    assert case.ct.array[~outside].min() >= 0 and case.ct.array.max() < 100
+    # what the tool took away within the brain is dark, and fluid
+    taken = ~outside & (case.mr.array == 0)
+    assert taken.any() and (case.labels.array[taken] == tissues.CSF).all()
     assert 0.6e6 < np.count_nonzero(~outside) * 27 < 2.5e6
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from ..core.errors import InputError
 from ..core.volume import Grid, Volume
@@ -49,11 +50,12 @@ SEEDS_PER_USE = 1_000_000
 KINDS = ("head", "stripped", "average")
 """A whole head; the brain alone; a blurred one like the mean of many heads."""
 
-_KIND_SHARES = (0.72, 0.10, 0.18)
+_KIND_SHARES = (0.70, 0.14, 0.16)
 _THICK_SHARE = 0.2
 _STILL_SHARE = 0.4
 _FARTHEST_MM = 4.0
-_BRAIN_HU = 90.0
+_BRAIN_HU = (np.float32(0), np.float32(75))
+_CLEFT_MM = 7.0
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class HeadCase:
     ct
         Hounsfield units, float32; -1000 outside the body. Moved against the MR by `misregistration_mm`.
     body
-        The head with all its hollows, where the MR has it, uint8; of a skull-stripped case the brain.
+        The head with all its hollows, where the MR has it, uint8; of a skull-stripped case the brain with its clefts.
     labels
         Tissues where the MR has them, uint8; see `head_tissues.TISSUES`.
     seed, kind, contrast
@@ -160,11 +162,11 @@ def head_case(
     ct = displaced(ct, canvas, scan, misregistration_mm)
     body, labels = head.body > 0, canvas.labels
     if kind == "stripped":
-        body = _stripped(canvas, head.cavity, scan)
-        labels = np.where(body, labels, AIR).astype(np.uint8)
-        mr = np.where(body, mr, np.float32(0))
-        # The skull's blur does not belong to what is left.
-        ct = np.where(body, np.minimum(ct, np.float32(_BRAIN_HU)), np.float32(OUTSIDE_HU))
+        brain, body = _stripped(canvas, head.cavity, scan)
+        labels = np.where(brain, labels, np.where(body, CSF, AIR)).astype(np.uint8)
+        mr = np.where(brain, mr, np.float32(0))
+        # Where the tool took fluid away there is fluid; the skull's blur does not belong to what is left.
+        ct = np.where(body, np.clip(ct, *_BRAIN_HU), np.float32(OUTSIDE_HU))
     name = f"head {use} {number}"
 
     def volume(array: np.ndarray, what: str) -> Volume:
@@ -216,11 +218,16 @@ def _field_of_view(rng: np.random.Generator, pose: np.ndarray, spacing_mm: float
     return Grid.around(np.stack([centre - half, centre + half]), 0.0, spacing_mm)
 
 
-def _stripped(canvas: Canvas, cavity: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """What a skull-stripping tool leaves: the brain, with a rim that is too wide here and too narrow there."""
+def _stripped(canvas: Canvas, cavity: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """What a skull-stripping tool leaves, a rim that is too wide here and too narrow there; and that with its clefts.
+
+    Some tools keep the fluid around the brain, others take it away deep into the sulci.
+    """
     depth = cavity - rng.uniform(-1.0, 3.5) + rng.uniform(0.3, 1.5) * canvas.noise(20.0)
     depth = np.minimum(depth, canvas.points[2] + rng.uniform(62, 85))
-    soft = np.isin(canvas.labels, (CSF, DURA, GREY, WHITE, BLOOD, LESION, OEDEMA))
-    if rng.random() < 0.5:
-        soft &= ~(np.isin(canvas.labels, (CSF, DURA)) & (cavity < 2.5))
-    return (depth > 0) & soft
+    brain = (depth > 0) & np.isin(canvas.labels, (CSF, DURA, GREY, WHITE, BLOOD, LESION, OEDEMA))
+    if rng.random() < 0.7:
+        brain &= ~(np.isin(canvas.labels, (CSF, DURA, BLOOD)) & (cavity < rng.uniform(2, 25)))
+    width = round(_CLEFT_MM / canvas.softness)
+    closed = ndimage.binary_closing(np.pad(brain, width), iterations=width)[(slice(width, -width),) * 3]
+    return brain, closed & (cavity > -1)
