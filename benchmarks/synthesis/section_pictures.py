@@ -45,7 +45,7 @@ def run(context: Context) -> dict:
     rows = [("MR", mr), ("synthetic CT", result.ct), ("mean CT", reference), ("error", error)]
     _draw(folder / TEMPLATES, rows, _VIEWS, 112.0)
     brains = []
-    for title, name in (("without skull", BRAIN), ("6.5 mm slices", TUMOUR)):
+    for title, name in (("no skull", BRAIN), ("6.5 mm", TUMOUR)):
         image, answer = found[name]
         brains += [(f"MR, {title}", image), ("synthetic CT", answer.ct)]
     _draw(folder / BRAINS, brains, None, 112.0)

@@ -157,6 +157,13 @@ def verdict(found: dict) -> list[str]:
         f"face), where calling everything dark bone has {number(rule['dice'])}, and {number(best['dice'])} with a "
         "threshold chosen on the reference."
     ]
+    flat = found["rows"]["soft tissue everywhere"]
+    if own["mae"] > flat["mae"]:
+        lines.append(
+            f"Its mean absolute error on the smooth mean CT is {number(own['mae'], 0)} HU, more than the "
+            f"{number(flat['mae'], 0)} HU of soft tissue everywhere: a mean of many heads has little bone and no air to be "
+            "wrong about."
+        )
     if found["invented"]["deep"] > GOAL_INVENTED:
         lines.append(
             f"In a skull-stripped brain the default model invents bone in {percent_fine(found['invented']['deep'])} of "

@@ -148,4 +148,6 @@ def mr_tissues(rng: np.random.Generator, contrast: str | None = None) -> tuple[s
     for tissue in (COMPACT, PETROUS, TOOTH):
         means[tissue] = dark[tissue]
     means[AIR] = 0.0
+    if contrast in ("T1", "FLAIR"):  # often as dark as bone
+        means[[CSF, VITREOUS]] *= rng.uniform(0.05, 1.6)
     return contrast, means, rows[:, 4] * rng.uniform(0.4, 1.5)
