@@ -161,8 +161,8 @@ def verdict(found: dict) -> list[str]:
     if own["mae"] > flat["mae"]:
         lines.append(
             f"Its mean absolute error on the smooth mean CT is {number(own['mae'], 0)} HU, more than the "
-            f"{number(flat['mae'], 0)} HU of soft tissue everywhere: a mean of many heads has little bone and no air to be "
-            "wrong about."
+            f"{number(flat['mae'], 0)} HU of soft tissue everywhere: a mean of many heads has little bone and air to "
+            "be wrong about."
         )
     if found["invented"]["deep"] > GOAL_INVENTED:
         lines.append(
