@@ -23,6 +23,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import argparse  # noqa: E402
 import json  # noqa: E402
+import math  # noqa: E402
 import platform  # noqa: E402
 import subprocess  # noqa: E402
 import time  # noqa: E402
@@ -57,6 +58,9 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, help="folder of the page")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="begin no training of the ablation after so much wall time"
+    )
     given = parser.parse_args()
     wanted = [name for name in there if name in given.only.split(",")]
     if not wanted:
@@ -66,7 +70,8 @@ def main() -> None:
     results = given.cache / ("quick" if given.quick else "full")
     results.mkdir(parents=True, exist_ok=True)
     output = given.output or (results if given.quick else ROOT / "docs" / "benchmarks")
-    context = Context(QUICK if given.quick else FULL, results, given.seed, MODEL)
+    until = time.monotonic() + 60 * given.minutes
+    context = Context(QUICK if given.quick else FULL, results, given.seed, MODEL, until)
     weights = open_bundle(MODEL).sha256[:12]
     for name in wanted:
         print(f"{name} ...", flush=True)

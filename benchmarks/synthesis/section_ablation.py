@@ -42,7 +42,6 @@ WINDOW = HuWindow()
 NUMBERS = ("mae", "psnr", "ssim", "bone_edge", "high_frequency", "bone_dice")
 _HEADS = ("MAE (HU)", "PSNR (dB)", "SSIM", "MAE bone edge (HU)", "HF-MAE (HU)", "bone Dice")
 _DIGITS = (1, 2, 3, 1, 1, 3)
-_LOWER_IS_BETTER = ("mae", "bone_edge", "high_frequency")
 
 
 def run(context: Context) -> dict:
@@ -60,6 +59,8 @@ def run(context: Context) -> dict:
             setting = _setting(context, ROWS[name], seed)
             found = json.loads(path.read_text()) if path.exists() else {}
             if found.get("setting") != setting:
+                if time.monotonic() > context.until:
+                    continue
                 sigma = ROWS[name].sigma_mm
                 if not cases:
                     numbers = range(FIRST_PHANTOM, FIRST_PHANTOM + counts.training_phantoms)
@@ -77,7 +78,8 @@ def run(context: Context) -> dict:
         "training_phantoms": counts.training_phantoms,
         "seeds": counts.seeds,
         "cases": counts.phantoms,
-        "rows": {name: _summary(name, found, runs) for name, found in runs.items()},
+        "missing": len(wanted) * counts.seeds - sum(map(len, runs.values())),
+        "rows": {name: _summary(name, runs[name], runs) for name in wanted if name in runs},
     }
 
 
@@ -108,7 +110,8 @@ def _setting(context: Context, row: Row, seed: int) -> dict[str, Any]:
     """What a kept result must have been made with."""
     counts = context.counts
     made = [counts.training_steps, counts.training_phantoms, counts.phantoms, context.seed + seed]
-    return {"made": made, "network": row.network, "how": [row.objective, row.adversarial, row.sigma_mm, LEARNING_RATE]}
+    how = [row.objective, row.adversarial, row.sigma_mm, LEARNING_RATE, SPACING_MM, PATCH, BATCH]
+    return {"made": made, "network": row.network, "how": how}
 
 
 def _one(
@@ -163,9 +166,12 @@ def _summary(name: str, found: list[dict[str, Any]], runs: dict[str, list[dict[s
     if name != rival and rival in runs:
         for key in ("mae", "bone_edge"):
             other = np.array([[case[key] for case in one["cases"]] for one in runs[rival]])
-            compared[key] = _paired(values[key].mean(axis=0), other.mean(axis=0))
+            # Of the same seeds, where one of the two lacks some.
+            both = min(len(other), len(values[key]))
+            compared[key] = _paired(values[key][:both].mean(axis=0), other[:both].mean(axis=0))
     return {
         "label": ROWS[name].label,
+        "seeds": len(found),
         "parameters": found[0]["parameters"],
         "seconds": float(np.mean([one["seconds"] for one in found])),
         "mean": {key: float(np.nanmean(value)) for key, value in values.items()},
@@ -199,8 +205,9 @@ def render(found: dict) -> str:
             f"{number(one['mean'][key], digits)} ± {number(one['sd'][key], digits)}"
             for key, digits in zip(NUMBERS, _DIGITS, strict=True)
         ]
+        few = f" ({one['seeds']} of {found['seeds']} seeds)" if one["seeds"] < found["seeds"] else ""
         lines.append(
-            [one["label"], *cells, f"{one['parameters'] / 1000:.1f}k", number(one["seconds"], 0), _compared(one)]
+            [one["label"] + few, *cells, f"{one['parameters'] / 1000:.1f}k", number(one["seconds"], 0), _compared(one)]
         )
     head = ["", *_HEADS, "weights", "s per training", "MAE against the base of its kind"]
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ class Counts:
     phantoms: int = 6
     seeds: int = 3
     training_phantoms: int = 12
-    training_steps: int = 120
+    training_steps: int = 200
     rows: tuple[str, ...] = ()
     large: tuple[int, int, int] = (300, 512, 512)
 
@@ -48,9 +49,12 @@ class Context:
     ----------
     model
         Folder of the default bundle.
+    until
+        `time.monotonic` after which no training of the ablation begins; what is missing waits for the next run.
     """
 
     counts: Counts
     cache: Path
     seed: int
     model: Path
+    until: float = math.inf
