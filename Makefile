@@ -9,7 +9,7 @@ VENV_WITHOUT_ENSUREPIP := { $(PYTHON) -m venv --without-pip --clear $(VENV) && \
 	$(PYTHON) -m pip --python $(BIN)/python install --disable-pip-version-check pip; }
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test test-desktop lint bench-editing bench-landmarks train-editing bench-boxes train-boxes samples pictures clean
+.PHONY: help environment demo test test-desktop lint bench-editing bench-landmarks train-editing bench-boxes train-boxes bench-synthesis train-synthesis samples pictures clean
 
 help:
 	@echo "make environment    create .venv (the other commands do it when needed)"
@@ -22,6 +22,8 @@ help:
 	@echo "make train-editing  train the editing model by the committed recipe"
 	@echo "make bench-boxes    write docs/benchmarks/boxes.md anew"
 	@echo "make train-boxes    train the corrector of boxes by the committed recipe"
+	@echo "make bench-synthesis  write docs/benchmarks/synthesis.md anew"
+	@echo "make train-synthesis  train the synthesis model by the committed recipe"
 	@echo "make samples        make the modules' sample data anew"
 	@echo "make pictures       draw the pages' pictures and the samples' thumbnails anew"
 	@echo "make clean          remove the environment and what the commands left"
@@ -76,6 +78,17 @@ train-boxes: $(READY)
 	@cd SparseToPrecise && ../$(BIN)/python -m monai.bundle run training \
 		--config_file Resources/Models/boxes-corrector/configs/train.json \
 		--output Resources/Models/boxes-corrector
+
+bench-synthesis: $(READY)
+	@echo "== Running the benchmark of synthesis; the tables go to docs/benchmarks/synthesis.md."
+	@echo "== The trainings of its ablation take most of an hour; what is done stays in ~/.cache/sparse-to-precise."
+	@$(BIN)/python benchmarks/synthesis/run.py
+
+train-synthesis: $(READY)
+	@echo "== Training the synthesis model by its recipe; it replaces SparseToPrecise/Resources/Models/synthesis."
+	@cd SparseToPrecise && ../$(BIN)/python -m monai.bundle run training \
+		--config_file Resources/Models/synthesis/configs/train.json \
+		--output Resources/Models/synthesis
 
 samples: $(READY)
 	@$(BIN)/python Resources/make_samples.py

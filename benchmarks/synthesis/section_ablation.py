@@ -68,7 +68,8 @@ def run(context: Context) -> dict:
                     test = _cases("benchmark", range(counts.phantoms), 0.0)
                 if sigma not in cases:
                     cases[sigma] = _with_bands(cases[SIGMA_MM], sigma)
-                found = {"setting": setting, **_one(ROWS[name], cases[sigma], test, seed, counts.training_steps)}
+                made = _one(ROWS[name], cases[sigma], test, context.seed + seed, counts.training_steps)
+                found = {"setting": setting, **made}
                 _save(path, found)
                 mean = np.mean([one["mae"] for one in found["cases"]])
                 print(f"  {name}, seed {seed}: MAE {mean:.1f} HU", flush=True)
