@@ -100,6 +100,11 @@ class TestSampling:
         holes[0, 0, 0] = np.nan
         assert np.isfinite(Surroundings.of(image.with_array(holes), 16).on(seen.image.grid)).all()
 
+    def test_inverted(self) -> None:
+        seen = Surroundings.of(image_on(grid_around(half_mm=20)), 16)
+        cube = cube_around(ORIGIN, 12, 1.5)
+        np.testing.assert_allclose(seen.inverted.on(cube), -seen.on(cube), atol=1e-4)
+
     def test_nothing_can_be_found_in_one_value(self) -> None:
         with pytest.raises(InputError, match="same value everywhere"):
             Surroundings.of(Volume(np.full((20, 20, 20), 7, np.int16), np.eye(4)), 4)

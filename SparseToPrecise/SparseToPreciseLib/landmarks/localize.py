@@ -14,7 +14,7 @@ from .finder import LEVEL, Finder
 from .moments import Moments
 from .sampling import Surroundings, covering_grid
 
-RESTARTS = 8
+RESTARTS = 12
 """Places that are handed on: the structure need not be where the network sees most of it."""
 SCAN_STEP = 3
 MOST_STEPS = 8
@@ -26,7 +26,7 @@ _LEAST = 1e-5
 _LATTICE, _WITHIN, _MOST_LATTICE = 0.75, 0.6, 27
 """Diameters between the points of a lattice, and that the structure needs within the image; and most points."""
 _CLEAR = 0.5
-"""Of the reference's mass: what the network sees so well needs no lattice."""
+"""Of the reference's mass: what the network sees so well needs no search with inverted intensities or of a lattice."""
 _UNSEEN = 1e-3
 """Mass of a place that was not looked at by the network."""
 _APART = 7.0
@@ -184,13 +184,16 @@ def localize(
         starts = [Place(seed, _UNSEEN, None, None, (seed,))]
     followed = []
     for number, start in enumerate(starts[:_FOLLOWED]):
-        progress(0.5 + 0.5 * number / min(len(starts), _FOLLOWED), "looking closer")
+        progress(0.5 + 0.4 * number / min(len(starts), _FOLLOWED), "looking closer")
         followed.append(follow(finder, target, start.centre, full_mass))
     followed.sort(key=lambda place: -place.mass)
+    everywhere: list[np.ndarray] = []
+    if seed_point is None and not (followed and followed[0].mass >= _CLEAR):
+        progress(0.9, "scanning the image with inverted intensities")
+        starts = [*starts, *scan(finder, target.inverted, full_mass)]
+        everywhere = lattice(target.image.grid, diameter_mm)
     kept: list[Place] = []
     # Who follows may be drawn to something heavier nearby, so the starts stay.
-    seen = seed_point is not None or (followed and followed[0].mass > _CLEAR)
-    everywhere = [] if seen else lattice(target.image.grid, diameter_mm)
     for place in [*followed, *starts, *(Place(one, _UNSEEN, None, None, (one,), "lattice") for one in everywhere)]:
         apart = (np.linalg.norm(place.centre - other.centre) > finder.spacing_mm * _APART for other in kept)
         if place.found and all(apart):

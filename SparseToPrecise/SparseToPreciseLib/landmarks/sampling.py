@@ -100,6 +100,12 @@ class Surroundings:
             image, Volume(mean + middle, grid.ijk_to_ras), Volume(np.maximum(np.sqrt(variance), floor), grid.ijk_to_ras)
         )
 
+    @property
+    def inverted(self) -> Surroundings:
+        """The same with bright and dark exchanged."""
+        image = self.image.with_array(-self.image.array.astype(np.float32))
+        return Surroundings(image, self.mean.with_array(-self.mean.array), self.deviation)
+
     def on(self, grid: Grid) -> np.ndarray:
         """(K, J, I) float32 values on an isotropic grid, within -4..4; 0 beyond the image."""
         values = on_grid(self.image, grid)

@@ -7,7 +7,6 @@ import numpy as np
 from .pattern import TurnedPatterns
 from .rotations import angle_between
 from .sampling import Surroundings
-from .similarity import OTHER_MODALITY
 
 SHIFT = 0.55
 """Of the structure from the place where it is looked for, in diameters."""
@@ -40,8 +39,8 @@ def search(
     count
         How many poses, any two of them some 25 degrees apart.
     classes
-        Whether the target may have another contrast: then how well the reference's classes of intensity foretell the
-        target's intensities counts (the correlation ratio), too, and inverted intensities.
+        Whether the target is taken to have another contrast: then inverted intensities count, and how well the
+        reference's classes of intensity foretell the target's intensities (the correlation ratio).
 
     Returns
     -------
@@ -83,12 +82,13 @@ def search(
 
 
 def _by_classes(patterns: TurnedPatterns, seen: np.ndarray) -> np.ndarray:
-    """(rotations, shifts) the correlation, or where it is better the discounted root of the correlation ratio."""
+    """(rotations, shifts) the correlation with inverted intensities, or where it is better the root of the correlation
+    ratio."""
     mean = patterns.all_weights @ seen
     variance = np.maximum(patterns.all_weights @ seen**2 - mean**2, _LEAST_VARIANCE)
     between = np.zeros_like(mean)
     for weights in patterns.weights:
         share = weights.sum(axis=1, keepdims=True)
         between += (weights @ seen - share * mean) ** 2 / np.maximum(share, 1e-6)
-    same = patterns.values @ seen / np.sqrt(variance)
-    return np.maximum(same, OTHER_MODALITY * np.sqrt(np.clip(between / variance, 0, 1)))
+    inverted = -(patterns.values @ seen) / np.sqrt(variance)
+    return np.maximum(inverted, np.sqrt(np.clip(between / variance, 0, 1)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 _BINS = 24
-OTHER_MODALITY = 0.85
+_OTHER_MODALITY = 0.85
 """A relation between intensities that is not their equality counts less: it also holds by chance more often."""
 
 
@@ -33,4 +33,4 @@ def dependence(first: np.ndarray, second: np.ndarray) -> float:
 
 def alikeness(first: np.ndarray, second: np.ndarray) -> float:
     """The correlation, or where it is better a discounted dependence: -1..1."""
-    return max(correlation(first, second), OTHER_MODALITY * dependence(first, second))
+    return max(correlation(first, second), _OTHER_MODALITY * dependence(first, second))

@@ -18,6 +18,8 @@ from .sampling import Surroundings, covering_grid, cube_around
 
 _MISTAKEN = 0.05
 _MISTAKES_SHARE = 0.6
+_KNOTS = np.linspace(-2.5, 2.5, 7)
+"""Of the random curves, in deviations of the surroundings."""
 _REACH = 6.0
 """Diameters of the structure around its centre from which slices without it are taken."""
 
@@ -49,6 +51,8 @@ class Augmentation:
         Share of slices from anywhere in the image.
     inverted
         Share of slices with inverted intensities, for other modalities.
+    remapped
+        Share of slices whose intensities go through a random curve, for other modalities, too.
     intensities
         Whether contrast, shading and noise are changed.
     """
@@ -59,6 +63,7 @@ class Augmentation:
     scale: float = 0.15
     elsewhere: float = 0.25
     inverted: float = 0.1
+    remapped: float = 0.15
     intensities: bool = True
 
 
@@ -120,7 +125,7 @@ class SliceSampler:
             images.append(grid_sample(level.image, place, align_corners=True)[:, :, 0])
             masks.append(grid_sample(level.mask, place, align_corners=True)[:, :, 0])
         image, mask = torch.cat(images), (torch.cat(masks) > 0.5).float()
-        return (_recoloured(rng, image, given.inverted) if given.intensities else image), mask
+        return (_recoloured(rng, image, given) if given.intensities else image), mask
 
     def mine(self, likelihood: Callable[[np.ndarray], np.ndarray]) -> None:
         """Note where a network sees the structure in the references though it is not there.
@@ -169,9 +174,20 @@ class SliceSampler:
         return points
 
 
-def _recoloured(rng: np.random.Generator, image: torch.Tensor, inverted: float) -> torch.Tensor:
+def _remapped(rng: np.random.Generator, image: torch.Tensor, share: float) -> torch.Tensor:
+    """Some of the slices through random curves, in units of their own mean and deviation again."""
+    image = image.clone()
+    for number in np.flatnonzero(rng.random(len(image)) < share):
+        values = np.interp(image[number].numpy(), _KNOTS, rng.normal(size=len(_KNOTS)))
+        changed = (values - values.mean()) / max(float(values.std()), 0.3)
+        image[number] = torch.from_numpy(changed.astype(np.float32))
+    return image
+
+
+def _recoloured(rng: np.random.Generator, image: torch.Tensor, given: Augmentation) -> torch.Tensor:
     """Other contrast, shading, blur and noise for each slice."""
     count, size = len(image), image.shape[-1]
+    image = _remapped(rng, image, given.remapped)
 
     def drawn(low: float, high: float) -> torch.Tensor:
         return torch.from_numpy(rng.uniform(low, high, (count, 1, 1, 1)).astype(np.float32))
@@ -184,5 +200,5 @@ def _recoloured(rng: np.random.Generator, image: torch.Tensor, inverted: float) 
     if rng.random() < 0.3:
         image = torch.nn.functional.avg_pool2d(image, 3, 1, 1, count_include_pad=False)
     image = image + drawn(0, 0.35) * torch.from_numpy(rng.normal(size=image.shape).astype(np.float32))
-    flipped = torch.from_numpy(rng.random((count, 1, 1, 1)) < inverted)
+    flipped = torch.from_numpy(rng.random((count, 1, 1, 1)) < given.inverted)
     return torch.where(flipped, -image, image)
