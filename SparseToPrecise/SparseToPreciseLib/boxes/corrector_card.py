@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from .. import __version__
+from ..core import model_card as common
 from .calibration import ACCEPTED_FAILURES, STRICT, SUFFICED, Calibration
-from .channels import CHANNELS
 from .model import CORRECTOR_FAMILY
 
 if TYPE_CHECKING:
     from .corrector_recipe import CorrectorRecipe
 
-_PACKAGES = ("torch", "monai", "numpy", "scipy")
+_PACKAGES = ("scipy",)
 CHANNEL_NAMES = (
     "intensity around the middle's median",
     "likeness to that median",
@@ -66,60 +61,25 @@ class CorrectorFacts:
     start: str | None
 
     @property
-    def best(self) -> dict[str, float]:
-        """The row whose weights the bundle holds."""
-        return min(self.rows, key=lambda row: row["validation_loss"])
-
-    @property
     def source(self) -> str:
         return "phantoms" if self.user_cases is None else f"user cases ({self.user_cases})"
 
 
 def bundle_metadata(recipe: CorrectorRecipe, facts: CorrectorFacts) -> dict[str, Any]:
     """MONAI's keys and ours; everything a reader or the program must know of the model."""
-    versions = software_versions()
-    channels = {"format": "cells of a box", "spatial_shape": ["8 * n"] * 3, "dtype": "float32", "is_patch_data": False}
+    cells = {"format": "cells of a box", "spatial_shape": ["8 * n"] * 3, "is_patch_data": False}
     return {
-        "schema": "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/"
-        "meta_schema_20240725.json",
-        "version": __version__,
-        "changelog": {__version__: "trained by configs/train.json"},
-        "monai_version": versions["monai"],
-        "pytorch_version": versions["torch"],
-        "numpy_version": versions["numpy"],
-        "required_packages_version": {"scipy": versions["scipy"]} if "scipy" in versions else {},
-        "name": facts.name,
+        **common.common_metadata(facts.name, _PACKAGES, facts.source),
         "task": "Tightening of a loose 3D box around an object",
         "description": "Finds the patches of a box's slices that are object, and the box of each slice; for "
         "SparseToPrecise. Research use only.",
-        "authors": "The SparseToPrecise developers",
-        "copyright": "Apache-2.0",
-        "data_source": facts.source,
         "data_type": "image and box",
-        "intended_use": "Research. Not for diagnosis.",
         "references": [
             "Redekop, Chernyavskiy: Medical Image Segmentation with Imperfect 3D Bounding Boxes, 2021",
         ],
-        "network_data_format": {
-            "inputs": {
-                "image": {
-                    "type": "image",
-                    "num_channels": CHANNELS,
-                    "value_range": [-2, 2],
-                    "channel_def": {str(number): name for number, name in enumerate(CHANNEL_NAMES)},
-                    **channels,
-                }
-            },
-            "outputs": {
-                "pred": {
-                    "type": "logits",
-                    "num_channels": 1,
-                    "value_range": [],
-                    "channel_def": {"0": "the cell is object"},
-                    **channels,
-                }
-            },
-        },
+        "network_data_format": common.network_data_format(
+            CHANNEL_NAMES, [-2, 2], ["the cell is object"], "logits", cells
+        ),
         "family": CORRECTOR_FAMILY,
         "network": dict(recipe.network),
         "parameters": {
@@ -136,22 +96,13 @@ def bundle_metadata(recipe: CorrectorRecipe, facts: CorrectorFacts) -> dict[str,
             "held_back": facts.held_back,
             "started_from": facts.start,
             "seed": recipe.seed,
-            "steps": facts.rows[-1]["steps"],
-            "minutes": facts.rows[-1]["minutes"],
-            "clock": "computing time of the process" if facts.device == "cpu" else "wall time",
-            "wall_seconds": round(facts.seconds, 1),
-            "device": facts.device,
-            "processes": facts.processes,
-            "best": {key: value for key, value in facts.best.items() if value == value},
-            "date": datetime.now(timezone.utc).date().isoformat(),
-            "software": {"sparse-to-precise": __version__, "python": platform.python_version(), **versions},
+            **common.training_facts(facts.rows, facts.device, facts.processes, facts.seconds, _PACKAGES),
         },
     }
 
 
 def model_card(recipe: CorrectorRecipe, facts: CorrectorFacts, metadata: dict[str, Any]) -> str:
     """docs/README.md of the bundle (Markdown). Every number in it is from the recipe, the log or the calibration."""
-    best, first, training = facts.best, facts.rows[0], metadata["training"]
     calibration = facts.calibration
     if facts.user_cases is None:
         data = (
@@ -171,9 +122,7 @@ def model_card(recipe: CorrectorRecipe, facts: CorrectorFacts, metadata: dict[st
                 "and the calibration may be too hopeful"
             )
         scale = f"Pixels of {recipe.sampling.spacing_mm:.2f} mm, from the size of the objects in the cases"
-    software = ", ".join(f"{name} {number}" for name, number in training["software"].items())
-    limits = {"minutes": recipe.minutes, "epochs": recipe.epochs, "steps": recipe.steps}
-    ends = [f"{value:g} {unit}" for unit, value in limits.items() if value is not None]
+    measures = {"validation_loss": ("validation loss", ".4f"), "patch_dice": ("Dice of patches", ".3f")}
     report = calibration.report
     safety = (
         f"{report['safe']:.0%} of the boxes are called safe, and of those {report['failed_among_safe']:.1%} lose more "
@@ -205,21 +154,13 @@ sparse-to-precise box tighten IMAGE ROI --output ROI_OUT --model {facts.name}
 - Cross-entropy and Tversky loss of cells plus cross-entropy of patches; Adam, learning rate
   {recipe.learning_rate:g} falling to 0 along a cosine, {recipe.batch_size} boxes a step and process, gradients clipped
   at norm 1.
-- Ended after {" or ".join(ends)}: {training["steps"]} steps in {training["minutes"]:.1f} minutes ({training["clock"]})
-  on {facts.device}, {facts.processes} process(es); {facts.seconds / 60:.1f} minutes of wall time altogether.
-- Seed {recipe.seed}. Software: {software}.
-
-The recipe is `configs/train.json`; `python -m monai.bundle run training --config_file configs/train.json` runs it
-again.
+{common.how_it_ended(recipe, metadata["training"])}
 
 ## Validation and calibration
 
 On {checked}. All rows are in [log.csv](log.csv); the weights with the lowest validation loss are kept.
 
-| | validation loss | Dice of patches |
-|---|---:|---:|
-| before | {first["validation_loss"]:.4f} | {first["patch_dice"]:.3f} |
-| these weights (step {best["steps"]}) | {best["validation_loss"]:.4f} | {best["patch_dice"]:.3f} |
+{common.before_and_after(facts.rows, measures)}
 
 ![validation](validation.png)
 
@@ -238,32 +179,4 @@ each slice's box gets a margin, for a wanted coverage one that sufficed in {SUFF
 
 def validation_curve(rows: Sequence[dict[str, float]]) -> bytes:
     """A PNG of the loss and of the Dice of patches, over the steps."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 3.4), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
-    steps = [row["steps"] for row in rows]
-    left.plot(steps, [row["validation_loss"] for row in rows], "o-", label="validation")
-    left.plot(steps, [row["training_loss"] for row in rows], ".--", label="training", alpha=0.6)
-    left.set(xlabel="steps", ylabel="loss")
-    left.legend()
-    right.plot(steps, [row["patch_dice"] for row in rows], "o-", color="tab:green")
-    right.set(xlabel="steps", ylabel="Dice of patches")
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
-
-
-def software_versions() -> dict[str, str]:
-    """Of what a training ran with, by package."""
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:  # Slicer brings some without their metadata
-            continue
-    return {"torch": "unknown", "monai": "unknown", "numpy": "unknown", **found}
+    return common.validation_curve(rows, {"patch_dice": "Dice of patches"})

@@ -8,26 +8,22 @@ shipped bundle.
 from __future__ import annotations
 
 import json
-import math
 import os
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import distributed
 
 from ..core.box import Box
-from ..core.bundle_writing import check_bundle_target, write_bundle
 from ..core.bundles import Bundle, open_bundle
-from ..core.devices import choose_device
 from ..core.errors import InputError
 from ..core.networks import build_network, network_channels
 from ..core.packaged_configs import packaged_config
 from ..core.progress import Progress
+from ..core.recipe import Validated, check_numbers, steps_of, training_run, write_trained
 from ..core.training_loop import TrainingLog
 from .calibration import Calibration, CalibrationCase, calibrated
 from .channels import CHANNELS
@@ -48,7 +44,6 @@ COPIES = 36
 """Deformed copies of a user's cases that are trained on."""
 
 _WHOLE = ("steps", "phantoms", "validation_phantoms", "calibration_boxes", "batch_size", "validations")
-_POSITIVE = ("minutes", "epochs", "learning_rate", *_WHOLE)
 
 
 @dataclass(frozen=True)
@@ -99,14 +94,7 @@ class CorrectorRecipe:
     bfloat16: bool
 
     def __post_init__(self) -> None:
-        for name in _POSITIVE:
-            value = getattr(self, name)
-            kind = int if name in _WHOLE else (int, float)
-            if value is not None and not (isinstance(value, kind) and 0 < value < math.inf):
-                what = "whole number" if name in _WHOLE else "number"
-                raise InputError(f"{name.replace('_', ' ').capitalize()} must be a positive {what}, not {value}.")
-        if self.minutes is self.epochs is self.steps is None:
-            raise InputError("Nothing says when the training ends; give minutes, epochs or steps.")
+        check_numbers(self, _WHOLE)
         if self.patch not in PATCHES:
             sizes = f"{', '.join(map(str, PATCHES[:-1]))} or {PATCHES[-1]}"
             raise InputError(f"A patch must have {sizes} pixels, not {self.patch}.")
@@ -123,7 +111,7 @@ class CorrectorRecipe:
         cases: Sequence[Scene] | None = None,
         device: str = "auto",
         progress: Progress | None = None,
-        validated: Callable[[dict[str, float]], None] | None = None,
+        validated: Validated | None = None,
     ) -> Bundle:
         """Make the scenes, train, calibrate, and write the bundle, whole or not at all.
 
@@ -145,58 +133,45 @@ class CorrectorRecipe:
         InputError
             The output, the device or the cases are not as they should be.
         """
-        progress = progress or Progress()
-        output = Path(output).absolute()
-        several = distributed.is_available() and distributed.is_initialized()
-        rank, processes = (distributed.get_rank(), distributed.get_world_size()) if several else (0, 1)
-        if rank == 0:
-            check_bundle_target(output, CORRECTOR_FAMILY)
-        else:
-            progress = Progress()  # one voice is enough
-        used = choose_device(device)
-        started = time.perf_counter()
-        torch.manual_seed(self.seed)
-        network, start = self.first_network()
-        scenes = self.scenes(cases, progress.part(0.0, SHARE_OF_SCENES))
-        trainer = CorrectorTrainer(
-            network,
-            scenes.training,
-            scenes.validation,
-            scenes.sampling,
-            self.patch,
-            self.minutes,
-            learning_rate=self.learning_rate,
-            batch_size=self.batch_size,
-            validations=self.validations,
-            seed=self.seed,
-            device=used.name,
-            bfloat16=self.bfloat16,
-            steps=self._steps(len(scenes.training), processes),
-            progress=progress.part(SHARE_OF_SCENES, SHARE_OF_TRAINING),
-            validated=validated,
-        )
-        log = trainer.run()
-        if rank == 0:
-            calibration = self.calibrate(network, scenes, torch.device(used.name), progress)
-            facts = CorrectorFacts(
-                name=output.name,
-                rows=log.rows,
-                scenes=len(scenes.training),
-                validation_scenes=len(scenes.validation),
-                calibration=calibration,
-                device=used.name,
-                processes=processes,
-                seconds=time.perf_counter() - started,
-                user_cases=None if cases is None else len(cases),
-                held_back=scenes.held_back,
-                start=start,
+        with training_run(output, CORRECTOR_FAMILY, device, progress) as run:
+            torch.manual_seed(self.seed)
+            network, start = self.first_network()
+            scenes = self.scenes(cases, run.progress.part(0.0, SHARE_OF_SCENES))
+            trainer = CorrectorTrainer(
+                network,
+                scenes.training,
+                scenes.validation,
+                scenes.sampling,
+                self.patch,
+                self.minutes,
+                learning_rate=self.learning_rate,
+                batch_size=self.batch_size,
+                validations=self.validations,
+                seed=self.seed,
+                device=run.device,
+                bfloat16=self.bfloat16,
+                steps=steps_of(self, len(scenes.training), run.processes),
+                progress=run.progress.part(SHARE_OF_SCENES, SHARE_OF_TRAINING),
+                validated=validated,
             )
-            # What was measured of the cases belongs to the recipe that is written down.
-            replace(self, sampling=scenes.sampling)._write(output, network, log, facts)
-        if several:
-            distributed.barrier()
-        progress(1.0, f"written: {output}")
-        return open_bundle(output, CORRECTOR_FAMILY)
+            log = trainer.run()
+            if run.first:
+                facts = CorrectorFacts(
+                    name=run.output.name,
+                    rows=log.rows,
+                    scenes=len(scenes.training),
+                    validation_scenes=len(scenes.validation),
+                    calibration=self.calibrate(network, scenes, torch.device(run.device), run.progress),
+                    device=run.device,
+                    processes=run.processes,
+                    seconds=run.seconds,
+                    user_cases=None if cases is None else len(cases),
+                    held_back=scenes.held_back,
+                    start=start,
+                )
+                # What was measured of the cases belongs to the recipe that is written down.
+                replace(self, sampling=scenes.sampling)._write(run.output, network, log, facts)
+        return open_bundle(run.output, CORRECTOR_FAMILY)
 
     def config(self) -> dict[str, Any]:
         """The content of configs/train.json that runs this recipe."""
@@ -215,12 +190,6 @@ class CorrectorRecipe:
             raise InputError(f"The bundle {bundle.name} has another network, so a training cannot start from it.")
         network.load_state_dict(bundle.load_network(CHANNELS, 1).state_dict())
         return network, bundle.name
-
-    def _steps(self, scenes: int, processes: int) -> int | None:
-        if self.epochs is None:
-            return self.steps
-        steps = max(1, math.ceil(self.epochs * scenes / (self.batch_size * processes)))
-        return steps if self.steps is None else min(steps, self.steps)
 
     def scenes(self, cases: Sequence[Scene] | None, progress: Progress) -> SceneSets:
         """What is trained on, validated with and calibrated on: phantoms, or cases and deformed copies of them."""
@@ -267,19 +236,15 @@ class CorrectorRecipe:
 
     def _write(self, output: Path, network: torch.nn.Module, log: TrainingLog, facts: CorrectorFacts) -> None:
         metadata = bundle_metadata(self, facts)
-        inference = packaged_config(CORRECTOR_FAMILY, "inference.json") | {"network": dict(self.network)}
-        write_bundle(
+        write_trained(
             output,
-            metadata,
-            network.state_dict(),
-            inference=inference,
-            training=self.config(),
+            CORRECTOR_FAMILY,
+            network,
+            self,
+            metadata=metadata,
             card=model_card(self, facts, metadata),
-            more={
-                "configs/multi_gpu_train.json": packaged_config(CORRECTOR_FAMILY, "multi_gpu_train.json"),
-                "docs/log.csv": log.as_csv(),
-                "docs/validation.png": validation_curve(log.rows),
-            },
+            log=log.as_csv(),
+            curve=validation_curve(log.rows),
         )
 
 

@@ -10,22 +10,19 @@ from __future__ import annotations
 import json
 import math
 import os
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import distributed
 
-from ..core.bundle_writing import check_bundle_target, write_bundle
 from ..core.bundles import Bundle, open_bundle
-from ..core.devices import choose_device
 from ..core.errors import InputError
 from ..core.networks import build_network, network_channels
 from ..core.packaged_configs import packaged_config
 from ..core.progress import Progress
+from ..core.recipe import Validated, check_numbers, steps_of, training_run, write_trained
 from ..core.volume import Volume
 from .scenes import Scene, case_scenes, phantom_scenes
 from .segment import SEGMENTER_FAMILY
@@ -87,14 +84,7 @@ class SegmenterRecipe:
     bfloat16: bool
 
     def __post_init__(self) -> None:
-        for name in ("minutes", "epochs", "learning_rate", *_WHOLE):
-            value = getattr(self, name)
-            kind = int if name in _WHOLE else (int, float)
-            if value is not None and not (isinstance(value, kind) and 0 < value < math.inf):
-                what = "whole number" if name in _WHOLE else "number"
-                raise InputError(f"{name.replace('_', ' ').capitalize()} must be a positive {what}, not {value}.")
-        if self.minutes is self.epochs is self.steps is None:
-            raise InputError("Nothing says when the training ends; give minutes, epochs or steps.")
+        check_numbers(self, _WHOLE)
         if network_channels(self.network) != (SEEN, 1):
             raise InputError(
                 f"The network has {network_channels(self.network)} input and output channels, and {(SEEN, 1)} are "
@@ -109,7 +99,7 @@ class SegmenterRecipe:
         validation_cases: Iterable[tuple[Volume, Volume]] | None = None,
         device: str = "auto",
         progress: Progress | None = None,
-        validated: Callable[[dict[str, float]], None] | None = None,
+        validated: Validated | None = None,
     ) -> Bundle:
         """Make the phantoms or take the cases, train, and write the bundle, whole or not at all.
 
@@ -131,66 +121,54 @@ class SegmenterRecipe:
         InputError
             The output, the device or the cases are not as they should be.
         """
-        progress = progress or Progress()
-        output = Path(output).absolute()
-        several = distributed.is_available() and distributed.is_initialized()
-        rank, processes = (distributed.get_rank(), distributed.get_world_size()) if several else (0, 1)
-        if rank == 0:
-            check_bundle_target(output, SEGMENTER_FAMILY)
-        else:
-            progress = Progress()  # one voice is enough
-        used = choose_device(device)
-        started = time.perf_counter()
-        training, validation = self._scenes(cases, validation_cases, progress.part(0.0, SHARE_OF_PHANTOMS))
-        torch.manual_seed(self.seed)
-        network = build_network(self.network)
-        trainer = SegmenterTrainer(
-            network,
-            training,
-            validation,
-            self.sampling,
-            box_loss(self.weights),
-            self.minutes,
-            weights=self.weights,
-            masks=cases is None,
-            learning_rate=self.learning_rate,
-            batch_size=self.batch_size,
-            validations=self.validations,
-            bfloat16=self.bfloat16,
-            seed=self.seed,
-            device=used.name,
-            steps=self._steps(len(training), processes),
-            progress=progress.part(SHARE_OF_PHANTOMS, SHARE_OF_TRAINING),
-            validated=validated,
-        )
-        log = trainer.run()
-        if rank == 0:
-            level = calibrated_level(
+        with training_run(output, SEGMENTER_FAMILY, device, progress) as run:
+            training, validation = self._scenes(cases, validation_cases, run.progress.part(0.0, SHARE_OF_PHANTOMS))
+            torch.manual_seed(self.seed)
+            network = build_network(self.network)
+            trainer = SegmenterTrainer(
                 network,
+                training,
                 validation,
                 self.sampling,
-                3 if self.all_axes else 1,
-                self.seed,
-                torch.device(used.name),
-                progress.part(SHARE_OF_TRAINING, 0.99),
+                box_loss(self.weights),
+                self.minutes,
+                weights=self.weights,
+                masks=cases is None,
+                learning_rate=self.learning_rate,
+                batch_size=self.batch_size,
+                validations=self.validations,
+                bfloat16=self.bfloat16,
+                seed=self.seed,
+                device=run.device,
+                steps=steps_of(self, len(training), run.processes),
+                progress=run.progress.part(SHARE_OF_PHANTOMS, SHARE_OF_TRAINING),
+                validated=validated,
             )
-            facts = SegmenterFacts(
-                name=output.name,
-                rows=log.rows,
-                boxes=len(training),
-                validation_boxes=len(validation),
-                level=level,
-                on_phantoms=cases is None,
-                held_back=training is not validation,
-                device=used.name,
-                processes=processes,
-                seconds=time.perf_counter() - started,
-            )
-            self._write(output, network, facts, log.as_csv())
-        if several:
-            distributed.barrier()
-        progress(1.0, f"written: {output}")
-        return open_bundle(output, SEGMENTER_FAMILY)
+            log = trainer.run()
+            if run.first:
+                level = calibrated_level(
+                    network,
+                    validation,
+                    self.sampling,
+                    3 if self.all_axes else 1,
+                    self.seed,
+                    torch.device(run.device),
+                    run.progress.part(SHARE_OF_TRAINING, 0.99),
+                )
+                facts = SegmenterFacts(
+                    name=run.output.name,
+                    rows=log.rows,
+                    boxes=len(training),
+                    validation_boxes=len(validation),
+                    level=level,
+                    on_phantoms=cases is None,
+                    held_back=training is not validation,
+                    device=run.device,
+                    processes=run.processes,
+                    seconds=run.seconds,
+                )
+                self._write(run.output, network, facts, log.as_csv())
+        return open_bundle(run.output, SEGMENTER_FAMILY)
 
     def config(self) -> dict[str, Any]:
         """The content of configs/train.json that runs this recipe."""
@@ -200,26 +178,17 @@ class SegmenterRecipe:
             config[name] |= values.pop(name)
         return json.loads(json.dumps(config | values))
 
-    def _steps(self, boxes: int, processes: int) -> int | None:
-        if self.epochs is None:
-            return self.steps
-        steps = max(1, math.ceil(self.epochs * boxes / (self.batch_size * processes)))
-        return steps if self.steps is None else min(steps, self.steps)
-
     def _write(self, output: Path, network: torch.nn.Module, facts: SegmenterFacts, log: str) -> None:
         metadata = bundle_metadata(self, facts)
-        write_bundle(
+        write_trained(
             output,
-            metadata,
-            network.state_dict(),
-            inference=packaged_config(SEGMENTER_FAMILY, "inference.json") | {"network": dict(self.network)},
-            training=self.config(),
+            SEGMENTER_FAMILY,
+            network,
+            self,
+            metadata=metadata,
             card=model_card(self, facts, metadata),
-            more={
-                "configs/multi_gpu_train.json": packaged_config(SEGMENTER_FAMILY, "multi_gpu_train.json"),
-                "docs/log.csv": log,
-                "docs/validation.png": validation_curve(facts.rows),
-            },
+            log=log,
+            curve=validation_curve(facts.rows),
         )
 
     def _scenes(

@@ -146,7 +146,7 @@ def paragraph(text: str) -> str:
     return textwrap.fill(text, 120, subsequent_indent="  " * text.startswith("- "), break_on_hyphens=False)
 
 
-def before_and_after(rows: Rows, measures: Mapping[str, tuple[str, str]]) -> str:
+def before_and_after(rows: Rows, measures: Mapping[str, tuple[str, str]], before: str = "before") -> str:
     """Table of the first row and of the best one; the measures that the log lacks are left out.
 
     Parameters
@@ -155,6 +155,8 @@ def before_and_after(rows: Rows, measures: Mapping[str, tuple[str, str]]) -> str
         Of the training log.
     measures
         Column of the log to (heading, format).
+    before
+        Of the first row.
     """
     first, best = rows[0], best_row(rows)
     there = {name: shown for name, shown in measures.items() if name in best}
@@ -163,12 +165,24 @@ def before_and_after(rows: Rows, measures: Mapping[str, tuple[str, str]]) -> str
         return f"| {label} | " + " | ".join(format(row[name], form) for name, (_, form) in there.items()) + " |"
 
     head = "| | " + " | ".join(heading for heading, _ in there.values()) + " |"
-    lines = [head, "|---|" + "---:|" * len(there), line("before", first)]
+    lines = [head, "|---|" + "---:|" * len(there), line(before, first)]
     return "\n".join([*lines, line(f"these weights (step {best['steps']})", best)])
 
 
-def validation_curve(rows: Rows, measures: Mapping[str, str], ylabel: str = "") -> bytes:
-    """A PNG over the steps: the losses on the left, on the right what else is measured (column of the log to label)."""
+def validation_curve(rows: Rows, measures: Mapping[str, str], ylabel: str = "", start: str = "") -> bytes:
+    """A PNG over the steps: the losses on the left, on the right what else is measured.
+
+    Parameters
+    ----------
+    rows
+        Of the training log.
+    measures
+        Column of the log to label.
+    ylabel
+        On the right.
+    start
+        Label of a line at what was measured before training; empty: there is no line.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -182,6 +196,8 @@ def validation_curve(rows: Rows, measures: Mapping[str, str], ylabel: str = "") 
     for name, label in measures.items():
         if name in rows[0]:
             right.plot(steps, [row[name] for row in rows], "o-", label=label)
+            if start:
+                right.axhline(rows[0][name], color="gray", linestyle="--", label=start)
     right.set(xlabel="steps", ylabel=ylabel)
     for axes in (left, right):
         axes.legend()
