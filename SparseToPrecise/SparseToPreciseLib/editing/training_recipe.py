@@ -8,23 +8,19 @@ bundle.
 from __future__ import annotations
 
 import json
-import math
 import os
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import distributed
 
-from ..core.bundle_writing import check_bundle_target, write_bundle
 from ..core.bundles import Bundle, open_bundle
-from ..core.devices import choose_device
 from ..core.errors import InputError
 from ..core.networks import build_network, network_channels
 from ..core.progress import Progress
+from ..core.recipe import Validated, check_numbers, steps_of, training_run, write_trained
 from ..core.training_loop import TrainingLog
 from .dataset import CaseStore, Simulation, build_store
 from .dataset_volumes import VolumeScenes
@@ -38,7 +34,6 @@ SHARE_OF_SIMULATION = 0.3
 """Of the progress, when the cases are yet to be made."""
 
 _WHOLE = ("steps", "phantoms", "validation_phantoms", "cubes", "validation_cubes", "batch_size", "validations")
-_POSITIVE = ("minutes", "epochs", "learning_rate", *_WHOLE)
 
 
 @dataclass(frozen=True)
@@ -99,14 +94,7 @@ class Recipe:
     bfloat16: bool
 
     def __post_init__(self) -> None:
-        for name in _POSITIVE:
-            value = getattr(self, name)
-            kind = int if name in _WHOLE else (int, float)
-            if value is not None and not (isinstance(value, kind) and 0 < value < math.inf):
-                what = "whole number" if name in _WHOLE else "number"
-                raise InputError(f"{name.replace('_', ' ').capitalize()} must be a positive {what}, not {value}.")
-        if self.minutes is self.epochs is self.steps is None:
-            raise InputError("Nothing says when the training ends; give minutes, epochs or steps.")
+        check_numbers(self, _WHOLE)
         if self.objective not in OBJECTIVES:
             raise InputError(f"There is no objective {self.objective!r}; choose from {', '.join(OBJECTIVES)}.")
         wanted = (len(self.form.inputs), 1)
@@ -126,7 +114,7 @@ class Recipe:
         cache: str | os.PathLike[str] | None = None,
         workers: int | None = None,
         progress: Progress | None = None,
-        validated: Callable[[dict[str, float]], None] | None = None,
+        validated: Validated | None = None,
     ) -> Trained:
         """Simulate the cases (or reuse them), train, and write the bundle, whole or not at all.
 
@@ -153,65 +141,50 @@ class Recipe:
         InputError
             The output, the device or the cases are not as they should be.
         """
-        progress = progress or Progress()
-        output = Path(output).absolute()
-        several = distributed.is_available() and distributed.is_initialized()
-        rank, processes = (distributed.get_rank(), distributed.get_world_size()) if several else (0, 1)
-        if rank == 0:
-            check_bundle_target(output, FAMILY)
-        else:
-            progress = Progress()  # one voice is enough
-        used = choose_device(device)
-        started = time.perf_counter()
         cache = Path(cache) if cache is not None else default_cache()
         folders = _Folders(cache, *(None if given is None else Path(given) for given in (cases, validation_cases)))
-        if rank == 0:
-            stores = self._stores(folders, workers, progress.part(0.0, SHARE_OF_SIMULATION))
-        if several:
-            distributed.barrier()
-        if rank > 0:
-            stores = self._stores(folders, 0, Progress())
-        training, validation = stores
-
-        torch.manual_seed(self.seed)
-        network = build_network(self.network)
-        steps = self._steps(len(training), processes)
-        trainer = Trainer(
-            network,
-            self.form,
-            self.objective,
-            training,
-            validation,
-            self.minutes,
-            learning_rate=self.learning_rate,
-            batch_size=self.batch_size,
-            validations=self.validations,
-            bfloat16=self.bfloat16,
-            seed=self.seed,
-            device=used.name,
-            steps=steps,
-            progress=progress.part(SHARE_OF_SIMULATION, 0.99),
-            validated=validated,
-        )
-        log = trainer.run()
-        if rank == 0:
-            facts = Facts(
-                name=output.name,
-                rows=log.rows,
-                cases=len(training),
-                validation_cases=len(validation),
-                generation=training.generation,
-                device=used.name,
-                processes=processes,
-                seconds=time.perf_counter() - started,
-                user_cases=None if folders.cases is None else len(VolumeScenes(folders.cases)),
-                held_back=folders.cases is not None and folders.validation_cases is None,
+        with training_run(output, FAMILY, device, progress) as run:
+            if run.first:
+                stores = self._stores(folders, workers, run.progress.part(0.0, SHARE_OF_SIMULATION))
+            run.wait()
+            if not run.first:
+                stores = self._stores(folders, 0, Progress())
+            training, validation = stores
+            torch.manual_seed(self.seed)
+            network = build_network(self.network)
+            trainer = Trainer(
+                network,
+                self.form,
+                self.objective,
+                training,
+                validation,
+                self.minutes,
+                learning_rate=self.learning_rate,
+                batch_size=self.batch_size,
+                validations=self.validations,
+                bfloat16=self.bfloat16,
+                seed=self.seed,
+                device=run.device,
+                steps=steps_of(self, len(training), run.processes),
+                progress=run.progress.part(SHARE_OF_SIMULATION, 0.99),
+                validated=validated,
             )
-            self._write(output, network, log, facts)
-        if several:
-            distributed.barrier()
-        progress(1.0, f"written: {output}")
-        return Trained(open_bundle(output, FAMILY), network, log)
+            log = trainer.run()
+            if run.first:
+                facts = Facts(
+                    name=run.output.name,
+                    rows=log.rows,
+                    cases=len(training),
+                    validation_cases=len(validation),
+                    generation=training.generation,
+                    device=run.device,
+                    processes=run.processes,
+                    seconds=run.seconds,
+                    user_cases=None if folders.cases is None else len(VolumeScenes(folders.cases)),
+                    held_back=folders.cases is not None and folders.validation_cases is None,
+                )
+                self._write(run.output, network, log, facts)
+        return Trained(open_bundle(run.output, FAMILY), network, log)
 
     def config(self) -> dict[str, Any]:
         """The content of configs/train.json that runs this recipe."""
@@ -224,12 +197,6 @@ class Recipe:
         config["form"]["parameters"] = values.pop("form")
         # Tuples become lists, as they are after reading.
         return json.loads(json.dumps(config | values))
-
-    def _steps(self, cases: int, processes: int) -> int | None:
-        if self.epochs is None:
-            return self.steps
-        steps = max(1, math.ceil(self.epochs * cases / (self.batch_size * processes)))
-        return steps if self.steps is None else min(steps, self.steps)
 
     def _stores(self, folders: _Folders, workers: int | None, progress: Progress) -> tuple[CaseStore, CaseStore]:
         workers = len(os.sched_getaffinity(0)) if workers is None and hasattr(os, "sched_getaffinity") else workers
@@ -251,19 +218,15 @@ class Recipe:
 
     def _write(self, output: Path, network: torch.nn.Module, log: TrainingLog, facts: Facts) -> None:
         metadata = bundle_metadata(self, facts)
-        inference = packaged_config("inference.json") | {"network": dict(self.network)}
-        write_bundle(
+        write_trained(
             output,
-            metadata,
-            network.state_dict(),
-            inference=inference,
-            training=self.config(),
+            FAMILY,
+            network,
+            self,
+            metadata=metadata,
             card=model_card(self, facts, metadata),
-            more={
-                "configs/multi_gpu_train.json": packaged_config("multi_gpu_train.json"),
-                "docs/log.csv": log.as_csv(),
-                "docs/validation.png": validation_curve(log.rows, residual=self.form.residual),
-            },
+            log=log.as_csv(),
+            curve=validation_curve(log.rows, residual=self.form.residual),
         )
 
 
