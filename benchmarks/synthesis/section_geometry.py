@@ -23,8 +23,6 @@ USES_MODEL = True
 GOAL_HU = 15.0
 REAL = "mni152_t1_head_2mm.nii.gz"
 _TURN = np.array([[0.8, -0.6, 0.0], [0.48, 0.64, -0.6], [0.36, 0.48, 0.8]])
-_CUT_MM = (15.0, 0.0, 25.0)
-"""Taken off the lower end along R, A and S."""
 
 
 def run(context: Context) -> dict:
@@ -79,8 +77,9 @@ def _stored(mr: Volume) -> Iterator[tuple[str, Volume]]:
     thick[:3, 2] *= 4
     means = mr.array[:planes].reshape(planes // 4, 4, *mr.shape[1:]).mean(axis=1)
     yield "1 x 1 x 4 mm", Volume(means.astype(np.float32), thick)
-    i, j, k = (int(round(length)) for length in _CUT_MM)
-    yield "cropped by 15 mm on the left and 25 mm below", mr.cropped((slice(k, None), slice(j, None), slice(i, None)))
+    everything = slice(None)
+    yield "cropped by 20 mm below", mr.cropped((slice(20, None), everything, everything))
+    yield "cropped by 25 mm below and 15 mm on the left", mr.cropped((slice(25, None), everything, slice(15, None)))
 
 
 def _turned(mr: Volume) -> Volume:
