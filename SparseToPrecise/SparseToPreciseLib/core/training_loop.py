@@ -163,9 +163,11 @@ class TrainingLoop:
             loss = self._loss(network, given)
             optimizer.zero_grad()
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimizer.step()
-            losses.append(float(loss.detach()))
+            norm = torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            # Convolutions in bfloat16 are not a number now and then; one such step would be the end of all weights.
+            if torch.isfinite(norm):
+                optimizer.step()
+                losses.append(float(loss.detach()))
             step += 1
         if rank == 0:
             if best_weights is None:

@@ -92,7 +92,9 @@ class Adversary:
         loss = relativistic_loss(*logits.chunk(2))
         self.optimizer.zero_grad()
         loss.backward()
-        self.optimizer.step()
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        if torch.isfinite(norm):  # as in `TrainingLoop`
+            self.optimizer.step()
         return float(loss.detach())
 
     def generator_loss(

@@ -143,8 +143,11 @@ def model_card(recipe: SynthesisRecipe, facts: SynthesisFacts, metadata: dict[st
         else ""
     )
     arguments = recipe.network.get("arguments", {})
-    parts = [arguments[key]["name"] for key in ("backbone", "head") if key in arguments]
-    network = recipe.network["name"] + (f" ({', '.join(parts)})" if parts else "")
+    network = (
+        f'{arguments["backbone"]["name"]} with the head "{arguments["head"]["name"]}"'
+        if {"backbone", "head"} <= arguments.keys()
+        else recipe.network["name"]
+    )
     does = (
         f"A {network} sees the MR on voxels of {recipe.spacing_mm:g} mm along R, A and S, in tiles of {recipe.tile} "
         f"voxels, with air at {BACKGROUND:g} and the brightest of the body at {BRIGHT:g}.{bands} HU from {low:g} to "
