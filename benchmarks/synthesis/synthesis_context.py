@@ -32,7 +32,7 @@ class Counts:
     phantoms: int = 6
     seeds: int = 3
     training_phantoms: int = 12
-    training_steps: int = 200
+    training_steps: int = 240
     rows: tuple[str, ...] = ()
     large: tuple[int, int, int] = (300, 512, 512)
 
