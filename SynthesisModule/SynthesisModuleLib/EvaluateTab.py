@@ -76,6 +76,8 @@ class EvaluateTab(WorkSection):
         """The scene closes: what runs is stopped."""
         self.cancel()
         self._followed = None
+        if self.job is None:
+            self.row.finish()
 
     def showError(self, _checked=False):
         """The error over the reference."""

@@ -28,7 +28,7 @@ class SynthesizeTab:
         from SparseToPreciseLib.synthesis.model import FAMILY
 
         self.ui, self._parameters, self._logic, self._show = ui, parameters, logic, show
-        self._setupReady = False
+        self._setupReady = self._bandsPossible = False
         self._bundles = []
         self.models = ModelSelector(FAMILY, on_changed=self._modelChanged)
         self.ensemble = qt.QListWidget(ui.ensembleFrame)
@@ -62,8 +62,9 @@ class SynthesizeTab:
         self.row.set_ready(not missing and not self.run.running, missing)
         self.ui.outputSelector.baseName = _("{name} CT").format(name=mr.GetName() if mr else "MR")
         chosen = self.chosenModels()
-        able = [bundle for bundle in self._bundles if "high" in bundle.parameters.get("outputs", ())]
-        self.ui.bandsCheckBox.enabled = bool(chosen) and set(chosen) <= {bundle.path.name for bundle in able}
+        able = {bundle.path.name for bundle in self._bundles if "high" in bundle.parameters.get("outputs", ())}
+        self._bandsPossible = bool(chosen) and set(chosen) <= able
+        self.ui.bandsCheckBox.enabled = self._bandsPossible
         others = self.ensemble.count > 0
         self.ui.ensembleFrame.visible = self.ui.ensembleLabel.visible = others
 
@@ -98,7 +99,7 @@ class SynthesizeTab:
         except Exception as problem:
             self.row.fail(*sentence(problem))
             return
-        bands = p.bands and self.ui.bandsCheckBox.enabled
+        bands = p.bands and self._bandsPossible  # the widget is disabled, too, while its group is collapsed
         options = {"uncertainty": p.uncertainty, "bands": bands, "classes": p.classes, "device": settings.device()}
         self.run.start(inputs, self.chosenModels(), **options)
         self.follow()
@@ -110,6 +111,8 @@ class SynthesizeTab:
     def forget(self):
         """The scene closes."""
         self.cancel()
+        if not self.run.running:
+            self.row.finish()
 
     def _made(self, inputs, made):
         from SparseToPreciseLib.mrml.synthesis_nodes import companion, mr_of, show_synthetic

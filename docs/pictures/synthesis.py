@@ -19,7 +19,7 @@ from SparseToPreciseLib.synthesis.synthesize import synthesize
 
 SAMPLES = ROOT / "SynthesisModule" / "Resources" / "SampleData"
 IMAGES = ROOT / "docs" / "images"
-SIZE = (300, 330)
+SIZE = (300, 300)
 THUMBNAIL = 256
 ERROR_HU, UNCERTAINTY_HU, HIDDEN_HU = 400.0, 200.0, 20.0
 
@@ -50,7 +50,7 @@ def main() -> None:
     overlays.show_uncertainty(uncertainty, UNCERTAINTY_HU, HIDDEN_HU)
 
     def column(background, **more) -> np.ndarray:
-        look = {"field_of_view_mm": width * SIZE[0] / SIZE[1], "size": SIZE, **more}
+        look = {"field_of_view_mm": width, "size": SIZE, **more}
         planes = ("Axial", "Sagittal")
         return np.vstack([views.slice_picture(background, middle, orientation=plane, **look) for plane in planes])
 

@@ -7,21 +7,21 @@ import slicer
 
 from ..synthesis.classes import CLASSES, classify
 from ..synthesis.hu import OUTSIDE
-from .headless import scene
+from .headless import logic, scene
 from .volumes import volume_from_node
 
 UNCERTAINTY_COLORS = ("Inferno", "Iron")
 """Slicer's colours for an uncertainty, the first that the application has."""
 _DIFFERENCE = "SparseToPrecise.DifferenceColors"
 _STOPS = ((0.02, 0.19, 0.45), (0.35, 0.65, 0.85), (0.97, 0.97, 0.97), (0.94, 0.55, 0.38), (0.5, 0.02, 0.1))
-_COLORS, _HIDDEN = 255, 0.04
+_COLORS, _HIDDEN = 255, 0.1
 
 
 def difference_colors() -> slicer.vtkMRMLColorTableNode:
     """The scene's table from blue (negative) by nothing to red (positive).
 
-    Its middle is transparent, so that a map hides nothing of the image under it where the two agree; Slicer's own
-    diverging table would lay white over everything.
+    Its middle, a tenth of the limit to either side, is transparent, so that a map hides nothing of the image under it
+    where the two agree; Slicer's own diverging table would lay white over everything.
     """
     found = scene().GetNodesByClass("vtkMRMLColorTableNode")
     found.UnRegister(None)
@@ -91,10 +91,9 @@ def means_by_class(
 
 def add_legend(node: slicer.vtkMRMLScalarVolumeNode, title: str) -> None:
     """A colour legend for the views that show a map."""
-    legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(node)
-    if legend is not None:
-        legend.SetTitleText(title)
-        legend.SetLabelFormat("%.0f")
+    legend = logic("Colors").AddDefaultColorLegendDisplayNode(node)
+    legend.SetTitleText(title)
+    legend.SetLabelFormat("%.0f")
 
 
 def round_limit(values: np.ndarray, share: float = 98.0, step: float = 50.0) -> float:
