@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.model_card import (
@@ -20,6 +22,7 @@ from SparseToPreciseLib.core.model_card import (
 )
 from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.core.recipe import changes_of, check_numbers, steps_of, training_run
+from SparseToPreciseLib.core.training_loop import TrainingLoop
 
 ROWS = [
     {"minutes": 0.0, "steps": 0, "training_loss": float("nan"), "validation_loss": 0.9, "dice": 0.1},
@@ -133,3 +136,28 @@ def test_lists_in_a_card_are_indented() -> None:
 def test_the_curve_is_a_picture() -> None:
     for start in ("", "before"):
         assert validation_curve(ROWS, {"dice": "Dice", "absent": "x"}, start=start).startswith(b"\x89PNG")
+
+
+class Sometimes(TrainingLoop):
+    """Fits a line; the loss of one step is not a number."""
+
+    def _batch(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+        self.number = getattr(self, "number", 0) + 1
+        return {"x": torch.from_numpy(rng.normal(size=(8, 1)).astype(np.float32))}
+
+    def _loss(self, network: torch.nn.Module, given: dict[str, torch.Tensor]) -> torch.Tensor:
+        loss = (network(given["x"]) - 3 * given["x"]).square().mean()
+        return loss * float("nan") if self.number == 5 else loss
+
+    def _measure(self) -> dict[str, float]:
+        return {"validation_loss": float((self.network.weight - 3).abs())}
+
+
+def test_a_step_that_is_no_number_does_not_end_a_training() -> None:
+    torch.manual_seed(0)
+    network = torch.nn.Linear(1, 1)
+    loop = Sometimes(network, None, learning_rate=0.1, validations=2, bfloat16=False, steps=60)
+    log = loop.run()
+    assert loop.number == 60
+    assert log.rows[-1]["validation_loss"] < 0.3 * log.rows[0]["validation_loss"]
+    assert all(row["training_loss"] == row["training_loss"] for row in log.rows[1:])
