@@ -93,9 +93,9 @@ class Evidence:
 def local_alikeness(fixed: Volume, other: np.ndarray, point: np.ndarray, diameter_mm: float) -> float:
     """`alikeness` of two patches on one grid in a ball around a RAS point."""
     near = fixed.grid.slices_around(point, _LOCAL * diameter_mm)
-    part = fixed.cropped(near)
-    if not part.array.size:
+    if any(part.start >= part.stop for part in near):
         return 0.0
+    part = fixed.cropped(near)
     inside = np.linalg.norm(part.grid.points_ras() - point, axis=-1) <= _LOCAL * diameter_mm
     if inside.sum() < 27:
         return 0.0
