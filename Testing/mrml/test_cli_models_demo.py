@@ -139,7 +139,7 @@ class TestModels:
             names = {row[0] for row in rows if row}
             assert {f"{name} (default)" if name == default else name for name in ("mine", *WARPS)} <= names
             marked = {row[0] for row in rows if row and row[0].endswith("(default)")}
-            others = {"boxes-corrector (default)", "boxes-segmenter (default)"}  # of other families
+            others = {f"{name} (default)" for name in ("boxes-corrector", "boxes-segmenter", "synthesis")}
             assert marked == {f"{default} (default)"} | others
             assert out.count("(default)") == len(marked)
             assert all(row[1].endswith(".") for row in rows if row and row[0].removesuffix(" (default)") in WARPS)
