@@ -23,13 +23,15 @@ _HU_STEP = 8
 def main() -> None:
     given = {"kind": "head", "contrast": "T1", "misregistration_mm": 0, "thick_slices": False}
     case = head_case(NUMBER, "demo", spacing_mm=SPACING_MM, **given)
-    # As scanners store it: I to the left, J to the back.
-    to_ras = np.diag([-1.0, -1.0, 1.0, 1.0]) @ case.mr.ijk_to_ras
+    # As scanners store it: I to the left, J to the back. The voxels stay where they are in the world.
+    flip = np.diag([-1.0, -1.0, 1.0, 1.0])
+    flip[:2, 3] = np.array(case.mr.shape[:0:-1]) - 1
+    to_ras = case.mr.ijk_to_ras @ flip
     images = {"HeadMR": as_bytes(case.mr.array), "HeadCT": stepped(case.ct.array, case.body.array != 0)}
     FOLDER.mkdir(parents=True, exist_ok=True)
     listing = []
     for name, array in images.items():
-        path = files.write_volume(Volume(array, to_ras, name), FOLDER / f"{name}.nrrd")
+        path = files.write_volume(Volume(array[:, ::-1, ::-1], to_ras, name), FOLDER / f"{name}.nrrd")
         print(f"{path.name}: {path.stat().st_size} bytes, {array.shape}")
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         listing.append({"file": path.name, "node": name, "type": "VolumeFile", "sha256": sha256})

@@ -84,3 +84,16 @@ def test_the_other_ears_show_what_is_looked_for(scene, number: int) -> None:
     truth = json.loads((EARS / "truth.json").read_text(encoding="utf-8"))[f"Ear {number}"]
     assert list(truth) == ["centre", "apex", "window"]
     assert image.grid.contains(np.array(list(truth.values()))).all()
+
+
+@named([(folder, sample) for folder, sample in SAMPLES if folder.parents[1].name == "SynthesisModule"])
+def test_the_head_looks_forward(folder: Path, sample: dict) -> None:
+    from SparseToPreciseLib.core.image_files import read_image
+    from SparseToPreciseLib.synthesis.body import body_mask
+
+    mr, ct = (read_image(folder / file["file"]) for file in sample["files"])
+    assert mr.grid.same_as(ct.grid)
+    body = body_mask(ct, -400).array > 0
+    # Nose and sinuses hold most of the air, and lie in front of the brain.
+    body_at, air_at = (ct.grid.points_ras()[where].mean(axis=0) for where in (body, body & (ct.array < -400)))
+    assert air_at[1] > body_at[1] + 20 and air_at[2] < body_at[2]
