@@ -33,6 +33,8 @@ class EvaluateTab(WorkSection):
         self.row = RunRow(_("Compare"), self.evaluate, self.cancel)
         ui.evaluateFrame.layout().addWidget(self.row)
         ui.evaluationTableView.verticalHeader().visible = False
+        ui.evaluationTableView.verticalHeader().setDefaultSectionSize(22)
+        ui.evaluationTableView.horizontalHeader().setStretchLastSection(True)
         ui.showErrorButton.connect("clicked(bool)", self.showError)
         ui.showHistogramsButton.connect("clicked(bool)", self.showHistograms)
         ui.errorLimitSlider.connect("valueChanged(double)", self._limit)

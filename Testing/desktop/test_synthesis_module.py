@@ -258,6 +258,40 @@ class SynthesisModuleInTheApplication(unittest.TestCase):
         self.assertIn("Install", self.work.row.run_button.toolTip)
         self.assertFalse(self.ui.showMapButton.enabled)
 
+    def test_pictures_of_the_panel_with_the_sample(self):
+        """The screenshots are docs/images/synthesis-module.png, -evaluate.png and -uncertainty.png."""
+        import slicer
+        from SynthesisModuleLib.SelfTest import SynthesisModuleTest
+
+        from SparseToPreciseLib.core.bundles import find_bundles
+
+        if "synthesis" not in {bundle.path.name for bundle in find_bundles("synthesis")}:
+            self.skipTest("the default model is not there")
+        slicer.mrmlScene.Clear()
+        sample = SynthesisModuleTest()
+        sample.panel = self.panel
+        mr, reference = sample.loadSample()
+        self.choose("synthesis")
+        self.ui.optionsGroup.collapsed = False
+        self.ui.uncertaintyCheckBox.checked = True
+        ct = self.make()
+        slicer.util.resetSliceViews()
+        self.ui.fadeSlider.value = 0.6
+        screenshot("synthesis-module")
+        self.ui.tabs.setCurrentWidget(self.ui.uncertaintyTab)
+        self.ui.showMapButton.click()
+        screenshot("synthesis-module-uncertainty")
+        self.ui.tabs.setCurrentWidget(self.ui.evaluateTab)
+        self.panel.evaluation.row.run_button.click()
+        wait_until(lambda: self.panel.evaluation.job is None, "the comparison ends", TIMEOUT_S)
+        self.ui.showHistogramsButton.click()
+        screenshot("synthesis-module-evaluate")
+        self.assertEqual(self.parameters().evaluation.GetName(), f"{ct.GetName()} against {reference.GetName()}")
+        self.ui.tabs.setCurrentWidget(self.ui.synthesizeTab)
+        self.ui.optionsGroup.collapsed = True
+        self.mr = mr
+        slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView)
+
     def test_pairs_of_the_scene_are_trained_on(self):
         import slicer
         from synthesis_cases import GRID, ct_on

@@ -63,8 +63,8 @@ class TestEvaluation:
         table, found = compared(ct, reference)
         assert table.GetName() == "Made against True" and table.GetLocked()
         told = cells(table)
-        assert list(told) == [name for name, _, _ in found.rows]
-        assert float(told["MAE"]) == pytest.approx(found.mae, abs=0.06)
+        assert list(told) == [f"{name}, {unit}" if unit else name for name, _, unit in found.rows]
+        assert float(told["MAE, HU"]) == pytest.approx(found.mae, abs=0.06)
         assert float(told["bone Dice"]) == pytest.approx(found.bone_dice, abs=0.001)
         assert "SSIM" in table.GetDescription() and nodes.compared(table) == (ct, reference)
 

@@ -106,7 +106,7 @@ def show_evaluation(
     table = _table(title, evaluation)
     error = new_like(ct, evaluation.error.array, f"{title}: error")
     show_difference(error, round_limit(evaluation.error.array[evaluation.mask.array > 0]))
-    add_legend(error, "CT - reference, HU")
+    add_legend(error, "error, HU")
     plot = _plot(title, ct.GetName(), reference.GetName(), shares)
     for what, node in (("error", error), ("chart", plot.chart), ("ct", ct), ("reference", reference)):
         table.SetNodeReferenceID(_ROLES[what], node.GetID())
@@ -135,16 +135,17 @@ def _hanging(table: slicer.vtkMRMLTableNode | None, what: str) -> slicer.vtkMRML
 def _table(title: str, evaluation: Evaluation) -> slicer.vtkMRMLTableNode:
     node = scene().AddNewNodeByClass("vtkMRMLTableNode", scene().GenerateUniqueName(title))
     table = vtk.vtkTable()
-    columns = [vtk.vtkStringArray() for _ in range(3)]
-    for column, name in zip(columns, ("measure", "value", "unit"), strict=True):
+    columns = [vtk.vtkStringArray() for _ in range(2)]
+    for column, name in zip(columns, ("measure", "value"), strict=True):
         column.SetName(name)
         table.AddColumn(column)
     for name, value, unit in evaluation.rows:
         shown = "" if math.isnan(value) else f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
-        for column, cell in zip(columns, (name, shown, unit), strict=True):
+        for column, cell in zip(columns, (f"{name}, {unit}" if unit else name, shown), strict=True):
             column.InsertNextValue(cell)
     node.SetAndObserveTable(table)
     node.SetLocked(True)
+    node.SetUseColumnTitleAsColumnHeader(True)
     node.SetDescription(" ".join([*evaluation.notes, *evaluation.definitions]))
     return node
 
