@@ -34,9 +34,9 @@ class Counts:
     phantoms: int = 30
     rows: int = 30
     angles: tuple[float, ...] = (0.0, 45.0, 90.0, 135.0, 180.0)
-    offsets: tuple[float, ...] = (0.0, 8.0, 16.0, 24.0)
-    repeats: int = 4
-    contrasts: int = 5
+    offsets: tuple[float, ...] = (8.0, 16.0, 24.0)
+    repeats: int = 2
+    contrasts: int = 3
     absent: int = 6
     brains: int = 6
     abdomens: int = 3

@@ -61,9 +61,9 @@ def teach(context: Context, names: list[str], commit: str, keep: bool) -> None:
             content = json.dumps({"code": TRAINING_CODE, "commit": commit})
             context.template_folder(name).with_suffix(".json").write_text(content)
         print(f"{'not ' if name in context.untaught else ''}taught: {name}", flush=True)
-    for name in names:
+    for name in REFERENCES:
         path = context.template_folder(name) / "configs" / "metadata.json"
-        if path.is_file():
+        if path.is_file() and name not in context.untaught:
             training = json.loads(path.read_text(encoding="utf-8"))["training"]
             context.templates[name] = {**training, "stamp": _stamp(context.template_folder(name))}
 

@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(SECTIONS), help=f"some of {', '.join(SECTIONS)}")
     parser.add_argument("--rows", type=int, help="how many phantoms for the section rows, which takes the longest")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--page", action="store_true", help="write the page anew from what is there; measure nothing")
     parser.add_argument("--keep-templates", action="store_true", help="use templates that older code has taught, too")
     parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--output", type=Path, help="folder of the page; pictures go to images/ beside it")
@@ -72,11 +73,13 @@ def main() -> None:
     results.mkdir(parents=True, exist_ok=True)
     output = given.output or (results / "docs" / "benchmarks" if given.quick else ROOT / "docs" / "benchmarks")
     stamp = {"code": LIBRARY_CODE, "training": TRAINING_CODE, "commit": _commit(), "date": time.strftime("%Y-%m-%d")}
+    if given.page:
+        return _write(stamp, results, output, given.workers)
     one_thread()
     with ProcessPoolExecutor(given.workers, multiprocessing.get_context("spawn"), one_thread) as pool:
         context = Context(counts, given.cache, results, output.parent / "images", pool)
         teach(context, _templates(wanted), stamp["commit"], given.keep_templates)
-        taught = {name: one["stamp"] for name, one in context.templates.items()}
+        taught = {name: context.templates[name]["stamp"] for name in _templates(wanted) if name in context.templates}
         for name in wanted:
             print(f"{name} ", end="", flush=True)
             started = time.perf_counter()

@@ -80,12 +80,13 @@ def render(found: dict) -> str:
         table(["stage", "share"], rows),
         "Training, on the CPU with one thread (computing minutes; the goal is 15 with default settings):",
         table(
-            ["template", "steps", "of at most", "minutes", "minutes by the clock, machine shared"],
+            ["template", "steps", "of at most", "slices a step", "minutes", "minutes by the clock, machine shared"],
             [
                 [
                     f"{name}, default settings" if name == "cochlea" else name,
                     str(one["steps"]),
                     str(one["limits"]["steps"]),
+                    str(one["batch_size"]),
                     number(one["minutes"], 1),
                     number(one["wall_seconds"] / 60, 1),
                 ]
