@@ -11,7 +11,7 @@ from pathlib import Path
 
 from desktop_support import ROOT, needs_slicer, needs_torch, screenshot, wait_until
 
-TIMEOUT_S = 180
+TIMEOUT_S = 600
 
 
 @needs_slicer
@@ -204,7 +204,7 @@ class SynthesisModuleInTheApplication(unittest.TestCase):
         slicer.app.processEvents()
         screenshot("synthesis-histograms")
         self.ui.tabs.setCurrentWidget(self.ui.synthesizeTab)
-        slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView)
+        slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
 
     def test_what_is_wrong_is_a_sentence_in_the_panel(self):
         from synthesis_cases import GRID, ct_on
@@ -290,7 +290,7 @@ class SynthesisModuleInTheApplication(unittest.TestCase):
         self.ui.tabs.setCurrentWidget(self.ui.synthesizeTab)
         self.ui.optionsGroup.collapsed = True
         self.mr = mr
-        slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView)
+        slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
 
     def test_pairs_of_the_scene_are_trained_on(self):
         import slicer
