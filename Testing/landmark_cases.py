@@ -14,7 +14,7 @@ from SparseToPreciseLib.landmarks.slices import Augmentation
 
 # Centre (mm from the shape's own origin) and radius of its balls.
 BALLS = (((0.0, 0.0, 0.0), 7.0), ((9.0, 2.0, 0.0), 5.0), ((14.0, 6.0, -6.0), 3.5), ((-2.0, 7.0, 6.0), 4.0))
-POINTS = {"big": (0.0, 0.0, 0.0), "tip": (17.0, 7.0, -7.0), "horn": (-3.0, 10.0, 8.0)}
+POINTS = {"big": (-4.5, -5.0, -2.0), "tip": (17.0, 7.0, -7.0), "horn": (-3.0, 10.0, 8.0)}
 ORIGIN = np.array([4.0, -6.0, 11.0])
 """Where the reference has it, RAS."""
 

@@ -236,7 +236,7 @@ class LandmarkModuleInTheApplication(unittest.TestCase):
         work = Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, work)
         (work / "images").mkdir()
-        write_image(image_on(GRIDS["LAS"], TURN, MOVED), work / "images" / "one.nrrd")
+        write_image(image_on(GRIDS["oblique"], TURN, MOVED), work / "images" / "one.nrrd")
         (work / "images" / "two.nrrd").write_text("NRRD0004\n")
         self.ui.sourceComboBox.setCurrentText("a folder")
         row = self.panel.batch.row

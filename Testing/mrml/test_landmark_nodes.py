@@ -252,10 +252,9 @@ class TestWay:
         node = landmark_nodes.show_way(inputs, way_to(found), "ears")
         assert node.GetName() == "ears to CT"
         there = self.through(node, landmarks())
+        assert found.placed
         for name, point in found.placed.items():
             assert np.linalg.norm(there[name] - point) < 0.3
-        moved = np.linalg.norm(there["big"] - found.placed["big"])
-        assert moved < 0.3
 
     def test_without_a_deformation_it_is_linear(self, scene, found) -> None:
         image = volume_to_node(image_on(GRIDS["LAS"], TURN, MOVED), "CT")
