@@ -224,14 +224,18 @@ def placed_summary(cases: Sequence[dict], near_mm: float) -> dict[str, float]:
     }
 
 
-def calibration(cases: Sequence[dict], near_mm: float) -> list[dict[str, float]]:
+def nearness(cases: Sequence[dict], near_mm: float) -> list[tuple[bool, float]]:
+    """(near, confidence) of all landmarks of the tool."""
+    return [(error is not None and error <= near_mm, sure) for error, sure in pairs_of(cases)]
+
+
+def calibration(pairs: Sequence[tuple[bool, float]]) -> list[dict[str, float]]:
     """For bins of confidence: how many landmarks, and which share of them is near."""
     rows = []
     for low, high in zip(BINS[:-1], BINS[1:], strict=True):
-        inside = [(e, c) for e, c in pairs_of(cases) if low <= c < high or (high == 1.0 and c == 1.0)]
-        near = [error is not None and error <= near_mm for error, _ in inside]
-        mean = float(np.mean([c for _, c in inside])) if inside else float("nan")
-        rows.append({"low": low, "high": high, "count": len(inside), "mean": mean, "near": float(np.mean(near or [0]))})
+        inside = [(near, sure) for near, sure in pairs if low <= sure < high or (high == 1.0 and sure == 1.0)]
+        mean, near = np.mean(inside, axis=0)[::-1] if inside else (float("nan"), float("nan"))
+        rows.append({"low": low, "high": high, "count": len(inside), "mean": float(mean), "near": float(near)})
     return rows
 
 

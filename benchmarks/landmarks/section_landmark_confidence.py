@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import section_landmark_phantoms
-from landmark_context import DATA, PLACED, Context, template_at
+from landmark_context import DATA, PLACED, Context, calibration, nearness, template_at
 from tables import number, table
 
 from SparseToPreciseLib.core.image_files import read_image
@@ -18,6 +19,8 @@ from SparseToPreciseLib.phantoms.cochlea import make_cochlea
 TITLE = "Confidence, and images without the structure"
 TEMPLATE = "cochlea"
 PICTURE = "landmarks-confidence.png"
+NEAR = 1 / 6
+"""Of a structure's length: what confidence promises."""
 UNRELATED = {"colin27_t1_1mm": 0.3, "abdomen_ct_3mm": 0.17}
 """Real volumes and the factor that brings them to the size of an ear's field of view."""
 
@@ -43,8 +46,10 @@ def run(context: Context) -> dict:
     if DATA.is_dir():
         cases += [("unrelated image", name) for name in UNRELATED]
     absent = context.each("absent", measure, TEMPLATE, cases)
-    ears = section_landmark_phantoms.run(context)  # as it was measured for the first table
-    _draw(ears["calibration"], context.images / PICTURE)
+    ears = section_landmark_phantoms.measured(context)
+    near = template_at(context.template_folder(TEMPLATE)).scale.diameter_mm * NEAR
+    curves = {"held-out ears": calibration(nearness(ears, near)), "all other sections": calibration(_others(context))}
+    _draw(curves, context.images / PICTURE)
     kinds = {}
     for one in absent:
         kind = kinds.setdefault(one["kind"], {"images": 0, "wanted": 0, "placed": 0, "confident": 0, "highest": 0.0})
@@ -54,41 +59,62 @@ def run(context: Context) -> dict:
         kind["placed"] += sum(value >= PLACED for value in values)
         kind["confident"] += sum(value >= 0.5 for value in values)
         kind["highest"] = max([kind["highest"], *values])
-    return {"near_mm": ears["near_mm"], "calibration": ears["calibration"], "absent": kinds, "records": absent}
+    return {"near_mm": near, "curves": curves, "absent": kinds, "records": absent}
+
+
+def _others(context: Context) -> list[tuple[bool, float]]:
+    """(near, confidence) of what the other sections have measured so far."""
+    found = []
+    for name in ("capture", "modality", "brain", "abdomen", "skull"):
+        path = context.results / f"{name}.json"
+        section = json.loads(path.read_text())["found"] if path.exists() else {}
+        parts = section.get("parts", {name: section})
+        for part, one in parts.items():
+            template = {"mirrored": "kidney", "capture": TEMPLATE, "modality": TEMPLATE}.get(part, part)
+            if one.get("records"):
+                diameter = template_at(context.template_folder(template)).scale.diameter_mm
+                found += nearness(one["records"], NEAR * diameter)
+    return found
 
 
 def render(found: dict) -> str:
-    rows = []
-    for row in found["calibration"]:
-        shown = [number(row["mean"]), number(row["near"])] if row["count"] else ["–", "–"]
-        rows.append([f"{row['low']:g} to {row['high']:g}", str(row["count"]), *shown])
+    parts = [
+        "Confidence means the chance to lie within a sixth of the structure's length "
+        f"({number(found['near_mm'])} mm for the ears, some 18 mm for ventricles, kidney and vertebra)."
+    ]
+    for name, curve in found["curves"].items():
+        rows = [
+            [f"{row['low']:g} to {row['high']:g}", str(row["count"]), number(row["mean"]), number(row["near"])]
+            for row in curve
+        ]
+        parts.append(table([f"confidence, {name}", "landmarks", "mean confidence", "share that is near"], rows))
     absent = [
         [name, *(str(one[key]) for key in ("images", "wanted", "placed", "confident")), number(one["highest"])]
         for name, one in found["absent"].items()
     ]
-    return (
-        "Confidence means the chance to lie within a sixth of the structure's length "
-        f"({number(found['near_mm'])} mm for the ears). The held-out ears of the first table:\n\n"
-        + table(["confidence", "landmarks", "mean confidence", "share that is near"], rows)
-        + f"\n\n![Share of near landmarks against confidence](../images/{PICTURE})\n\nImages without an ear; every "
-        f"landmark should stay unplaced (below {PLACED:g}):\n\n"
-        + table(["", "images", "landmarks", "placed", "confident (≥ 0.5)", "highest confidence"], absent)
-    )
+    parts += [
+        f"![Share of near landmarks against confidence](../images/{PICTURE})",
+        f"Images without an ear; every landmark should stay unplaced (below {PLACED:g}):",
+        table(["", "images", "landmarks", "placed", "confident (≥ 0.5)", "highest confidence"], absent),
+    ]
+    return "\n\n".join(parts)
 
 
-def _draw(rows: list[dict], path: Path) -> None:
+def _draw(curves: dict[str, list[dict]], path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.6, 4.2), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, label="as it should be")
-    filled = [row for row in rows if row["count"]]
-    axes.plot([row["mean"] for row in filled], [row["near"] for row in filled], "o-", color="#1565c0", label="measured")
-    for row in filled:
-        text = f"{row['count']}"
-        axes.annotate(text, (row["mean"], row["near"]), textcoords="offset points", xytext=(8, -11), fontsize=9)
-    axes.set(xlim=(-0.03, 1.06), ylim=(-0.05, 1.08), xlabel="mean confidence of the bin", ylabel="share that is near")
-    axes.set_title("Held-out inner ears; numbers: landmarks in the bin", fontsize=10)
+    styles = (("o-", "#1565c0", 9), ("s--", "#ef6c00", -18))
+    for (name, rows), (marks, colour, shift) in zip(curves.items(), styles, strict=True):
+        filled = [row for row in rows if row["count"]]
+        axes.plot([row["mean"] for row in filled], [row["near"] for row in filled], marks, color=colour, label=name)
+        for row in filled:
+            where = {"textcoords": "offset points", "xytext": (0, shift), "ha": "center"}
+            axes.annotate(str(row["count"]), (row["mean"], row["near"]), fontsize=9, color=colour, **where)
+    axes.set(xlim=(-0.03, 1.06), ylim=(-0.1, 1.12), xlabel="mean confidence of the bin", ylabel="share that is near")
+    axes.set_title("Numbers: landmarks in the bin", fontsize=10)
     axes.legend(loc="upper left", frameon=False, fontsize=9)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)

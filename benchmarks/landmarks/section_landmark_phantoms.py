@@ -8,7 +8,6 @@ import numpy as np
 from landmark_context import (
     PLACED,
     Context,
-    calibration,
     errors,
     placed_summary,
     poses,
@@ -81,7 +80,6 @@ def run(context: Context) -> dict:
         "cases": len(cases),
         "rows": {name: summary(cases, name, near) for name in ("full", "naive")},
         "tool": placed_summary(cases, near),
-        "calibration": calibration(cases, near),
         "poses": poses(cases),
         "failures": [one["number"] for one in far],
         "shares": shares(cases),

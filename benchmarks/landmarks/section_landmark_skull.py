@@ -91,7 +91,7 @@ def render(found: dict) -> str:
         f"{len(LANDMARKS)} landmarks, hollow and nearly symmetric. The template was taught on one individual; the "
         f"others are stretched by up to 10 %, bent, of other bone thickness and tones, turned by 45 to 180 degrees. "
         "What is wanted is that no pair is lost. The figures in the goal (half of thirty pairs lost by the usual "
-        "recipe, else 0.15 to 0.34 mm) are of real skulls, which are harder than these.\n\n"
+        "recipe, else 0.15 to 0.34 mm) are of real skulls; these are phantoms.\n\n"
         + lost_table(found, ROWS, NEAR_MM)
         + "\n\nMedian error (mm) of each pair, and the tool's mean confidence:\n\n"
         + table(["turned by", *(label.replace("**", "") for label in ROWS.values()), "confidence"], lines)
