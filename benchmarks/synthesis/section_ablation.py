@@ -228,8 +228,8 @@ def render(found: dict) -> str:
         + table(head, lines)
         + "\n\nThe capacity-matched U-Net has the heads' 9·K·C² weights as 3×3×3 convolutions at the same place. The "
         "last column: change of the mean, and p of Wilcoxon's signed-rank test over cases (each the mean of its seeds; "
-        f"with {found['cases']} cases, p cannot be below {2 ** (1 - found['cases']):.2g}), against the U-Net with L1; of "
-        "SegResNet's and FC-Net's heads against the same backbone with L1. HF-MAE is of the band that a Gaussian of "
+        f"with {found['cases']} cases, p cannot be below {2 ** (1 - found['cases']):.2g}), against the U-Net with L1; "
+        "of SegResNet's and FC-Net's heads against the same backbone with L1. HF-MAE is of the band that a Gaussian of "
         "15 mm leaves, in all rows."
     )
 
@@ -255,8 +255,8 @@ def verdict(found: dict) -> list[str]:
     return [
         f"Supervision of frequencies, ablation on phantoms: MAE {number(base['mae'], 1)} → {number(ours['mae'], 1)} HU "
         f"({number(100 * compared['change'], 1, True)} %, p {compared['p']:.2g}: {clear}), where the paper has −12 %; "
-        f"bone Dice {number(base['bone_dice'])} → {number(ours['bone_dice'])}. The capacity-matched U-Net has an MAE of "
-        f"{number(matched['mae'], 1)} HU, so the heads err {number(100 * abs(ours['mae'] / matched['mae'] - 1), 1)} % "
+        f"bone Dice {number(base['bone_dice'])} → {number(ours['bone_dice'])}. The capacity-matched U-Net has an MAE "
+        f"of {number(matched['mae'], 1)} HU, so the heads err {number(100 * abs(ours['mae'] / matched['mae'] - 1), 1)} % "
         f"{than} than as many weights without bands. Lowest MAE: {lowest['label']} "
         f"({number(lowest['mean']['mae'], 1)} HU); highest bone Dice: {highest['label']} "
         f"({number(highest['mean']['bone_dice'])})."
