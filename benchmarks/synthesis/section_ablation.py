@@ -256,8 +256,8 @@ def verdict(found: dict) -> list[str]:
         f"Supervision of frequencies, ablation on phantoms: MAE {number(base['mae'], 1)} → {number(ours['mae'], 1)} HU "
         f"({number(100 * compared['change'], 1, True)} %, p {compared['p']:.2g}: {clear}), where the paper has −12 %; "
         f"bone Dice {number(base['bone_dice'])} → {number(ours['bone_dice'])}. The capacity-matched U-Net has an MAE "
-        f"of {number(matched['mae'], 1)} HU, so the heads err {number(100 * abs(ours['mae'] / matched['mae'] - 1), 1)} % "
-        f"{than} than as many weights without bands. Lowest MAE: {lowest['label']} "
+        f"of {number(matched['mae'], 1)} HU, so the heads err "
+        f"{number(100 * abs(ours['mae'] / matched['mae'] - 1), 1)} % {than} than as many weights without bands. Lowest MAE: {lowest['label']} "
         f"({number(lowest['mean']['mae'], 1)} HU); highest bone Dice: {highest['label']} "
         f"({number(highest['mean']['bone_dice'])})."
     ]
