@@ -252,12 +252,12 @@ def verdict(found: dict) -> list[str]:
     than = "more" if ours["mae"] > matched["mae"] else "less"
     lowest = min(rows.values(), key=lambda one: one["mean"]["mae"])
     highest = max(rows.values(), key=lambda one: one["mean"]["bone_dice"])
+    apart = f"{number(100 * abs(ours['mae'] / matched['mae'] - 1), 1)} % {than}"
     return [
         f"Supervision of frequencies, ablation on phantoms: MAE {number(base['mae'], 1)} → {number(ours['mae'], 1)} HU "
         f"({number(100 * compared['change'], 1, True)} %, p {compared['p']:.2g}: {clear}), where the paper has −12 %; "
         f"bone Dice {number(base['bone_dice'])} → {number(ours['bone_dice'])}. The capacity-matched U-Net has an MAE "
-        f"of {number(matched['mae'], 1)} HU, so the heads err "
-        f"{number(100 * abs(ours['mae'] / matched['mae'] - 1), 1)} % {than} than as many weights without bands. Lowest MAE: {lowest['label']} "
-        f"({number(lowest['mean']['mae'], 1)} HU); highest bone Dice: {highest['label']} "
-        f"({number(highest['mean']['bone_dice'])})."
+        f"of {number(matched['mae'], 1)} HU, so the heads err {apart} than as many weights without bands. "
+        f"Lowest MAE: {lowest['label']} ({number(lowest['mean']['mae'], 1)} HU); highest bone Dice: "
+        f"{highest['label']} ({number(highest['mean']['bone_dice'])})."
     ]
