@@ -82,7 +82,8 @@ def main() -> None:
             "weights": weights,
             "seed": given.seed,
             "seconds": round(time.perf_counter() - started[0], 1),
-            "computing": round(time.process_time() - started[1], 1),
+            # With what an interrupted run has left.
+            "computing": round(time.process_time() - started[1] + found.get("kept_seconds", 0.0), 1),
             "found": found,
         }
         print(f"{name}: {entry['seconds']:.0f} s", flush=True)
@@ -108,7 +109,7 @@ def _write(there: dict[str, ModuleType], weights: str, seed: int, results: Path,
         "default model was trained on phantoms only: anatomy plausible, HU not validated. Research use only.",
         f"- Commit {', '.join(commits)}, weights {weights}, seed {seed}; {platform.machine()}, "
         f"Python {platform.python_version()}, torch {torch.__version__}, one thread.\n"
-        f"- Computing time of the run: {number(computing / 60, 1)} min.",
+        f"- Computing time of all sections: {number(computing / 60, 1)} min.",
     ]
     verdicts = [
         f"- {line}"

@@ -57,6 +57,7 @@ def run(context: Context) -> dict:
     cases: dict[float, list[TrainingCase]] = {}
     test: list[HeadCase] = []
     runs: dict[str, list[dict[str, Any]]] = {}
+    kept = 0.0
     # Seed by seed, so that what is there after an interruption has all rows.
     for seed in range(counts.seeds):
         for name in wanted:
@@ -78,8 +79,11 @@ def run(context: Context) -> dict:
                 _save(path, found)
                 mean = np.mean([one["mae"] for one in found["cases"]])
                 print(f"  {name}, seed {seed}: MAE {mean:.1f} HU", flush=True)
+            else:
+                kept += found["seconds"]
             runs.setdefault(name, []).append(found)
     return {
+        "kept_seconds": round(kept, 1),
         "steps": counts.training_steps,
         "training_phantoms": counts.training_phantoms,
         "seeds": counts.seeds,
