@@ -192,6 +192,8 @@ def test_bad_input_is_refused_in_one_sentence():
     away[:3, 3] += 1000
     with pytest.raises(InputError, match="no place in common"):
         evaluate(changed(REFERENCE.array), Volume(REFERENCE.array, away, "truth"))
+    with pytest.raises(InputError, match="The mask body lies outside"):
+        evaluate(REFERENCE, REFERENCE, Volume(BODY.astype(np.uint8), away, "body"))
     with pytest.raises(InputError, match="one value everywhere|No body"):
         evaluate(changed(REFERENCE.array), changed(np.zeros(GRID.shape), "truth"))
 

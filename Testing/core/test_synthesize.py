@@ -286,6 +286,7 @@ BAD = {
     "NaN": (lambda: broken(array=np.where(ball_on(GRID).array > 0, np.nan, mr_on(GRID).array)), "NaN"),
     "infinite": (lambda: broken(array=np.where(ball_on(GRID).array > 0, np.inf, mr_on(GRID).array)), "infinite"),
     "constant": (lambda: broken(array=np.full(GRID.shape, 7, np.int16)), "the value 7 everywhere"),
+    "beyond float32": (lambda: broken(array=mr_on(GRID).array.astype(np.float64) * 1e40), "scale them down"),
     "one slice": (lambda: mr_on(GRID).cropped((slice(20, 21), slice(None), slice(None))), "single slice"),
     "one thick slice": (lambda: mr_on(grid_around((2.0, 2.0, 104.0), half_mm=52)), "single slice"),
 }
@@ -311,7 +312,7 @@ def test_an_empty_or_distant_mask_is_refused(models: dict[str, Synthesizer]):
         synthesize(mr_on(GRID), models["bands"], empty.with_array(np.zeros_like(empty.array)))
 
 
-@pytest.mark.parametrize(("tile", "overlap"), [(8, None), (None, 1.0), (None, -0.5)])
+@pytest.mark.parametrize(("tile", "overlap"), [(8, None), (0, None), (None, 1.0), (None, -0.5)])
 def test_tiles_out_of_range_are_refused(models: dict[str, Synthesizer], tile, overlap):
     with pytest.raises(InputError, match="tile"):
         synthesize(mr_on(GRID), models["bands"], tile=tile, overlap=overlap)
@@ -331,6 +332,9 @@ WRONG_BUNDLES = {
     "spacing": ({"spacing_mm": 0.0}, "0 mm"),
     "tile": ({"tile": "many"}, "many"),
     "flips": ({"flips": "LR"}, "mirrored"),
+    "seen spacing": ({"seen": {"spacing_mm": "x"}}, "not in order"),
+    "seen extent": ({"seen": {"extent_mm": [[1, 2]]}}, "extent_mm"),
+    "seen histogram": ({"seen": {"histogram": {}}}, "edges"),
     "standardisation": ({"body": {"standardisation": "z-score"}}, "another standardisation"),
 }
 

@@ -163,6 +163,14 @@ def test_a_batch_without_one_good_case_writes_nothing(cli, folder: Path) -> None
     assert "looks like a CT" in sentence and "(2 MRs, none of which can be used)" in sentence
 
 
+def test_a_folder_that_cannot_be_made_leaves_none(cli, folder: Path) -> None:
+    taken = Path("/proc/out")  # where no folder can be made, whoever asks
+    if not taken.parent.is_dir():
+        pytest.skip("this system has no /proc")
+    sentence = cli.refuses(*one(folder, folder / "oblique.nii.gz", "--uncertainty", taken, out="out"))
+    assert f"Could not make the folder {taken}" in sentence and not (folder / "out").exists()
+
+
 def test_two_mrs_of_one_name_are_refused(cli, folder: Path) -> None:
     (folder / "again").mkdir()
     shutil.copy(folder / "mr.nrrd", folder / "again" / "mr.nrrd")
@@ -259,6 +267,8 @@ def test_bad_options_are_refused(cli, folder: Path) -> None:
     assert "does not exist" in cli.refuses(*one(folder, out="nowhere/ct.nrrd"))
     assert "must end with" in cli.refuses(*one(folder, out="ct.png"))
     assert "two outputs" in cli.refuses(*one(folder, "--uncertainty", folder / "ct.nrrd"))
+    (folder / "sub").mkdir()
+    assert "two outputs" in cli.refuses(*one(folder, "--uncertainty", folder / "sub" / ".." / "ct.nrrd"))
     assert "must end with .png" in cli.refuses(*one(folder, "--picture", folder / "p.gif"))
 
 

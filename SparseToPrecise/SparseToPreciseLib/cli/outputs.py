@@ -30,7 +30,8 @@ def check_outputs(
         A wrong extension, one name for two outputs or for an input, or a place that takes no files.
     """
     wanted = [(path, tuple(extensions)) for path, extensions in outputs if path is not None]
-    for path, count in Counter(path for path, _ in wanted).items():
+    # However a path is spelled: two outputs of one file would have the same temporary name.
+    for path, count in Counter(path.resolve() for path, _ in wanted).items():
         if count > 1:
             raise InputError(f"{path} is named for two outputs; give each its own name.")
     for number, (path, extensions) in enumerate(wanted):

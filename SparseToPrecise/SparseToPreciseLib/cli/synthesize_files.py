@@ -10,7 +10,7 @@ from typing import Any
 
 from ..core.devices import choose_device
 from ..core.errors import InputError
-from ..core.files import write_together
+from ..core.files import reason_of, write_together
 from ..core.image_files import read_labelmap
 from ..core.image_headers import IMAGE_EXTENSIONS
 from ..core.progress import Progress, timed
@@ -122,8 +122,10 @@ def synthesize_files(request: SynthesizeRequest, progress: Progress | None = Non
         body = None if request.body_mask is None else read_labelmap(request.body_mask)
     outcomes: list[CaseOutcome] = []
     drawn: list[tuple[Volume, SynthesisResult]] = []
-    made = _make_folders(request) if batch else []
+    made: list[Path] = []
     try:
+        if batch:
+            _make_folders(request, made)
         for number, files in enumerate(cases):
             part = progress.part(0.03 + 0.94 * number / len(cases), 0.03 + 0.94 * (number + 1) / len(cases))
             try:
@@ -251,11 +253,12 @@ def _check(request: SynthesizeRequest, cases: Sequence[CaseFiles], batch: bool) 
     check_outputs(outputs, [*(files.mr for files in cases), request.body_mask])
 
 
-def _make_folders(request: SynthesizeRequest) -> list[Path]:
-    """Make the folders of a batch that are not there; returns those."""
-    made = []
+def _make_folders(request: SynthesizeRequest, made: list[Path]) -> None:
+    """Make the folders of a batch that are not there; `made` lists them, also when one of them cannot be made."""
     for folder in dict.fromkeys((request.output, request.uncertainty, request.bands, request.classes)):
         if folder is not None and not folder.exists():
-            folder.mkdir()
+            try:
+                folder.mkdir()
+            except OSError as error:
+                raise InputError(f"Could not make the folder {folder}: {reason_of(error)}.") from error
             made.append(folder)
-    return made

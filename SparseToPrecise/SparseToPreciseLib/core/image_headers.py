@@ -89,7 +89,8 @@ def read_header(path: Path) -> Header:
         return _nrrd(path) if name.endswith(".nrrd") else _meta(path)
     except OSError as error:
         # gzip.BadGzipFile is an OSError, too
-        raise InputError(f"{path} cannot be read ({(error.strerror or str(error)).lower()}).") from error
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(f"{path} cannot be read ({reason}); copy or export it again.") from error
     except EOFError as error:
         raise InputError(f"{path} is incomplete, its end is missing; copy or export it again.") from error
     except (ValueError, KeyError, IndexError, struct.error, zlib.error, OverflowError) as error:

@@ -151,7 +151,13 @@ def evaluate(
     if not inside.any():
         if mask is not None and not mask.array.any():
             raise InputError(f"The mask {mask.name} is empty; choose another one or none.")
-        raise InputError(f"{ct.name or 'The CT'} and {reference.name or 'the reference'} have no place in common.")
+        if mask is not None and there.any():
+            raise InputError(
+                f"The mask {mask.name} lies outside what {ct.name or 'the CT'} and {reference.name or 'the reference'} "
+                "have in common; choose another one or none."
+            )
+        both = f"{ct.name or 'The CT'} and {reference.name or 'the reference'}"
+        raise InputError(f"{both} have no place in common; register them first.")
     part = _box(inside, SSIM_WINDOW)
     grid = ct.grid.cropped(part)
     inside = inside[part]

@@ -84,6 +84,26 @@ def seen_in(mrs: Iterable[Volume], spacing_mm: float) -> dict[str, Any]:
     }
 
 
+def checked_seen(seen: Mapping[str, Any]) -> dict[str, Any]:
+    """`seen` of a bundle's parameters, whose parts may be missing.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        A part is not as `seen_in` makes it.
+    """
+    seen = dict(seen)
+    shapes = {"spacing_mm": (2,), "extent_mm": (3, 2), "edges": EDGES.shape, "frequencies": (len(EDGES) - 1,)}
+    parts = {name: seen[name] for name in ("spacing_mm", "extent_mm") if name in seen}
+    if "histogram" in seen:
+        parts |= {name: seen["histogram"][name] for name in ("edges", "frequencies")}
+        float(seen["histogram"]["distance"])
+    for name, values in parts.items():
+        if np.asarray(values, dtype=np.float64).shape != shapes[name]:
+            raise ValueError(f"{name} of what was seen is {values!r}")
+    return seen
+
+
 def unlikeness(mr: Volume, working: WorkingMR, seen: Mapping[str, Any]) -> list[str]:
     """Sentences on what of an MR is unlike what a model has seen; none when nothing is.
 

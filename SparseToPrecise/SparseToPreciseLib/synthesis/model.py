@@ -16,6 +16,7 @@ from ..core.progress import Progress
 from ..core.tiles import SMALLEST_TILE, TiledAnswer, Tiling, predict_in_tiles
 from .body import BACKGROUND, BODY_PARAMETERS
 from .hu import HuWindow
+from .likeness import checked_seen
 
 if TYPE_CHECKING:
     import torch
@@ -67,7 +68,7 @@ class Synthesizer:
             self.outputs = tuple(str(name) for name in parameters["outputs"])
             self.tile = int(parameters["tile"])
             self.flips = str(parameters.get("flips", "R"))
-            self.seen = dict(parameters.get("seen", {}))
+            self.seen = checked_seen(parameters.get("seen", {}))
             if self.outputs not in (BANDS, ("ct",)):
                 raise InputError(f"its network answers {', '.join(self.outputs)} and no CT")
             if not (0.1 <= self.spacing_mm <= 10 and SMALLEST_TILE <= self.tile <= 512):
@@ -99,7 +100,8 @@ class Synthesizer:
 
     def tiling(self, tile: int | None = None, overlap: float | None = None) -> Tiling:
         """The tiles in which it works; None: what the bundle says."""
-        return Tiling(tile or self.tile, OVERLAP if overlap is None else overlap, MULTIPLE, BACKGROUND)
+        size = self.tile if tile is None else tile
+        return Tiling(size, OVERLAP if overlap is None else overlap, MULTIPLE, BACKGROUND)
 
     def __call__(
         self,

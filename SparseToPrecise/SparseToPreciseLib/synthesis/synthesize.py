@@ -19,6 +19,9 @@ from .native import Native
 from .uncertainty import Spread, flips
 from .working import WorkingMR, working_mr
 
+_LARGEST = 1e30
+"""Of an MR's values: the work is done in float32, and sums of them must be finite."""
+
 
 @dataclass(frozen=True)
 class SynthesisResult:
@@ -159,8 +162,11 @@ def check_mr(mr: Volume) -> None:
         raise InputError(f"{name} is a single slice ({sizes} voxels); synthesis needs a volume of several slices.")
     if mr.array.dtype.kind == "f" and not np.isfinite(mr.array).all():
         raise InputError(f"{name} has NaN or infinite values; replace them (for example with a threshold) first.")
-    if mr.array.min() == mr.array.max():
-        raise InputError(f"{name} has the value {mr.array.flat[0]:g} everywhere; load another volume.")
+    low, high = float(mr.array.min()), float(mr.array.max())
+    if low == high:
+        raise InputError(f"{name} has the value {low:g} everywhere; load another volume.")
+    if max(abs(low), abs(high)) > _LARGEST:
+        raise InputError(f"{name} has values from {low:.2g} to {high:.2g}; scale them down first.")
     refuse_ct(mr)
 
 
