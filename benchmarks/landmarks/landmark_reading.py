@@ -14,12 +14,12 @@ def reading(found: dict) -> str:
     if "capture" in found:
         lines.append(_capture(found["capture"]))
     if found.get("brain", {"rows": {}}) != {"rows": {}}:
-        lines.append("- Real head: " + _lost(found["brain"], "targets"))
+        lines.append("- Real head: " + _lost(found["brain"], "targets", 5))
     for name, one in found.get("abdomen", {}).get("parts", {}).items():
         titles = {"kidney": "Kidney in CT", "vertebra": "Vertebra in CT", "mirrored": "The other kidney, mirrored"}
-        lines.append(f"- {titles[name]}: " + _lost(one, "targets"))
+        lines.append(f"- {titles[name]}: " + _lost(one, "targets", 10))
     if "skull" in found:
-        lines.append("- Skulls, where no pair may be lost: " + _lost(found["skull"], "pairs"))
+        lines.append("- Skulls, where no pair may be lost: " + _lost(found["skull"], "pairs", 1))
     if "modality" in found:
         kinds = found["modality"]["kinds"]
         shares = ", ".join(f"{name} {percent(one['rows']['full']['within_2'])}" for name, one in kinds.items())
@@ -76,11 +76,13 @@ def _capture(one: dict) -> str:
     for key, unit in (("angle", "degrees"), ("offset", "mm")):
         values = one[key]["full"]
         worst = min(values, key=lambda step: values[step])
-        parts.append(f"{key}s up to {list(values)[-1]} {unit}: at worst {percent(values[worst])} (at {worst} {unit})")
-    return "- Phantoms with every landmark within 2 mm, over " + "; over ".join(parts) + "."
+        at = "at every step" if values[worst] == 1 else f"at worst, at {worst} {unit}"
+        parts.append(f"{key}s up to {list(values)[-1]} {unit}: {percent(values[worst])} {at}")
+    text = "- Phantoms with every landmark within 2 mm, over " + "; over ".join(parts)
+    return text + f" ({one['repeats']} phantoms for each step)."
 
 
-def _lost(one: dict, what: str) -> str:
+def _lost(one: dict, what: str, near_mm: int) -> str:
     if "untaught" in one:
         return "the template could not be taught."
     rows, tool = one["rows"], one["tool"]
@@ -91,7 +93,9 @@ def _lost(one: dict, what: str) -> str:
             f"; the usual recipe loses {rows['third']['lost']} ({rows['all']['lost']} when it tries all ends of the "
             f"axes; medians {number(rows['third']['median'])} and {number(rows['all']['median'])} mm)"
         )
-    return text + f". {tool['confident_far']} of {tool['confident']} confident landmarks are far off."
+    return text + (
+        f". Of its {tool['confident']} confident landmarks, {tool['confident_far']} are farther off than {near_mm} mm."
+    )
 
 
 def _word(reached: bool) -> str:

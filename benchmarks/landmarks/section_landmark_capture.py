@@ -81,7 +81,7 @@ def _curves(where: list[float], found: list[dict]) -> dict[str, dict[str, float]
 
 def render(found: dict) -> str:
     parts = [
-        f"Share of phantoms of which all landmarks lie within 2 mm, {found['repeats']} phantoms at each step, voxels "
+        f"Share of phantoms of which all landmarks lie within 2 mm, {found['repeats']} of them at each step, voxels "
         f"of 0.45 mm. Turned about random axes with an offset of {_STILL_MM:g} mm; shifted along random directions "
         f"while turned by {_STILL_DEG:g} degrees, within the same field of view of 60 mm."
     ]
