@@ -292,7 +292,7 @@ class TestWay:
         again = scene.AddNewNodeByClass("vtkMRMLTransformNode")
         assert storage.ReadData(again)
         for name, point in self.through(again, landmarks()).items():
-            np.testing.assert_allclose(point, there[name], atol=5e-3)  # the file has 32-bit numbers
+            np.testing.assert_allclose(point, there[name], atol=0.05)  # what was read is interpolated cubically
 
 
 class TestLesson:
