@@ -59,12 +59,13 @@ def _ears(one: dict, rows: dict) -> list[str]:
     text = ", ".join(f"{percent(rows[name]['within_2'])} {title}" for name, title in titles.items() if name in rows)
     lines = [
         "- Held-out ears: " + "; ".join(verdicts) + ".",
-        f"- Within 2 mm whatever the confidence: {percent(rows['full']['within_2'])} by the tool; registration {text}.",
+        f"- Within 2 mm whatever the confidence, on {rows['full']['cases']} of these ears: "
+        f"{percent(rows['full']['within_2'])} by the tool; registration {text}.",
     ]
     medians = {name: rows[name]["median"] for name in ("full", "rigid", "elastix") if name in rows}
     if len(medians) == 3:
         lines.append(
-            f"- Where the structure is found, the median error is {number(medians['full'])} mm by the tool, "
+            f"- On the same ears the median error is {number(medians['full'])} mm by the tool, "
             f"{number(medians['rigid'])} mm without its demons, {number(medians['elastix'])} mm by elastix from the "
             "moments of the same network."
         )
