@@ -190,6 +190,7 @@ def test_only_the_axes_of_the_training_are_mirrored(tmp_path: Path):
         model.network = Leaning()
         result = synthesize(mr_on(GRID), model, uncertainty=True)
         found[flips] = float(result.uncertainty.array.max()), result.answers
+        assert any("one answer only" in note for note in result.warnings) == (flips == "")
     # Mirrored along R the ramp runs the other way, along A it stays.
     assert found["R"][0] > 100 and found["R"][1] == 2
     assert found["A"][0] < 0.01 and found["A"][1] == 2

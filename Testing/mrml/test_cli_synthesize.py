@@ -87,9 +87,10 @@ def test_everything_that_can_be_wanted_of_one_mr(cli, folder: Path) -> None:
     more += ["--report", folder / "r.json", "--picture", folder / "p.png", "--body-mask", folder / "body.nrrd"]
     more += ["--tile", "32", "--overlap", "0.25"]
     before = set(snapshot(folder))
-    cli.succeeds(*one(folder, *more))
+    said = cli.succeeds(*one(folder, *more)).out
     names = {"ct.nrrd", "b-low.nrrd", "b-high.nrrd", "b-probability.nrrd", "u.nrrd", "c.seg.nrrd", "r.json", "p.png"}
     assert {path.name for path in set(snapshot(folder)) - before} == names
+    assert all(str(folder / name) in said for name in names)
     body = ball_on(GRID).array > 0
     ct, low, high = (read_image(folder / f"{name}.nrrd").array.astype(int) for name in ("ct", "b-low", "b-high"))
     assert np.abs(low + high - ct)[body].max() <= 1 and (ct[~body] <= -1024).mean() > 0.99

@@ -70,6 +70,7 @@ def synthesize(
     with reporting(progress) as reporter:
         reporter.progress(0.0, "starting")
         from .synthesize_files import SynthesizeRequest, synthesize_files
+        from .synthesize_names import is_batch
         from .synthesize_report import synthesis_table
 
         request = SynthesizeRequest(
@@ -88,7 +89,10 @@ def synthesize(
         )
         outcome = synthesize_files(request, reporter.progress)
         reporter.finish(outcome.report)
-    reporter.show(synthesis_table(outcome), *outcome.warnings, f"Written: {output}")
+    files = outcome.cases[0].files
+    made = [output] if is_batch(request) else [*files.volumes, files.classes]
+    written = ", ".join(str(path) for path in (*made, report, picture) if path is not None)
+    reporter.show(synthesis_table(outcome), *outcome.warnings, f"Written: {written}")
 
 
 def synthesize_evaluate(

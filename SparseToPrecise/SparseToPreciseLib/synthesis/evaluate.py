@@ -17,7 +17,7 @@ from .body import body_mask, grown
 from .classes import AIR_BELOW, BONE_ABOVE
 from .hu import HuWindow
 from .metrics import SSIM_WINDOW, TAPER_MM, dice, mean_absolute, psnr, spectrum_ratio, ssim
-from .working import mask_on
+from .working import box_around, mask_on
 
 BAND_MM = 5.0
 """Width of the band around the reference's bone edges, half of it on either side."""
@@ -158,7 +158,7 @@ def evaluate(
             )
         both = f"{ct.name or 'The CT'} and {reference.name or 'the reference'}"
         raise InputError(f"{both} have no place in common; register them first.")
-    part = _box(inside, SSIM_WINDOW)
+    part = box_around(inside, SSIM_WINDOW)
     grid = ct.grid.cropped(part)
     inside = inside[part]
     made, true = (_within(array[part], inside, window) for array in (ct.array, true))
@@ -209,14 +209,6 @@ def _high_band(error: Volume, sigma_mm: float) -> np.ndarray:
     coarse = shrunk(error, sigma_mm / 4)  # far below what the low band holds
     low, _ = split_bands(coarse, sigma_mm)
     return error.array - low.resampled_to(error.grid).array
-
-
-def _box(mask: np.ndarray, margin: int) -> tuple[slice, slice, slice]:
-    slices = []
-    for axis in range(3):
-        used = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
-        slices.append(slice(max(int(used[0]) - margin, 0), min(int(used[-1]) + margin + 1, mask.shape[axis])))
-    return tuple(slices)
 
 
 def _notes(ct: Volume, reference: Volume, inside: np.ndarray, there: np.ndarray) -> list[str]:

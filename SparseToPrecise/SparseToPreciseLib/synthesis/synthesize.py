@@ -131,6 +131,11 @@ def synthesize(
         volumes = native.volumes(answer.lattice, window, progress.part(0.85, 1.0))
     progress(1.0, "done")
     notes = list(dict.fromkeys([*(model.note for model in chosen if model.note), *answer.notes]))
+    if uncertainty and answer.count < 2:
+        warnings.append(
+            f"The model {chosen[0].name} gives one answer only, so its uncertainty is 0 everywhere and says nothing; "
+            "give a second model."
+        )
     return SynthesisResult(
         ct=volumes["ct"],
         body=volumes["body"],

@@ -11,11 +11,11 @@ from ..core.errors import InputError
 from ..core.progress import Progress
 from ..core.training_loop import Given, TrainingLoop
 from .adversarial import Adversarial, Adversary
+from .classes import BONE_ABOVE
 from .hu import HuWindow
 from .losses import absolute_error, frequency_loss, gradient_difference
 from .training_cases import FIELDS, Sampling, TrainingCase, cut_out, patch_of
 
-BONE_HU = 250.0
 PATCHES_PER_CASE = 1
 """Of a validation case."""
 
@@ -137,7 +137,7 @@ class SynthesisTrainer(TrainingLoop):
     def _measure(self) -> dict[str, float]:
         errors, high_errors, voxels = 0.0, 0.0, 0.0
         both, bones = 0.0, 0.0
-        level = float(self.window.to_unit(np.array([BONE_HU]))[0])
+        level = float(self.window.to_unit(np.array([BONE_ABOVE]))[0])
         for given in self._validation:
             said = self._said(self.network, given)
             ct, mask = ct_of(said), given["mask"]

@@ -137,7 +137,7 @@ def working_mr(
             state = "is empty" if not body.array.any() else f"lies outside {mr.name or 'the MR'}"
             raise InputError(f"The body mask {body.name} {state}; choose another one or none.")
     progress(0.9, "measuring its intensities")
-    slices = _around(mask, round(MARGIN_MM / spacing_mm))
+    slices = box_around(mask, round(MARGIN_MM / spacing_mm))
     # Only air near the body counts: farther away there may be padding.
     mask = np.ascontiguousarray(mask[slices])
     z, (location, scale) = standardised(values.array[slices], mask)
@@ -203,7 +203,7 @@ def _rough_body(mr: Volume, spacing_mm: float, body: Volume | None) -> np.ndarra
             return outer
     if not body.array.any():
         return outer
-    slices = _around(body.array != 0, 0)
+    slices = box_around(body.array != 0, 0)
     box = np.array([[part.start, part.stop - 1] for part in slices[::-1]], dtype=np.float64)
     return body.grid.to_ras(np.stack(np.meshgrid(*box, indexing="ij"), axis=-1).reshape(-1, 3))
 
@@ -228,7 +228,7 @@ def _covered(image: Grid, grid: Grid, margin_mm: float) -> np.ndarray:
     return inside
 
 
-def _around(mask: np.ndarray, margin: int) -> tuple[slice, slice, slice]:
+def box_around(mask: np.ndarray, margin: int) -> tuple[slice, slice, slice]:
     """K,J,I slices of the smallest box with a mask and a margin, within the array."""
     slices = []
     for axis in range(3):
