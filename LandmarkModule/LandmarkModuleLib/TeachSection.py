@@ -27,6 +27,7 @@ class TeachSection:
 
         self.ui, self._parameters, self._onTaught = ui, parameters, onTaught
         self._setupReady, self._export, self._output = False, None, None
+        self._warnings = []  # about what is being taught
         self._folder = ScratchFolder()
         self._structures = (
             SegmentField(ui.structureSelector, parameters, "structure", "structureID"),
@@ -98,7 +99,8 @@ class TeachSection:
         except Exception as error:  # whatever is wrong is for the user to read
             self._fail(error)
             return
-        self.say(lesson.warnings)
+        self._warnings = lesson.warnings
+        self.say(self._warnings)
         self.row.begin(_("Preparing…"))
         minutes = p.minutes
 
@@ -142,6 +144,7 @@ class TeachSection:
 
     def _done(self, outcome):
         trained = outcome.result["training"]
+        self.say(list(dict.fromkeys([*self._warnings, *outcome.result["warnings"]])))
         self._onTaught(self._output.name)
         said = _("The template {name} is ready (Dice {dice:.2f} on {what}); find its landmarks on the other tab.")
         kept = _("Ended early.") + " " if trained["cancelled"] else ""

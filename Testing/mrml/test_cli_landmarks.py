@@ -220,7 +220,10 @@ class TestTrain:
         assert "takes IMAGE:LANDMARKS:SEG, not 'x'" in sentence("--reference", "x")
         assert "is no time to train" in sentence("--minutes", "-1")
         assert "is no model bundle" in sentence(out="targets")
-        assert "did not learn to find" in sentence()
+
+    def test_what_was_not_learnt_is_said(self, cli: CommandLine, folder: Path) -> None:
+        answer = cli.succeeds("landmarks", "train", *lesson(folder), "--device", "cpu", *FEW)
+        assert "did not learn to find" in answer.out
 
 
 class TestEvaluate:
