@@ -259,7 +259,7 @@ class SynthesisModuleInTheApplication(unittest.TestCase):
         self.assertFalse(self.ui.showMapButton.enabled)
 
     def test_pictures_of_the_panel_with_the_sample(self):
-        """The screenshots are docs/images/synthesis-module.png, -evaluate.png and -uncertainty.png."""
+        """The screenshots are docs/images/synthesis-module.png, and those with -evaluate and -uncertainty."""
         import slicer
         from SynthesisModuleLib.SelfTest import SynthesisModuleTest
 

@@ -106,7 +106,7 @@ def show_evaluation(
     table = _table(title, evaluation)
     error = new_like(ct, evaluation.error.array, f"{title}: error")
     show_difference(error, round_limit(evaluation.error.array[evaluation.mask.array > 0]))
-    add_legend(error, "error, HU")
+    add_legend(error, "HU")
     plot = _plot(title, ct.GetName(), reference.GetName(), shares)
     for what, node in (("error", error), ("chart", plot.chart), ("ct", ct), ("reference", reference)):
         table.SetNodeReferenceID(_ROLES[what], node.GetID())

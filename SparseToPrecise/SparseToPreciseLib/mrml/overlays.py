@@ -65,7 +65,7 @@ def show_uncertainty(
     lowest = np.finfo(np.float32).tiny  # 0 is what there is outside the body
     display.SetThreshold(max(hidden_below, lowest), float(np.finfo(np.float32).max))
     display.SetApplyThreshold(True)
-    add_legend(node, "uncertainty, HU")
+    add_legend(node, "HU")
 
 
 def means_by_class(
@@ -94,9 +94,6 @@ def add_legend(node: slicer.vtkMRMLScalarVolumeNode, title: str) -> None:
     legend = logic("Colors").AddDefaultColorLegendDisplayNode(node)
     legend.SetTitleText(title)
     legend.SetLabelFormat("%.0f")
-    legend.SetSize(0.09, 0.4)  # of the view: it must not hide the image
-    legend.GetTitleTextProperty().SetFontSize(12)
-    legend.GetLabelTextProperty().SetFontSize(12)
 
 
 def round_limit(values: np.ndarray, share: float = 98.0, step: float = 50.0) -> float:
