@@ -103,9 +103,9 @@ class TestDetect:
 
     def test_stages_and_mirror(self, cli: CommandLine, folder: Path) -> None:
         target = folder / "targets" / "a.nrrd"
-        options = ("--stages", "localize, pose", "--mirror", "no", "--device", "cpu", "--report", folder / "r.json")
+        options = ("--stages", "localize, pose", "--mirror", "no", "--device", "cpu", "--report", folder / "out" / "r.json")
         cli.succeeds("landmarks", "detect", folder / "template", target, "-o", folder / "out", *options)
-        report = json.loads((folder / "r.json").read_text())
+        report = json.loads((folder / "out" / "r.json").read_text())
         assert list(report["targets"][0]["stages"]["references"][0]) == ["pose"]
 
     def test_refused(self, cli: CommandLine, folder: Path) -> None:
@@ -125,6 +125,12 @@ class TestDetect:
         files.write_volume(image_on(GRIDS["LAS"]), folder / "a.nrrd")
         assert "would both write a.mrk.json" in sentence(given=(template, target, folder / "a.nrrd"))
         assert "must end with .png" in sentence("--picture", folder / "p.jpg")
+        assert "cannot be made" in sentence(out="/proc/new")
+        own = folder / "targets" / "a.mrk.json"
+        own.write_text("my own")
+        assert "lies beside its image and would be overwritten" in sentence(out="targets")
+        assert own.read_text() == "my own"
+        own.unlink()
         image = folder / "template" / "references" / "0" / "image.nrrd"
         image.write_bytes(image.read_bytes()[:-1] + b"x")
         assert "references/0/image.nrrd was changed" in sentence()

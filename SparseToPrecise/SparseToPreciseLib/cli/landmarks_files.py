@@ -31,7 +31,7 @@ from ..mrml.segmentations import segment_to_volume
 from .box_files import report_writer
 from .landmarks_report import detection_report, errors_csv, landmarks_csv
 from .landmarks_targets import expanded, output_names
-from .outputs import check_outputs
+from .outputs import check_outputs, output_folder
 
 TABLE = "landmarks.csv"
 _PATH = r"((?:[A-Za-z]:[\\/])?[^:]+)"  # a drive has a colon of its own
@@ -128,10 +128,10 @@ def train_files(
     choose_device(request.device)
     progress(0.0, "reading")
     references = [_reference(request.image, request.landmarks, request.soi, request.segment)]
-    references += [_reference(*_three_paths(text), None) for text in request.references]
+    references += [_reference(*_three_paths(text), request.segment) for text in request.references]
     validation = None
     if request.validation_image is not None:
-        image, soi = read_image(request.validation_image), _segment(request.validation_soi, None)
+        image, soi = read_image(request.validation_image), _segment(request.validation_soi, request.segment)
         validation = validation_reference(image, soi)
     # Minutes alone are a wish for more or less than the default number of steps.
     steps = request.steps or (STEPS if request.minutes is None else 10**9)
@@ -158,10 +158,17 @@ def detect_files(request: DetectRequest, progress: Progress | None = None) -> De
         An option or an output is not as it should be, the template is refused, or not one of the targets could be
         used; nothing has been written.
     """
-    progress = progress or Progress()
     paths = expanded(request.targets)
     names = output_names(paths)
-    _check_options(request, names)
+    _check_options(request)
+    with output_folder(request.output):
+        _check_outputs(request, paths, names)
+        return _detect_files(request, paths, names, progress or Progress())
+
+
+def _detect_files(
+    request: DetectRequest, paths: Sequence[Path], names: Sequence[str], progress: Progress
+) -> DetectOutcome:
     timings: dict[str, float] = {}
     with timed(timings, "load template"):
         progress(0.0, "loading the template")
@@ -232,29 +239,29 @@ def _three_paths(text: str) -> tuple[Path, Path, Path]:
     return image, landmarks, soi
 
 
-def _check_options(request: DetectRequest, names: Sequence[str]) -> None:
+def _check_options(request: DetectRequest) -> None:
     unknown = [stage for stage in request.stages if stage not in STAGES]
     if unknown or not request.stages:
         given = unknown[0] if unknown else ""
         raise InputError(f"--stages takes some of {', '.join(STAGES)}, not {given!r}.")
     if request.mirror not in MIRRORS:
         raise InputError(f"--mirror takes {', '.join(MIRRORS)}, not {request.mirror!r}.")
-    if request.output.exists() and not request.output.is_dir():
-        raise InputError(f"The output {request.output} is a file; name a folder.")
-    if not request.output.parent.is_dir():
-        raise InputError(f"The folder {request.output.parent} does not exist; create it or choose another output.")
     choose_device(request.device)
-    outputs = [(request.report, (".json",)), (request.picture, (".png",))]
-    if request.output.is_dir():
-        lists = [(request.output / f"{name}{LANDMARK_EXTENSION}", (LANDMARK_EXTENSION,)) for name in names]
-        outputs = [*lists, (request.output / TABLE, (".csv",)), *outputs]
-    check_outputs(outputs, list(request.targets))
+
+
+def _check_outputs(request: DetectRequest, paths: Sequence[Path], names: Sequence[str]) -> None:
+    lists = [request.output / f"{name}{LANDMARK_EXTENSION}" for name in names]
+    for image, written in zip(paths, lists, strict=True):
+        # Beside an image lie its owner's annotations, which Slicer names like this.
+        if written.exists() and image.resolve().parent == request.output.resolve():
+            raise InputError(f"{written} lies beside its image and would be overwritten; name another folder.")
+    outputs: list[tuple[Path | None, Sequence[str]]] = [(path, (LANDMARK_EXTENSION,)) for path in lists]
+    outputs += [(request.output / TABLE, (".csv",)), (request.report, (".json",)), (request.picture, (".png",))]
+    check_outputs(outputs, paths)
 
 
 def _write(request: DetectRequest, outcome: DetectOutcome, drawn: Sequence[tuple[Volume, Detection]]) -> None:
     nodes, outputs = [], []
-    made = not request.output.exists()
-    request.output.mkdir(exist_ok=True)
     try:
         for one in outcome.targets:
             if one.detection is None:
@@ -272,10 +279,6 @@ def _write(request: DetectRequest, outcome: DetectOutcome, drawn: Sequence[tuple
         if request.report is not None:
             outputs.append((request.report, report_writer(outcome.report)))
         write_together(outputs)
-    except BaseException:
-        if made and not any(request.output.iterdir()):
-            request.output.rmdir()
-        raise
     finally:
         for node in nodes:
             scene().RemoveNode(node)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..core.errors import InputError
@@ -41,3 +42,31 @@ def check_outputs(
         if any(other is not None and path.resolve() == other.resolve() for other in kept):
             raise InputError(f"The output {path} is one of the inputs; give it another name.")
         ensure_writable(path)
+
+
+@contextmanager
+def output_folder(path: Path) -> Iterator[None]:
+    """Make a folder that is not there; it goes again when what is done meanwhile fails and leaves nothing in it.
+
+    Raises
+    ------
+    InputError
+        It is a file, its parent is not there, or it cannot be made.
+    """
+    if path.exists() and not path.is_dir():
+        raise InputError(f"The output {path} is a file; name a folder.")
+    if not path.parent.is_dir():
+        raise InputError(f"The folder {path.parent} does not exist; create it or choose another output.")
+    made = not path.exists()
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"The folder {path} cannot be made ({error.strerror or error}); choose another output."
+        ) from error
+    try:
+        yield
+    except BaseException:
+        if made and not any(path.iterdir()):
+            path.rmdir()
+        raise
