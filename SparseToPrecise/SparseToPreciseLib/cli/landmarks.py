@@ -48,7 +48,8 @@ def train(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="TEMPLATE", help="Folder for the template.")],
     segment: Annotated[
-        str | None, typer.Option(help="ID, name or label value of the segment in SEG; needed when there are several.")
+        str | None,
+        typer.Option(help="ID, name or label value of the segment in every SEG; needed when there are several."),
     ] = None,
     validation_image: Annotated[
         Path | None, typer.Option(metavar="IMAGE", help="Another image, on which training is watched.")
