@@ -103,9 +103,10 @@ class TestDetect:
 
     def test_stages_and_mirror(self, cli: CommandLine, folder: Path) -> None:
         target = folder / "targets" / "a.nrrd"
-        options = ("--stages", "localize, pose", "--mirror", "no", "--device", "cpu", "--report", folder / "out" / "r.json")
+        written = folder / "out" / "r.json"
+        options = ("--stages", "localize, pose", "--mirror", "no", "--device", "cpu", "--report", written)
         cli.succeeds("landmarks", "detect", folder / "template", target, "-o", folder / "out", *options)
-        report = json.loads((folder / "out" / "r.json").read_text())
+        report = json.loads(written.read_text())
         assert list(report["targets"][0]["stages"]["references"][0]) == ["pose"]
 
     def test_refused(self, cli: CommandLine, folder: Path) -> None:
