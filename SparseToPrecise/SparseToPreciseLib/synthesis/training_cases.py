@@ -14,7 +14,7 @@ from .bands import split_bands
 from .body import BACKGROUND, BRIGHT, HIGHEST
 from .hu import HuWindow
 from .modality import looks_like_ct
-from .working import onto_lattice, working_mr
+from .working import mask_on, onto_lattice, working_mr
 
 FIELDS = ("mr", "ct", "high", "mask")
 LEAST_COVERED = 0.05
@@ -100,8 +100,10 @@ def prepared(mr: Volume, ct: Volume, spacing_mm: float, window: HuWindow, sigma_
     if not looks_like_ct(ct.array):
         raise InputError(f'{name} has no Hounsfield units; give the MR as "image" and the CT as "label".')
     working = working_mr(mr, spacing_mm)
-    hu = onto_lattice(ct, working.grid)
-    there = np.isfinite(hu)
+    known = np.isfinite(ct.array)
+    hu = onto_lattice(ct.with_array(np.where(known, ct.array, np.float32(0.0))), working.grid)
+    # What has no value would otherwise take its neighbourhood with it when it is smoothed.
+    there = np.isfinite(hu) & (known.all() or mask_on(ct.with_array(known.astype(np.uint8)), working.grid))
     mask = working.mask & there
     if mask.sum() < LEAST_COVERED * working.mask.sum():
         raise InputError(f"{name} shows next to nothing of the body in {mr.name or 'the MR'}; register the two first.")
