@@ -9,12 +9,12 @@ import numpy as np
 
 from ..core.errors import InputError
 from ..core.progress import Progress
-from ..core.volume import Volume
+from ..core.volume import Grid, Volume
 from .bands import split_bands
 from .body import BACKGROUND, BRIGHT, HIGHEST
 from .hu import HuWindow
 from .modality import looks_like_ct
-from .working import mask_on, onto_lattice, working_mr
+from .working import onto_lattice, working_mr
 
 FIELDS = ("mr", "ct", "high", "mask")
 LEAST_COVERED = 0.05
@@ -100,10 +100,8 @@ def prepared(mr: Volume, ct: Volume, spacing_mm: float, window: HuWindow, sigma_
     if not looks_like_ct(ct.array):
         raise InputError(f'{name} has no Hounsfield units; give the MR as "image" and the CT as "label".')
     working = working_mr(mr, spacing_mm)
-    known = np.isfinite(ct.array)
-    hu = onto_lattice(ct.with_array(np.where(known, ct.array, np.float32(0.0))), working.grid)
-    # What has no value would otherwise take its neighbourhood with it when it is smoothed.
-    there = np.isfinite(hu) & (known.all() or mask_on(ct.with_array(known.astype(np.uint8)), working.grid))
+    hu = _known_on(ct, working.grid)
+    there = np.isfinite(hu)
     mask = working.mask & there
     if mask.sum() < LEAST_COVERED * working.mask.sum():
         raise InputError(f"{name} shows next to nothing of the body in {mr.name or 'the MR'}; register the two first.")
@@ -114,6 +112,16 @@ def prepared(mr: Volume, ct: Volume, spacing_mm: float, window: HuWindow, sigma_
     high = split_bands(unit, sigma_mm)[1].array
     half = [array.astype(np.float16) for array in (working.z, unit.array, high)]
     return TrainingCase(*half, mask, float(mr.spacing.max()))
+
+
+def _known_on(ct: Volume, grid: Grid) -> np.ndarray:
+    """HU on a lattice; NaN where the CT has none, which takes no more with it than the voxel that it fills half."""
+    known = np.isfinite(ct.array)
+    if known.all():
+        return onto_lattice(ct, grid)
+    values = onto_lattice(ct.with_array(np.where(known, ct.array, np.float32(0.0))), grid)
+    weights = onto_lattice(ct.with_array(known.astype(np.float32)), grid)
+    return np.divide(values, weights, out=np.full_like(values, np.nan), where=weights >= 0.5)
 
 
 def phantom_pairs(use: str, numbers: Iterable[int], spacing_mm: float) -> Iterable[tuple[Volume, Volume]]:
