@@ -8,11 +8,11 @@ from edit_cases import rotation
 from landmark_cases import MOVED, ORIGIN, TURN, depth, grid_around, image_on, landmarks, reference
 
 from SparseToPreciseLib.core.errors import InputError
+from SparseToPreciseLib.core.itk_images import matrix_of, moved
 from SparseToPreciseLib.core.resampling import shrunk
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.landmarks.deformable import deform
 from SparseToPreciseLib.landmarks.fusion import weighted_median
-from SparseToPreciseLib.landmarks.itk_images import matrix_of, moved
 from SparseToPreciseLib.landmarks.metrics import landmark_errors
 from SparseToPreciseLib.landmarks.moments import Moments
 from SparseToPreciseLib.landmarks.pose import Candidate

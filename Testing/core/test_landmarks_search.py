@@ -7,8 +7,8 @@ import pytest
 from edit_cases import rotation
 from landmark_cases import MOVED, ORIGIN, TURN, grid_around, image_on, landmarks, reference
 
+from SparseToPreciseLib.core.itk_images import moved
 from SparseToPreciseLib.core.volume import Volume
-from SparseToPreciseLib.landmarks.itk_images import moved
 from SparseToPreciseLib.landmarks.localize import Place, lattice
 from SparseToPreciseLib.landmarks.pattern import Pattern, TurnedPatterns, structure_on
 from SparseToPreciseLib.landmarks.pose import PoseResult, apart, find_pose

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..core.itk_images import FLIP, moved, to_itk
 from ..core.volume import Grid, Volume
 from .detect import Detection
-from .itk_images import FLIP, moved, to_itk
 from .sampling import on_grid
 from .template import Template
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..core.itk_images import FLIP, point_to_lps, to_itk
 from ..core.progress import Progress
 from ..core.volume import Volume
-from .itk_images import FLIP, point_to_lps, to_itk
 from .similarity import correlation
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import InputError
+from ..core.itk_images import moved
 from ..core.progress import Progress, timed
 from ..core.volume import Volume
 from .confidence import PLACED
 from .fusion import Landmark, fused
-from .itk_images import moved
 from .localize import Place, localize
 from .register import Registered, register
 from .sampling import Surroundings

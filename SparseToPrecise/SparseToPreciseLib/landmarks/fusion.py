@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..core.itk_images import moved
 from ..core.volume import Volume
 from .confidence import Evidence
-from .itk_images import moved
 from .register import Registered
 
 

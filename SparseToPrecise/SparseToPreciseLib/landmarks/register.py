@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ..core.itk_images import moved
 from ..core.progress import Progress, timed
 from ..core.volume import Grid
 from .confidence import Evidence, local_alikeness
 from .deformable import DeformableResult, deform, warped_patch
-from .itk_images import moved
 from .localize import Place
 from .pattern import distance_to_structure
 from .pose import Candidate, find_pose

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..core.itk_images import FLIP, matrix_of, moved, point_to_lps, to_itk
 from ..core.progress import Progress
 from ..core.volume import Grid, Volume
-from .itk_images import FLIP, matrix_of, moved, point_to_lps, to_itk
 from .pose import Candidate
 from .sampling import Surroundings
 from .similarity import alikeness, correlation
