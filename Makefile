@@ -21,7 +21,7 @@ help:
 	@echo "make bench-landmarks  write docs/benchmarks/landmarks.md anew"
 	@echo "make train-editing  train the editing model by the committed recipe"
 	@echo "make bench-boxes    write docs/benchmarks/boxes.md anew"
-	@echo "make train-boxes    train the corrector of boxes by the committed recipe"
+	@echo "make train-boxes    train the models of boxes by their committed recipes"
 	@echo "make bench-synthesis  write docs/benchmarks/synthesis.md anew"
 	@echo "make train-synthesis  train the synthesis model by the committed recipe"
 	@echo "make samples        make the modules' sample data anew"
@@ -71,6 +71,7 @@ train-editing: $(READY)
 
 bench-boxes: $(READY)
 	@echo "== Running the benchmark of loose boxes; the tables go to docs/benchmarks/boxes.md."
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[bench]'
 	@$(BIN)/python benchmarks/boxes/run.py
 
 train-boxes: $(READY)
@@ -78,6 +79,10 @@ train-boxes: $(READY)
 	@cd SparseToPrecise && ../$(BIN)/python -m monai.bundle run training \
 		--config_file Resources/Models/boxes-corrector/configs/train.json \
 		--output Resources/Models/boxes-corrector
+	@echo "== Training the segmenter by its recipe; it replaces SparseToPrecise/Resources/Models/boxes-segmenter."
+	@cd SparseToPrecise && ../$(BIN)/python -m monai.bundle run training \
+		--config_file Resources/Models/boxes-segmenter/configs/train.json \
+		--output Resources/Models/boxes-segmenter
 
 bench-synthesis: $(READY)
 	@echo "== Running the benchmark of synthesis; the tables go to docs/benchmarks/synthesis.md."
