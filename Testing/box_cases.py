@@ -47,7 +47,7 @@ def tiny_corrector(folder: Path, seed: int = 0) -> Path:
     """A bundle of the corrector's family, trained for seconds on one bright object and calibrated on it."""
     import torch
 
-    from SparseToPreciseLib.boxes.calibration import CalibrationCase, calibrated
+    from SparseToPreciseLib.boxes.calibrating import CalibrationCase, calibrated
     from SparseToPreciseLib.boxes.channels import CHANNELS
     from SparseToPreciseLib.boxes.corrector_training import CorrectorTrainer, Sampling, drawn_frame
     from SparseToPreciseLib.boxes.model import CORRECTOR_FAMILY
@@ -65,7 +65,7 @@ def tiny_corrector(folder: Path, seed: int = 0) -> Path:
     options = {"learning_rate": 1e-2, "batch_size": 2, "validations": 1, "seed": seed, "bfloat16": False}
     CorrectorTrainer(network, [scene], [scene], sampling, 16, None, device="cpu", steps=20, **options).run()
     rng = np.random.default_rng(seed)
-    frames = [drawn_frame(scene, sampling, rng) for _ in range(6)]
+    frames = [drawn_frame(scene, sampling, rng) for _ in range(16)]
     shares = [share_map(network.eval(), scene.image, frame, 16, torch.device("cpu")) for frame in frames]
     cases = [CalibrationCase(*pair, share_on(pair[0], scene.mask)) for pair in zip(frames, shares, strict=True)]
     parameters = {"patch": 16, "side": SIDE, "spacing_mm": None, "calibration": calibrated(cases, 16).as_parameters()}

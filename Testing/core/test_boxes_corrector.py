@@ -7,15 +7,17 @@ import pytest
 import torch
 from box_cases import GRID, GRIDS, LOOSE, TIGHT, image_on, mask_on, tiny_corrector
 from edit_cases import rotation
+from scipy import ndimage
 
 from SparseToPreciseLib.boxes import patches
 from SparseToPreciseLib.boxes.baselines import histogram_mask, otsu_mask, shrunk_bounds
-from SparseToPreciseLib.boxes.calibration import Calibration, CalibrationCase, calibrated, features
-from SparseToPreciseLib.boxes.cleanup import cleaned, parts_of, slice_bounds, smoothed_shares
-from SparseToPreciseLib.boxes.frame import Frame, axis_of, check_within, slice_step
+from SparseToPreciseLib.boxes.calibrating import ACCEPTED_FAILURES, CalibrationCase, calibrated
+from SparseToPreciseLib.boxes.calibration import FEATURES, Calibration, features
+from SparseToPreciseLib.boxes.cleanup import CleanMap, cleaned, parts_of, slice_bounds, smoothed_shares
+from SparseToPreciseLib.boxes.frame import CELL, Frame, axis_of, check_within, slice_step
 from SparseToPreciseLib.boxes.metrics import coverage, evaluate
 from SparseToPreciseLib.boxes.model import Corrector
-from SparseToPreciseLib.boxes.patches import between_planes, patch_shares
+from SparseToPreciseLib.boxes.patches import between_planes, patch_centres, patch_shares
 from SparseToPreciseLib.boxes.scenes import mask_on as share_on
 from SparseToPreciseLib.boxes.simulation import loose_box
 from SparseToPreciseLib.boxes.slice_measures import covered, mean_slice_iou, tight_bounds
@@ -92,15 +94,21 @@ def test_a_box_up_to_the_border_of_the_image_is_fine() -> None:
 # ----------------------------------------------------------------------------------------------- patches
 
 
-@pytest.mark.parametrize("patch", [16, 32])
+@pytest.mark.parametrize("patch", patches.PATCHES)
 def test_patch_shares_are_means_of_their_pixels(patch: int) -> None:
     rng = np.random.default_rng(0)
-    cells = (rng.random((1, 2, 32, 40)) > 0.5).astype(np.float32)
+    frame = frame_of(LOOSE)
+    rows, columns = (size // CELL for size in frame.shape)
+    cells = (rng.random((1, 2, rows, columns)) > 0.5).astype(np.float32)
     shares = patch_shares(torch.from_numpy(cells), patch).numpy()
-    assert shares.shape == (1, 2, 32 * 4 // patch, 40 * 4 // patch)
-    stride, side = patch // 4, patch // 2
-    first = 1 * stride - stride // 2
-    assert shares[0, 1, 1, 1] == pytest.approx(cells[0, 1, first : first + side, first : first + side].mean())
+    u, v = patch_centres(frame, patch)
+    assert shares.shape == (1, 2, len(v), len(u))
+    cells_u, cells_v = frame.cell_centres()
+    half = patch * frame.spacing / 2
+    for row, column in ((1, 1), (len(v) // 2, len(u) // 3)):
+        inside = (np.abs(cells_v - v[row]) < half)[:, None] & (np.abs(cells_u - u[column]) < half)
+        assert inside.sum() == (patch // CELL) ** 2
+        assert shares[0, 1, row, column] == pytest.approx(cells[0, 1][inside].mean(), abs=1e-6)
 
 
 def test_blocks_of_planes_cover_all_of_them_once() -> None:
@@ -191,23 +199,53 @@ def test_components_of_a_slice_are_listed() -> None:
 # ------------------------------------------------------------------------------------------- calibration
 
 
-def test_margin_and_threshold_reach_the_coverage_on_the_cases_they_were_measured_on() -> None:
-    rng = np.random.default_rng(0)
+def blurred_cases(count: int, seed: int) -> list[CalibrationCase]:
+    """A network whose outline is vaguer, and so more often wrong, for some boxes than for others."""
+    rng = np.random.default_rng(seed)
     cases = []
-    for margin in (0.1, 0.3, 0.5, 0.2):
-        frame = frame_of(loose_box(mask_on(GRID), margin, rng))
-        cases.append(CalibrationCase(frame, shares_of(frame), share_on(frame, mask_on(GRID))))
-    found = calibrated(cases, 16)
-    assert list(found.margins) == sorted(found.margins)
-    assert list(found.margins.values()) == sorted(found.margins.values()), "more coverage needs a wider margin"
-    patches_wide, stored = found.margin(0.97)
-    assert stored == 0.98
-    for case in cases:
-        clean = cleaned(smoothed_shares(case.shares, case.frame, 16), case.frame, 16, found.threshold)
-        assert covered(slice_bounds(clean, patches_wide * clean.patch_mm), case.mask, case.frame) >= 0.98
+    for number in range(count):
+        frame = frame_of(loose_box(mask_on(GRID), float(rng.uniform(0.1, 0.4)), rng))
+        vague = float(rng.uniform(0, 2.5))
+        shares = ndimage.shift(shares_of(frame, 8), (0, *rng.normal(0, 0.6 * vague, 2)), order=1, mode="nearest")
+        shares = ndimage.gaussian_filter(shares, (0, vague, vague)).astype(np.float32)
+        cases.append(CalibrationCase(frame, shares, share_on(frame, mask_on(GRID)), number))
+    return cases
+
+
+def map_of(case: CalibrationCase, calibration: Calibration) -> CleanMap:
+    return cleaned(smoothed_shares(case.shares, case.frame, 8), case.frame, 8, calibration.threshold)
+
+
+def test_margins_keep_the_object_in_cases_that_were_not_calibrated_on() -> None:
+    found = calibrated(blurred_cases(80, 0), 8)
+    assert list(found.shifts.values()) == sorted(found.shifts.values()), "more coverage needs a wider margin"
+    kept, margins = [], []
+    for case in blurred_cases(40, 1):
+        clean = map_of(case, found)
+        if found.doubt(clean):
+            continue
+        margin, stored = found.margin(clean, 0.985)
+        assert stored == 0.99
+        margins.append(margin)
+        kept.append(covered(slice_bounds(clean, margin * clean.patch_mm), case.mask, case.frame) >= 0.99)
+    assert len(kept) >= 15 and np.mean(kept) >= 0.85
+    assert max(margins) > 2 * min(margins) + 0.1, "a vague map needs more"
     with pytest.raises(InputError, match="at most 0.995"):
-        found.margin(0.999)
+        found.stored_coverage(0.999)
     assert Calibration.from_parameters(found.as_parameters()) == found
+
+
+def test_a_vague_map_gets_a_wider_margin_than_a_clear_one() -> None:
+    found = calibrated(blurred_cases(60, 2), 8)
+    frame = frame_of()
+    clear = shares_of(frame, 8)
+    wide = [
+        found.margin(
+            map_of(CalibrationCase(frame, ndimage.gaussian_filter(clear, (0, sigma, sigma)), clear), found), 0.99
+        )[0]
+        for sigma in (0.3, 2.0)
+    ]
+    assert wide[0] < wide[1]
 
 
 def test_cases_that_fail_are_told_apart_by_their_maps() -> None:
@@ -221,21 +259,35 @@ def test_cases_that_fail_are_told_apart_by_their_maps() -> None:
         shares = np.clip(good * (0.5 if faint else 1.0) + rng.normal(0, 0.02, good.shape), 0, 1).astype(np.float32)
         if faint:
             shares[:, : shares.shape[1] // 2] = 0  # half of the object is not seen
-        cases.append(CalibrationCase(frame, shares, mask))
+        cases.append(CalibrationCase(frame, shares, mask, number))
     found = calibrated(cases, 16)
     maps = [cleaned(smoothed_shares(case.shares, frame, 16), frame, 16, found.threshold) for case in cases]
-    doubts = [bool(found.doubt(clean)) for clean in maps]
-    assert found.report["failed_among_safe"] <= 0.03
-    assert sum(doubts[number] for number in range(0, 60, 3)) >= 10
-    assert sum(doubts[number] for number in range(60) if number % 3) <= 4, "clear cases are trusted"
+    assert found.report["failed_among_safe"] <= ACCEPTED_FAILURES
+    margins = [0.0 if found.doubt(clean) else found.margin(clean, 0.99)[0] for clean in maps]
+    for number in range(0, 60, 3):  # each of them is doubted, or gets as much as it needs
+        bounds = slice_bounds(maps[number], margins[number] * maps[number].patch_mm)
+        assert found.doubt(maps[number]) or covered(bounds, mask, frame) >= 0.99
+    clear = [number for number in range(60) if number % 3]
+    assert sum(bool(found.doubt(maps[number])) for number in clear) <= 4, "clear cases are trusted"
+    assert np.median([margins[number] for number in clear]) < 0.3, "and get a narrow margin"
     assert np.isfinite([features(clean) for clean in maps]).all()
 
 
+def test_where_every_map_fails_none_is_trusted() -> None:
+    frame = frame_of()
+    shares = shares_of(frame)
+    shares[:, : shares.shape[1] // 2] = 0
+    cases = [CalibrationCase(frame, shares, share_on(frame, mask_on(GRID)), number) for number in range(8)]
+    found = calibrated(cases, 16)
+    assert found.doubt(cleaned(smoothed_shares(shares, frame, 16), frame, 16, found.threshold))
+    assert found.report["safe"] == 0 and found.report["slice_iou"] == found.report["loose_slice_iou"]
+
+
 def test_calibration_of_another_version_is_refused() -> None:
-    values = Calibration(0.3, {0.99: 0.5}, 0.95).as_parameters()
+    values = Calibration(0.3, (0.0,) * len(FEATURES), 0.1, {0.99: 0.5}, 2.0).as_parameters()
     assert Calibration.from_parameters(values).threshold == 0.3
     with pytest.raises(InputError, match="features that this version does not compute"):
-        Calibration.from_parameters(values | {"safety_features": ["luck"]})
+        Calibration.from_parameters(values | {"features": ["luck"]})
     with pytest.raises(InputError, match="calibration is not in order"):
         Calibration.from_parameters({})
 

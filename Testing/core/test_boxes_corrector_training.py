@@ -135,7 +135,7 @@ def test_the_committed_recipe_is_in_order_and_describes_itself() -> None:
     ("change", "sentence"),
     [
         ({"minutes": None}, "Nothing says when the training ends"),
-        ({"patch": 20}, "A patch must have 8, 16 or 32 pixels, not 20"),
+        ({"patch": 20}, "A patch must have 2, 4, 8, 16 or 32 pixels, not 20"),
         ({"phantoms": -1}, "Phantoms must be a positive whole number, not -1"),
         ({"network::arguments::in_channels": 3}, r"has \(3, 1\) input and output channels"),
         ({"colour": 1}, "no colour"),

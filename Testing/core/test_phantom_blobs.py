@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from SparseToPreciseLib.core.errors import InputError
-from SparseToPreciseLib.phantoms.blobs import BLOBS, make_blob
+from SparseToPreciseLib.phantoms.blobs import BLOBS, PACKED, make_blob
 
 
 @pytest.mark.parametrize("kind", BLOBS)
@@ -33,6 +33,28 @@ def test_the_field_of_view_can_end_within_the_object() -> None:
     whole, cut = make_blob(5, "liver", cut=False), make_blob(5, "liver", cut=True)
     assert cut.cut and cut.mask.array.sum() < whole.mask.array.sum()
     assert any(cut.mask.array.take(-1, axis=axis).any() for axis in range(3))
+
+
+def test_packed_organs_are_one_piece_each_in_a_body_with_others() -> None:
+    from scipy import ndimage
+
+    blobs = [make_blob(seed, PACKED) for seed in range(12)]
+    for blob in blobs:
+        mask = blob.mask.array > 0
+        assert blob.kind == PACKED and np.isfinite(blob.image.array).all()
+        assert np.ptp(np.nonzero(mask), axis=1).min() >= 8, "a splinter"
+        pieces, count = ndimage.label(mask, np.ones((3, 3, 3)))
+        assert count == 1 or np.bincount(pieces.ravel())[1:].max() > 0.9 * mask.sum()
+        assert blob.cut == any(mask.take(end, axis).any() for axis in range(3) for end in (0, -1))
+    assert 0 < sum(blob.cut for blob in blobs) < 9
+    # Bitten into by those drawn later: not all are as convex as they were made.
+    hollow = [1 - blob.mask.array.sum() / np.prod(np.ptp(np.nonzero(blob.mask.array), axis=1) + 1) for blob in blobs]
+    assert max(hollow) > 0.6
+
+
+def test_phantoms_without_a_kind_are_of_many() -> None:
+    kinds = [make_blob(seed).kind for seed in range(14)]
+    assert 3 <= kinds.count(PACKED) <= 12 and len(set(kinds)) >= 3
 
 
 def test_one_look_has_one_range_of_contrast() -> None:

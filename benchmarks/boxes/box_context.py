@@ -95,7 +95,8 @@ class Look:
         """Per-slice boxes whatever the safety test says, and what it says."""
         shares = smoothed_shares(self.shares(patch), self.frame, patch)
         clean = cleaned(shares, self.frame, patch, calibration.threshold)
-        return slice_bounds(clean, calibration.margin(STRICT)[0] * clean.patch_mm), not calibration.doubt(clean)
+        margin = 0.0 if clean.empty else calibration.margin(clean, STRICT)[0] * clean.patch_mm
+        return slice_bounds(clean, margin), not calibration.doubt(clean)
 
     def network_boxes(self) -> np.ndarray:
         """The boxes of the network's own mask: no patches, calibration or clean-up."""

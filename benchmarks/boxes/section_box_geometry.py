@@ -39,7 +39,7 @@ def _unchecked(image: Volume, box: Box, corrector: Corrector) -> Box:
     frame = corrector.frame(box, 2, slice_step(image.grid, box, 2))
     shares = smoothed_shares(corrector.shares(image, frame), frame, corrector.patch)
     clean = cleaned(shares, frame, corrector.patch, calibration.threshold)
-    return around_slices(slice_bounds(clean, calibration.margin(0.9)[0] * clean.patch_mm), frame)
+    return around_slices(slice_bounds(clean, calibration.margin(clean, 0.9)[0] * clean.patch_mm), frame)
 
 
 def _stored(image: Volume, box: Box):

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..core import model_card as common
-from .calibration import ACCEPTED_FAILURES, STRICT, SUFFICED, Calibration
+from .calibrating import ACCEPTED_FAILURES
+from .calibration import FEATURES, STRICT, Calibration
 from .model import CORRECTOR_FAMILY
 
 if TYPE_CHECKING:
@@ -125,12 +126,9 @@ def model_card(recipe: CorrectorRecipe, facts: CorrectorFacts, metadata: dict[st
     measures = {"validation_loss": ("validation loss", ".4f"), "patch_dice": ("Dice of patches", ".3f")}
     report = calibration.report
     safety = (
-        f"{report['safe']:.0%} of the boxes are called safe, and of those {report['failed_among_safe']:.1%} lose more "
-        f"than {1 - STRICT:.0%} of the object (the test was set to at most {ACCEPTED_FAILURES:.0%})."
+        f"{report['safe']:.0%} of the boxes are trusted, and of those {report['failed_among_safe']:.1%} lose more than "
+        f"{1 - STRICT:.0%} of the object (the calibration allows {ACCEPTED_FAILURES:.0%})."
     )
-    if not calibration.weights:
-        safety += " There were too few boxes to learn what doubtful maps look like: only a faint map is called unsafe."
-    margins = "\n".join(f"| {coverage:g} | {margin:g} |" for coverage, margin in calibration.margins.items())
     return f"""# {facts.name}
 
 Tightens a loose 3D box around the object in it: a box per slice, and the box around those. For SparseToPrecise; after
@@ -165,14 +163,10 @@ On {checked}. All rows are in [log.csv](log.csv); the weights with the lowest va
 ![validation](validation.png)
 
 Calibrated on {calibration.cases} boxes: a patch counts when more than {calibration.threshold:g} of it is object, and
-each slice's box gets a margin, for a wanted coverage one that sufficed in {SUFFICED:.0%} of the boxes called safe (for
-{STRICT:g} the best one with the safety test):
+each box gets a margin of its own, foretold from what its map looks like ({", ".join(FEATURES)}); its median is
+{report["margin"]:.2f} patches. A map that would need more than {calibration.widest:g} patches is not trusted.
 
-| coverage | margin in patches |
-|---:|---:|
-{margins}
-
-{safety} An unsafe box is kept as it is. Over all boxes, kept ones included, the mean slice IoU went from
+{safety} A box that is not trusted is kept as it is. Over all boxes, kept ones included, the mean slice IoU went from
 {report["loose_slice_iou"]:.3f} to {report["slice_iou"]:.3f}.
 """
 

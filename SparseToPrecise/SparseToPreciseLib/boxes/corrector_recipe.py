@@ -25,7 +25,8 @@ from ..core.packaged_configs import packaged_config
 from ..core.progress import Progress
 from ..core.recipe import Validated, check_numbers, steps_of, training_run, write_trained
 from ..core.training_loop import TrainingLog
-from .calibration import Calibration, CalibrationCase, calibrated
+from .calibrating import CalibrationCase, calibrated
+from .calibration import Calibration
 from .channels import CHANNELS
 from .corrector_card import CorrectorFacts, bundle_metadata, model_card, validation_curve
 from .corrector_training import CorrectorTrainer, Sampling
@@ -225,13 +226,14 @@ class CorrectorRecipe:
         for number in range(self.calibration_boxes):
             share = SHARE_OF_TRAINING + (0.99 - SHARE_OF_TRAINING) * number / self.calibration_boxes
             progress(share, f"calibrating: box {number + 1} of {self.calibration_boxes}")
-            scene = scenes.calibration[number % len(scenes.calibration)]
+            group = number % len(scenes.calibration)
+            scene = scenes.calibration[group]
             box = loose_box(scene.mask, margins[int(rng.integers(len(margins)))], rng)
             axis = int(rng.integers(3))
             step = min(float(scene.image.spacing[axis]), float(box.size[axis]))
             frame = Frame.cut(box, axis, step, scenes.sampling.spacing_mm, scenes.sampling.side)
             shares = share_map(network, scene.image, frame, self.patch, device)
-            found.append(CalibrationCase(frame, shares, mask_on(frame, scene.mask)))
+            found.append(CalibrationCase(frame, shares, mask_on(frame, scene.mask), group))
         return calibrated(found, self.patch)
 
     def _write(self, output: Path, network: torch.nn.Module, log: TrainingLog, facts: CorrectorFacts) -> None:

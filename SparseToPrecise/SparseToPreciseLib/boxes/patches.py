@@ -18,8 +18,8 @@ from .frame import CELL, CONTEXT, Frame
 if TYPE_CHECKING:
     import torch
 
-PATCHES = (8, 16, 32)
-"""Sides of a patch, pixels; a box has 72 pixels where they follow it, so that these are 16, 32 and 64 of 144."""
+PATCHES = (2, 4, 8, 16, 32)
+"""Sides of a patch, pixels; an object of 44 pixels with patches of 4 is as one of 176 pixels with patches of 16."""
 PLANES_AT_ONCE = 64
 OVERLAP = 16
 """Planes of cells; what the network sees at once bounds the memory, however many slices a box has."""
@@ -28,7 +28,8 @@ OVERLAP = 16
 def patch_shares(cells: torch.Tensor, patch: int) -> torch.Tensor:
     """Share of object in every patch from that of every cell.
 
-    Patches are squares of `patch` pixels, half a patch apart, the first one a quarter of a patch beyond the corner.
+    Patches are squares of `patch` pixels, half a patch (but at least a cell) apart; the first ones begin about half
+    that distance beyond the corner.
 
     Parameters
     ----------
@@ -37,22 +38,30 @@ def patch_shares(cells: torch.Tensor, patch: int) -> torch.Tensor:
 
     Returns
     -------
-    (B, planes, rows * 4 / patch, columns * 4 / patch)
+    (B, planes, patch rows, patch columns)
     """
     import torch
 
-    side = patch // CELL
-    return torch.nn.functional.avg_pool2d(cells, side, side // 2, side // 4)
+    return torch.nn.functional.avg_pool2d(cells, *_window(patch))
 
 
 def patch_centres(frame: Frame, patch: int) -> tuple[np.ndarray, np.ndarray]:
     """In-plane coordinates (mm) of the centres of the patches, along the columns (u) and the rows (v)."""
     rows, columns = frame.shape
-    stride = patch // 2
-    return tuple(
-        ((np.arange(count // stride) + 0.5) * stride - CONTEXT) * frame.spacing - frame.box.size[one] / 2
-        for count, one in zip((columns, rows), frame.plane, strict=True)
-    )
+    side, stride, beyond = _window(patch)
+    found = []
+    for pixels, one in zip((columns, rows), frame.plane, strict=True):
+        count = (pixels // CELL + 2 * beyond - side) // stride + 1
+        middle = (np.arange(count) * stride - beyond + side / 2) * CELL
+        found.append((middle - CONTEXT) * frame.spacing - frame.box.size[one] / 2)
+    return tuple(found)
+
+
+def _window(patch: int) -> tuple[int, int, int]:
+    """Side of a patch, distance between two, and how far the first begins beyond the corner, in cells."""
+    side = patch // CELL
+    stride = max(side // 2, 1)
+    return side, stride, (side - stride + 1) // 2
 
 
 def share_map(

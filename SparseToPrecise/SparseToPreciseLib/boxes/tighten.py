@@ -153,7 +153,7 @@ def tighten(
         raise InputError(f"The coverage must lie between 0 and 1, not {coverage:g}.")
     check_within(box, image.grid)
     calibration = corrector.calibration
-    patches, stored = calibration.margin(coverage)
+    stored = calibration.stored_coverage(coverage)
     number = axis_of(axis, image.grid, box)
     frame = corrector.frame(box, number, slice_step(image.grid, box, number))
     timings: dict[str, float] = {}
@@ -166,9 +166,11 @@ def tighten(
         reason = calibration.doubt(clean)
         if Appearance.of(image, frame).flat:
             reason = "the image is the same everywhere in the box"
-        bounds = slice_bounds(clean, patches * clean.patch_mm + margin_mm)
-        slices = _slices(clean, bounds if not reason else None)
-    result = box if reason else around_slices(bounds, frame)
+        bounds = None
+        if not reason:
+            bounds = slice_bounds(clean, calibration.margin(clean, stored)[0] * clean.patch_mm + margin_mm)
+        slices = _slices(clean, bounds)
+    result = box if bounds is None else around_slices(bounds, frame)
     notes = [note for note in (corrector.note,) if note]
     if reason:
         notes.append(f"The box was kept as it is: {reason}.")

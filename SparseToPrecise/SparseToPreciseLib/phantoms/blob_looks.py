@@ -6,6 +6,7 @@ import numpy as np
 
 from .imaging import TissueValues, ct_values, free_values
 from .neighbourhood import FIRST_TARGET_LABEL, LabelMap
+from .packing import FAT, OUTSIDE
 
 # Mean in Hounsfield units, its spread between cases, how often a neighbour is made of it
 _ABDOMEN = (
@@ -45,6 +46,19 @@ def distinct(values: TissueValues, least: float) -> TissueValues:
         for label in range(min(FIRST_TARGET_LABEL, count)):
             if abs(means[label] - own) < least and rng.random() < 0.85:
                 means[label] = own + rng.choice([-1, 1]) * rng.uniform(1, 2.5) * least
+        return means, texture
+
+    return chosen
+
+
+def in_a_body(values: TissueValues, modality: str) -> TissueValues:
+    """As `values`, with air around a packed body and mostly fat between its organs."""
+
+    def chosen(rng: np.random.Generator, regions: LabelMap, count: int) -> tuple[np.ndarray, np.ndarray]:
+        means, texture = values(rng, regions, count)
+        means[OUTSIDE], texture[OUTSIDE] = (rng.uniform(-1000, -960), 4) if modality == "ct" else (0.01, 0.003)
+        if modality == "ct" and rng.random() < 0.8:
+            means[FAT], texture[FAT] = rng.uniform(-115, -75), rng.uniform(4, 14)
         return means, texture
 
     return chosen

@@ -11,11 +11,12 @@ from ..core.errors import InputError
 from ..core.volume import Volume
 from . import families, shapes
 from .blob_families import ball, liver, sac
-from .blob_looks import LOOKS
+from .blob_looks import LOOKS, in_a_body
 from .families import Anatomy
 from .fields import UNITS_PER_CUBE
-from .imaging import Scanner, annotate, form_image, random_scanner
+from .imaging import COARSEST, Scanner, annotate, form_image, random_scanner
 from .neighbourhood import build_label_map
+from .packing import at_border, build_packed
 
 BLOBS: dict[str, tuple[Callable[[np.random.Generator], Anatomy], float]] = {
     "liver": (liver, 0.20),
@@ -29,12 +30,17 @@ BLOBS: dict[str, tuple[Callable[[np.random.Generator], Anatomy], float]] = {
     "partition": (families.partition, 0.0),
     "cavity": (families.cavity, 0.0),
 }
-"""Kind to (family, how often it is drawn when no kind is asked for)."""
+"""Kind to (family, how often it is drawn among these)."""
+
+PACKED = "packed"
+"""The further kind: any organ of a body full of them (`packing`)."""
 
 _ATTEMPTS = 20
 _SMALLEST, _LARGEST = 20.0, 40.0
 _LEAST_SAMPLES = 8
 _CUT_SHARE = 0.15
+_PACKED_SHARE = 0.6
+_PACKED_COARSEST = 2.2
 _TWINS_SHARE = 0.75
 
 
@@ -73,7 +79,7 @@ def make_blob(
     Parameters
     ----------
     kind
-        A key of `BLOBS`; None draws one.
+        A key of `BLOBS`, or `PACKED`; None draws one.
     size
         Voxels along each side of the cube (fewer where the object is cut).
     spacing_mm
@@ -81,38 +87,53 @@ def make_blob(
     look
         A key of `blob_looks.LOOKS`: what the images look like. None: CT or MR of any contrast.
     cut
-        Whether the field of view ends within the object; None: sometimes.
+        Whether the field of view ends within the object; None: sometimes. Of a packed one it does where it happens to.
 
     Raises
     ------
     InputError
         Unknown kind or look, or a size below 32.
     """
-    if kind is not None and kind not in BLOBS:
-        raise InputError(f"There is no kind of blob {kind!r}; choose one of {', '.join(BLOBS)}.")
+    if kind is not None and kind not in (*BLOBS, PACKED):
+        raise InputError(f"There is no kind of blob {kind!r}; choose one of {', '.join((*BLOBS, PACKED))}.")
     if look is not None and look not in LOOKS:
         raise InputError(f"There is no look {look!r}; choose one of {', '.join(LOOKS)}.")
     if size < 32:
         raise InputError(f"A blob in a cube of {size} voxels is too small; give at least 32.")
     for attempt in range(_ATTEMPTS):
         rng = np.random.default_rng([seed, attempt, 77])
-        drawn = kind or rng.choice(list(BLOBS), p=[share for _, share in BLOBS.values()])
+        drawn = kind or (PACKED if rng.random() < _PACKED_SHARE else _drawn(rng))
+        if drawn == PACKED:
+            regions = build_packed(rng, (size,) * 3)
+            if regions is not None:
+                break
+            continue
         anatomy, centre = _fitted(BLOBS[drawn][0](rng), rng)
         regions = build_label_map(rng, anatomy, (size,) * 3, centre, twins=rng.random() < _TWINS_SHARE)
         if _whole(regions.target):
             break
     else:
         raise InputError(f"Seed {seed} gives no usable blob of the kind {kind!r}; choose another seed.")
-    scanner = _fine_enough(random_scanner(rng, (size,) * 3), regions.target)
+    packed = drawn == PACKED
+    scanner = random_scanner(rng, (size,) * 3, _PACKED_COARSEST if packed else COARSEST)
+    scanner = _fine_enough(scanner, regions.target)
     mask = annotate(rng, regions, scanner)
-    image = form_image(rng, regions, scanner, LOOKS[look or rng.choice(["any-ct", "any-mr"])])
-    cut = rng.random() < _CUT_SHARE if cut is None else cut
-    if cut:
-        image, mask = _cut_by_field_of_view(rng, image, mask)
+    modality, values = LOOKS[look or rng.choice(["any-ct", "any-mr"])]
+    image = form_image(rng, regions, scanner, (modality, in_a_body(values, modality) if packed else values))
+    if packed:
+        cut = at_border(mask)
+    else:
+        cut = rng.random() < _CUT_SHARE if cut is None else cut
+        if cut:
+            image, mask = _cut_by_field_of_view(rng, image, mask)
     matrix = np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0])
     matrix[:3, 3] = -(size - 1) / 2 * spacing_mm
     name = f"{drawn} {seed}"
     return Blob(Volume(image, matrix, name), Volume(mask.astype(np.uint8), matrix, name), str(drawn), seed, cut)
+
+
+def _drawn(rng: np.random.Generator) -> str:
+    return str(rng.choice(list(BLOBS), p=[share for _, share in BLOBS.values()]))
 
 
 def _fitted(anatomy: Anatomy, rng: np.random.Generator) -> tuple[Anatomy, np.ndarray]:
@@ -158,13 +179,10 @@ def _fine_enough(scanner: Scanner, target: np.ndarray) -> Scanner:
 
 def _whole(target: np.ndarray) -> bool:
     """Whether the object is there and touches no face of the cube."""
-    border = np.ones(target.shape, bool)
-    border[1:-1, 1:-1, 1:-1] = False
     extent = [np.ptp(axis) + 1 for axis in np.nonzero(target)] if target.any() else [0]
     least = 0.1 * target.shape[0]
-    return min(extent) >= least and max(extent) <= target.shape[0] * _LARGEST * 1.2 / UNITS_PER_CUBE and not (
-        target & border
-    ).any()
+    longest = target.shape[0] * _LARGEST * 1.2 / UNITS_PER_CUBE
+    return min(extent) >= least and max(extent) <= longest and not at_border(target)
 
 
 def _cut_by_field_of_view(

@@ -71,9 +71,12 @@ class Scanner:
     steps: tuple[float, float, float]
 
 
-def random_scanner(rng: np.random.Generator, shape: tuple[int, int, int]) -> Scanner:
-    """An image is usually coarser than the cube on which it is edited: up to 3.6 times, or in thick slices."""
-    step = np.full(3, np.exp(rng.uniform(np.log(0.9), np.log(3.6))))
+COARSEST = 3.6
+
+
+def random_scanner(rng: np.random.Generator, shape: tuple[int, int, int], coarsest: float = COARSEST) -> Scanner:
+    """An image is usually coarser than the cube on which it is edited: up to `coarsest` times, or in thick slices."""
+    step = np.full(3, np.exp(rng.uniform(np.log(0.9), np.log(coarsest))))
     if rng.random() < 0.3:
         step = np.minimum(step, 2.0)
         step[rng.integers(3)] *= rng.uniform(1.5, 4.5)
