@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from box_context import Context, Look, kept_when_unsafe, summary
-from section_box_masks import trained
+from section_box_masks import PATCHES, trained
 from section_box_phantoms import rows_of_margins
 from section_box_real import DATA, scene_of
 
@@ -31,7 +31,7 @@ def run(context: Context) -> dict:
             for margin in MARGINS:
                 for _ in range(counts.own_repeats):
                     look = Look.at(scene, loose_box(scene.mask, margin, test), 2, corrector)
-                    bounds, safe = look.corrected(8, corrector.calibrations[8])
+                    bounds, safe = look.corrected(PATCHES[0], corrector.calibrations[PATCHES[0]])
                     name = f"{scene.name}, {count} mask" + "s" * (count > 1)
                     scores = {
                         f"{scene.name}, loose box": look.score(look.loose),

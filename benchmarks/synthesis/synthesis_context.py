@@ -29,10 +29,10 @@ class Counts:
         (K, J, I) voxels of the volume whose memory is measured.
     """
 
-    phantoms: int = 6
+    phantoms: int = 10
     seeds: int = 3
-    training_phantoms: int = 12
-    training_steps: int = 240
+    training_phantoms: int = 24
+    training_steps: int = 720
     rows: tuple[str, ...] = ()
     large: tuple[int, int, int] = (300, 512, 512)
 
