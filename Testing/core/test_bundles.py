@@ -81,7 +81,7 @@ def test_a_bundles_expressions_are_never_run(root: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(root)
     write(root / "mine").load_network()
     with_metadata(root / "mine", network={"name": "$__import__('os').system('touch ran')", "arguments": {}})
-    with pytest.raises(InputError, match="mine .*is refused: There is no network"):
+    with pytest.raises(InputError, match="mine .*is refused: there is no network"):
         open_bundle("mine").verify()
     with_metadata(root / "mine", network={"name": "UNet", "arguments": {"act": "$__import__('os').mkdir('ran')"}})
     with pytest.raises(InputError, match="cannot be built"):
@@ -189,6 +189,10 @@ def test_finding_by_family_path_and_name(root: Path) -> None:
         open_bundle("two", family="editing")
     with pytest.raises(InputError, match="There is no bundle three: .*one"):
         open_bundle("three")
+    with pytest.raises(InputError, match=r"no such name among those of the family landmarks here \(two\)\.$"):
+        open_bundle("three", family="landmarks")
+    with pytest.raises(InputError, match=r"among those of the family nothing here \(none\)"):
+        open_bundle("three", family="nothing")
     with pytest.raises(InputError, match="metadata.json is a file; name the bundle's folder"):
         open_bundle(root / "one" / METADATA)
 

@@ -186,14 +186,14 @@ def test_an_editor_falls_back_to_the_cpu_and_says_so(tmp_path: Path, case: Worki
     editor = load_editor(written(tmp_path, form, network_of(form)), "cpu")
     expected = editor(case)
     editor._device = Device("mps")
-    real = NetworkEditor._run
+    real = NetworkEditor._result
 
     def run(self, case: WorkingCase, device: torch.device) -> np.ndarray:
         if device.type == "mps":
             raise RuntimeError("MPS backend out of memory")
         return real(self, case, device)
 
-    monkeypatch.setattr(NetworkEditor, "_run", run)
+    monkeypatch.setattr(NetworkEditor, "_result", run)
     np.testing.assert_array_equal(editor(case), expected)
     assert editor.device == "cpu" and "memory of mps ran out" in editor.note
 

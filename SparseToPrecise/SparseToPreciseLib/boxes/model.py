@@ -7,9 +7,10 @@ import os
 import numpy as np
 
 from ..core.box import Box
-from ..core.bundles import Bundle, open_bundle
-from ..core.devices import Device, choose_device, run_with_fallback
+from ..core.bundles import Bundle
+from ..core.devices import Device
 from ..core.errors import InputError
+from ..core.opened_model import OpenedModel, open_model, reading_parameters
 from ..core.progress import Progress
 from ..core.volume import Volume
 from .calibration import Calibration
@@ -22,7 +23,7 @@ DEFAULT_CORRECTOR = "boxes-corrector"
 NEEDED_BYTES = 2**30
 
 
-class Corrector:
+class Corrector(OpenedModel):
     """A trained patch classifier with its calibration.
 
     Parameters
@@ -39,8 +40,7 @@ class Corrector:
     """
 
     def __init__(self, bundle: Bundle, device: Device) -> None:
-        parameters = bundle.parameters
-        try:
+        with reading_parameters(bundle) as parameters:
             self.patch = int(parameters["patch"])
             self.side = int(parameters["side"])
             spacing = parameters["spacing_mm"]
@@ -48,21 +48,7 @@ class Corrector:
             if self.patch not in PATCHES or not 32 <= self.side <= 512 or not (spacing is None or spacing > 0):
                 raise InputError(f"it cannot work with patch {self.patch}, side {self.side}, spacing {spacing}")
             self.calibration = Calibration.from_parameters(parameters["calibration"])
-        except (KeyError, TypeError, ValueError) as error:
-            reason = str(error) if isinstance(error, InputError) else f"its parameters are not in order ({error!r})"
-            raise InputError(f"The bundle {bundle.name} ({bundle.path}) is refused: {reason}.") from error
-        self.name = bundle.name
-        self.sha256 = bundle.sha256
-        self.network = bundle.load_network(CHANNELS, 1)
-        self._device = device
-
-    @property
-    def device(self) -> str:
-        return self._device.name
-
-    @property
-    def note(self) -> str:
-        return self._device.note
+        super().__init__(bundle, device, CHANNELS, 1)
 
     def frame(self, box: Box, axis: int, step_mm: float) -> Frame:
         """The slices on which this model looks at a box."""
@@ -72,10 +58,7 @@ class Corrector:
         """(slices, rows, columns) the share of object in every patch, as the network sees it."""
         from .patches import share_map
 
-        result, self._device = run_with_fallback(
-            lambda device: share_map(self.network, image, frame, self.patch, device, progress), self._device
-        )
-        return result
+        return self.run(lambda device: share_map(self.network, image, frame, self.patch, device, progress))
 
 
 def load_corrector(model: str | os.PathLike[str] | None = None, device: str = "auto") -> Corrector:
@@ -93,5 +76,4 @@ def load_corrector(model: str | os.PathLike[str] | None = None, device: str = "a
     InputError
         No such bundle, it is refused, or the device is not there.
     """
-    chosen = choose_device(device, NEEDED_BYTES)
-    return Corrector(open_bundle(model or DEFAULT_CORRECTOR, CORRECTOR_FAMILY), chosen)
+    return open_model(Corrector, model or DEFAULT_CORRECTOR, CORRECTOR_FAMILY, device, NEEDED_BYTES)

@@ -10,9 +10,10 @@ import numpy as np
 from scipy import ndimage
 
 from ..core.box import Box
-from ..core.bundles import Bundle, open_bundle
-from ..core.devices import Device, choose_device, run_with_fallback
+from ..core.bundles import Bundle
+from ..core.devices import Device
 from ..core.errors import InputError
+from ..core.opened_model import OpenedModel, open_model, reading_parameters
 from ..core.progress import Progress, timed
 from ..core.volume import Grid, Volume
 from .frame import Frame, axis_of, check_within
@@ -52,7 +53,7 @@ class SegmentResult:
     notes: list[str] = field(default_factory=list)
 
 
-class Segmenter:
+class Segmenter(OpenedModel):
     """A trained network that segments slices of a box.
 
     Parameters
@@ -69,8 +70,7 @@ class Segmenter:
     """
 
     def __init__(self, bundle: Bundle, device: Device) -> None:
-        parameters = bundle.parameters
-        try:
+        with reading_parameters(bundle) as parameters:
             self.side = int(parameters["side"])
             spacing = parameters["spacing_mm"]
             self.spacing_mm = None if spacing is None else float(spacing)
@@ -80,21 +80,7 @@ class Segmenter:
                 raise InputError(f"it cannot work with the level {self.level}")
             if not 16 <= self.side <= 512 or not (spacing is None or spacing > 0):
                 raise InputError(f"it cannot work with side {self.side}, spacing {spacing}")
-        except (KeyError, TypeError, ValueError) as error:
-            reason = str(error) if isinstance(error, InputError) else f"its parameters are not in order ({error!r})"
-            raise InputError(f"The bundle {bundle.name} ({bundle.path}) is refused: {reason}.") from error
-        self.name = bundle.name
-        self.sha256 = bundle.sha256
-        self.network = bundle.load_network(SEEN, 1)
-        self._device = device
-
-    @property
-    def device(self) -> str:
-        return self._device.name
-
-    @property
-    def note(self) -> str:
-        return self._device.note
+        super().__init__(bundle, device, SEEN, 1)
 
     def probabilities(self, image: Volume, box: Box, axis: int, progress: Progress | None = None) -> Volume:
         """The probability of object in every cell of a box and a little beyond, float32.
@@ -108,9 +94,7 @@ class Segmenter:
 
         frame = Frame.cut(box, axis, float(box.size[axis]), self.spacing_mm, self.side)
         views = 3 if self.all_axes else 1
-        array, self._device = run_with_fallback(
-            lambda device: cell_probabilities(self.network, image, frame, views, device, progress), self._device
-        )
+        array = self.run(lambda device: cell_probabilities(self.network, image, frame, views, device, progress))
         return Volume(array, frame.cells(0, frame.planes).ijk_to_ras)
 
 
@@ -129,8 +113,7 @@ def load_segmenter(model: str | os.PathLike[str] | None = None, device: str = "a
     InputError
         No such bundle, it is refused, or the device is not there.
     """
-    chosen = choose_device(device, NEEDED_BYTES)
-    return Segmenter(open_bundle(model or DEFAULT_SEGMENTER, SEGMENTER_FAMILY), chosen)
+    return open_model(Segmenter, model or DEFAULT_SEGMENTER, SEGMENTER_FAMILY, device, NEEDED_BYTES)
 
 
 def segment(

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import InputError
+from .errors import InputError, as_reason
 from .networks import build_network, network_channels
 
 if TYPE_CHECKING:
@@ -117,26 +117,27 @@ class Bundle:
             network = build_network(self.metadata["network"])
             there = network_channels(self.metadata["network"])
         except InputError as error:
-            raise self._refused(str(error)) from error
+            raise refusal(self, str(error)) from error
         for name, wanted, given in zip(("input", "output"), (in_channels, out_channels), there, strict=True):
             if wanted is not None and wanted != given:
-                raise self._refused(f"its network has {given} {name} channel(s) where {wanted} are needed")
+                raise refusal(self, f"its network has {given} {name} channel(s) where {wanted} are needed")
         try:
             network.load_state_dict(state, strict=True)
         except RuntimeError as error:
-            raise self._refused(f"its weights do not fit its network: {_one_line(error)}") from error
+            raise refusal(self, f"its weights do not fit its network: {_one_line(error)}") from error
         return network.eval()
 
     def _read_bytes(self) -> bytes:
         try:
             content = (self.path / WEIGHTS).read_bytes()
         except OSError as error:
-            raise self._refused(f"{WEIGHTS} cannot be read: {error.strerror}") from error
+            raise refusal(self, f"{WEIGHTS} cannot be read: {error.strerror}") from error
         found = hashlib.sha256(content).hexdigest()
         if found != self.sha256:
-            raise self._refused(
+            raise refusal(
+                self,
                 f"the SHA-256 of {WEIGHTS} is {found[:12]}… and not {self.sha256[:12]}…; "
-                "it is damaged or was exchanged, get the bundle again"
+                "it is damaged or was exchanged, get the bundle again",
             )
         return content
 
@@ -149,13 +150,23 @@ class Bundle:
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         # Whatever torch stumbles over in a foreign file is the file's fault.
         except Exception as error:
-            raise self._refused(f"{WEIGHTS} is not a file of plain weights ({type(error).__name__})") from error
+            raise refusal(self, f"{WEIGHTS} is not a file of plain weights ({type(error).__name__})") from error
         if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-            raise self._refused(f"{WEIGHTS} holds something else than the weights of one network")
+            raise refusal(self, f"{WEIGHTS} holds something else than the weights of one network")
         return state
 
-    def _refused(self, reason: str) -> InputError:
-        return InputError(f"The bundle {self.name} ({self.path}) is refused: {reason.rstrip('.')}.")
+
+def refusal(bundle: Bundle, reason: str, kind: str = "bundle") -> InputError:
+    """The error that names a bundle and why it is refused.
+
+    Parameters
+    ----------
+    reason
+        A sentence, or a part of one.
+    kind
+        What the user calls the bundle.
+    """
+    return InputError(f"The {kind} {bundle.name} ({bundle.path}) is refused: {as_reason(reason)}.")
 
 
 def user_folder() -> Path:
@@ -204,13 +215,13 @@ def open_bundle(path_or_name: str | os.PathLike[str], family: str | None = None)
     InputError
         There is none, it lacks a file, its metadata are not in order, or it is of another family.
     """
-    bundle = _opened(_located(path_or_name))
+    bundle = _opened(_located(path_or_name, family))
     if family is not None and bundle.family != family:
         raise InputError(f"The bundle {bundle.name} ({bundle.path}) is of the family {bundle.family}, not {family}.")
     return bundle
 
 
-def _located(path_or_name: str | os.PathLike[str]) -> Path:
+def _located(path_or_name: str | os.PathLike[str], family: str | None) -> Path:
     path = Path(path_or_name)
     # What happens to have a bundle's name in the current folder must not hide that bundle.
     bare = path.name == str(path_or_name)
@@ -222,11 +233,17 @@ def _located(path_or_name: str | os.PathLike[str]) -> Path:
     for folder in folders:
         if folder.name == str(path_or_name):
             return folder
-    for bundle in find_bundles():
+    bundles = find_bundles()
+    for bundle in bundles:
         if bundle.name == str(path_or_name):
             return bundle.path
+    if family is not None:
+        folders = [bundle.path for bundle in bundles if bundle.family == family]
     there = ", ".join(folder.name for folder in folders) or "none"
-    raise InputError(f"There is no bundle {path_or_name}: no such folder, and no such name among those here ({there}).")
+    those = "those" if family is None else f"those of the family {family}"
+    raise InputError(
+        f"There is no bundle {path_or_name}: no such folder, and no such name among {those} here ({there})."
+    )
 
 
 def _opened(folder: Path) -> Bundle:

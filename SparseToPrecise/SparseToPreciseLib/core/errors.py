@@ -12,3 +12,11 @@ class InputError(ValueError):
 
 class Cancelled(Exception):
     """The user cancelled; nothing has been changed."""
+
+
+def as_reason(sentence: str) -> str:
+    """A sentence as it stands within another one: no full stop, and a capital only where the first word is a name."""
+    sentence = sentence.rstrip(".")
+    first = sentence.partition(" ")[0]
+    # "CT", "SHA-256" and "PyTorch" stay as they are.
+    return sentence[:1].lower() + sentence[1:] if first[1:].islower() or len(first) == 1 else sentence

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.bundles import Bundle, find_bundles, open_bundle
-from ..core.devices import Device, choose_device, run_with_fallback
+from ..core.devices import Device, choose_device
 from ..core.errors import InputError
+from ..core.opened_model import OpenedModel, reading_parameters
 from .editors import IMAGE_AWARE_WARP, WARPS, Editor
 from .warps import FOLLOW_WIDTH, carried_to_stroke
 from .working_grid import WorkingCase
@@ -61,7 +62,7 @@ def load_editor(name: str | None = None, device: str = "auto") -> Editor:
     return NetworkEditor(open_bundle(wanted, FAMILY), chosen)
 
 
-class NetworkEditor:
+class NetworkEditor(OpenedModel):
     """A trained network as an editor.
 
     Parameters
@@ -82,32 +83,22 @@ class NetworkEditor:
     def __init__(self, bundle: Bundle, device: Device) -> None:
         from .network import NetworkForm, channel_constants, form_from
 
-        self.form: NetworkForm = form_from(bundle.parameters)
-        for name, value in channel_constants().items():
-            if bundle.parameters.get(name) != value:
-                raise InputError(
-                    f"The bundle {bundle.name} was trained with {name.replace('_', ' ')} "
-                    f"{bundle.parameters.get(name)}, and this version has {value:g}; train it again."
-                )
-        self.name = bundle.name
-        self.sha256 = bundle.sha256
-        self.network = bundle.load_network(len(self.form.inputs), 1)
-        self._device = device
-
-    @property
-    def device(self) -> str:
-        return self._device.name
-
-    @property
-    def note(self) -> str:
-        return self._device.note
+        with reading_parameters(bundle) as parameters:
+            self.form: NetworkForm = form_from(parameters)
+            for name, value in channel_constants().items():
+                if parameters.get(name) != value:
+                    raise InputError(
+                        f"it was trained with {name.replace('_', ' ')} {parameters.get(name)}, and this version has "
+                        f"{value:g}; train it again"
+                    )
+        super().__init__(bundle, device, len(self.form.inputs), 1)
 
     def __call__(self, case: WorkingCase) -> np.ndarray:
-        result, self._device = run_with_fallback(lambda device: self._run(case, device), self._device)
+        result = self.run(lambda device: self._result(case, device))
         # The paper's form redraws the boundary and stays as it is; the residual one promises to follow the stroke.
         return carried_to_stroke(case, result, FOLLOW_WIDTH) if self.form.residual else result
 
-    def _run(self, case: WorkingCase, device: torch.device) -> np.ndarray:
+    def _result(self, case: WorkingCase, device: torch.device) -> np.ndarray:
         import torch
 
         from .network import channels, network_logits

@@ -61,7 +61,7 @@ def form_from(parameters: dict) -> NetworkForm:
     inputs = parameters.get("inputs")
     known = {*PAPER_INPUTS, *RESIDUAL_INPUTS}
     if not isinstance(inputs, list) or not inputs or not known.issuperset(map(str, inputs)):
-        raise InputError(f"The bundle's inputs {inputs} are not known; choose from {', '.join(sorted(known))}.")
+        raise InputError(f"The inputs {inputs} are not known; choose from {', '.join(sorted(known))}.")
     return NetworkForm(tuple(inputs), bool(parameters.get("residual", False)))
 
 

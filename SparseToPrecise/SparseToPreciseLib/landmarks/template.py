@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.bundle_writing import write_bundle
-from ..core.bundles import Bundle, open_bundle
-from ..core.devices import Device, choose_device
+from ..core.bundles import Bundle
+from ..core.devices import Device
 from ..core.errors import InputError
 from ..core.image_files import read_image, write_image
+from ..core.opened_model import open_model, reading_parameters
 from ..core.volume import Volume
 from .finder import Finder
 from .localize import Place, follow, lattice, main_component
@@ -213,46 +214,42 @@ def load_template(path: str | os.PathLike[str], device: str = "auto") -> Templat
     InputError
         No template, one of another version, incomplete, or a file of it was changed; or the device is not there.
     """
-    bundle = open_bundle(path, FAMILY)
-    return _loaded(bundle, choose_device(device, NEEDED_BYTES))
+    return open_model(_loaded, path, FAMILY, device, NEEDED_BYTES)
 
 
 def _loaded(bundle: Bundle, device: Device) -> Template:
-    parameters = bundle.parameters
-    if parameters.get("format") != FORMAT:
-        raise InputError(
-            f"The template {bundle.name} has the format {parameters.get('format')!r} where this version reads "
-            f"{FORMAT}; it was made by version {bundle.metadata.get('version')}, train it again."
-        )
-    for name, wanted in _hashes(bundle).items():
-        try:
-            content = (bundle.path / name).read_bytes()
-        except OSError as error:
-            raise _refused(bundle, f"{name} is missing or cannot be read ({error.strerror})") from error
-        if hashlib.sha256(content).hexdigest() != wanted:
-            raise _refused(bundle, f"{name} was changed since it was made, or is damaged; get the template again")
-    try:
+    with reading_parameters(bundle, "template") as parameters:
+        if parameters.get("format") != FORMAT:
+            raise InputError(
+                f"it has the format {parameters.get('format')!r} where this version reads {FORMAT}; it was made by "
+                f"version {bundle.metadata.get('version')}, train it again"
+            )
+        _check_files(bundle)
         scale = Scale(float(parameters["diameter_mm"]), float(parameters["spacing_mm"]), int(parameters["size"]))
         moments = [Moments.from_parameters(given) for given in parameters["moments"]]
         references = [_reference(bundle, number) for number in range(len(moments))]
         if not references or not scale.spacing_mm > 0 or not 16 <= scale.size <= 512:
             raise ValueError("sizes that make no sense")
-    except (KeyError, TypeError, ValueError) as error:
-        raise _refused(bundle, f"its parameters are not in order ({error})") from error
     finder = Finder(bundle.load_network(1, 1), scale.spacing_mm, scale.size, device)
     places = [Place(own.centre, 1.0, own, None) for own in moments]
     notes = tuple(str(note) for note in parameters.get("notes", ()))
     return Template(references, places, scale, finder, bundle.name, bundle.sha256, notes)
 
 
-def _hashes(bundle: Bundle) -> dict[str, str]:
+def _check_files(bundle: Bundle) -> None:
+    """Raise the reason for which a template is refused when a reference is not as it was written."""
     hashes = bundle.parameters.get("files_sha256")
     if not isinstance(hashes, dict) or not hashes:
-        raise _refused(bundle, "its metadata name no reference files")
-    for name in hashes:
+        raise InputError("its metadata name no reference files")
+    for name, wanted in hashes.items():
         if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise _refused(bundle, f"its metadata name {name}, which is outside of it")
-    return hashes
+            raise InputError(f"its metadata name {name}, which is outside of it")
+        try:
+            content = (bundle.path / name).read_bytes()
+        except OSError as error:
+            raise InputError(f"{name} is missing or cannot be read ({error.strerror})") from error
+        if hashlib.sha256(content).hexdigest() != wanted:
+            raise InputError(f"{name} was changed since it was made, or is damaged; get the template again")
 
 
 def _reference(bundle: Bundle, number: int) -> Reference:
@@ -267,7 +264,3 @@ def _mask(soi: Volume) -> Volume:
 
 def _bytes(content: str | bytes) -> bytes:
     return content if isinstance(content, bytes) else content.encode("utf-8")
-
-
-def _refused(bundle: Bundle, reason: str) -> InputError:
-    return InputError(f"The template {bundle.name} ({bundle.path}) is refused: {reason}.")

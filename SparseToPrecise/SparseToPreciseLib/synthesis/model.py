@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core.bundles import Bundle, open_bundle
-from ..core.devices import Device, choose_device
+from ..core.bundles import Bundle
+from ..core.devices import Device
 from ..core.errors import InputError
+from ..core.opened_model import OpenedModel, open_model, reading_parameters
 from ..core.progress import Progress
 from ..core.tiles import SMALLEST_TILE, TiledAnswer, Tiling, predict_in_tiles
 from .body import BACKGROUND, BODY_PARAMETERS
@@ -34,7 +35,7 @@ OVERLAP = 0.5
 _AXES = "RAS"
 
 
-class Synthesizer:
+class Synthesizer(OpenedModel):
     """A trained network that makes the CT of an MR.
 
     Parameters
@@ -57,8 +58,7 @@ class Synthesizer:
     """
 
     def __init__(self, bundle: Bundle, device: Device) -> None:
-        parameters = bundle.parameters
-        try:
+        with reading_parameters(bundle) as parameters:
             modality = str(parameters.get("modality", "MR"))
             if modality != "MR":
                 raise InputError(f"it was trained on {modality}, and this makes a CT of an MR")
@@ -77,21 +77,7 @@ class Synthesizer:
                 raise InputError(f"it cannot be mirrored along {self.flips!r}")
             if parameters.get("body", BODY_PARAMETERS) != BODY_PARAMETERS:
                 raise InputError("it was trained with another standardisation of intensities; train it again")
-        except (KeyError, TypeError, ValueError) as error:
-            reason = str(error).rstrip(".") if isinstance(error, InputError) else f"parameters not in order ({error!r})"
-            raise InputError(f"The bundle {bundle.name} ({bundle.path}) is refused: {reason}.") from error
-        self.name = bundle.name
-        self.sha256 = bundle.sha256
-        self.network = bundle.load_network(1, len(self.outputs))
-        self._device = device
-
-    @property
-    def device(self) -> str:
-        return self._device.name
-
-    @property
-    def note(self) -> str:
-        return self._device.note
+        super().__init__(bundle, device, 1, len(self.outputs))
 
     @property
     def has_bands(self) -> bool:
@@ -174,5 +160,4 @@ def load_model(model: str | os.PathLike[str] | None = None, device: str = "auto"
     InputError
         No such bundle, it is refused, or the device is not there.
     """
-    chosen = choose_device(device, NEEDED_BYTES)
-    return Synthesizer(open_bundle(model or DEFAULT_MODEL, FAMILY), chosen)
+    return open_model(Synthesizer, model or DEFAULT_MODEL, FAMILY, device, NEEDED_BYTES)
