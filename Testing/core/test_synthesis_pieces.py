@@ -11,11 +11,12 @@ from synthesis_cases import CENTRE, GRID, GRIDS, RADII, ball_on, ct_on, depth, m
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.resampling import shrunk
 from SparseToPreciseLib.core.volume import Grid, Volume
+from SparseToPreciseLib.phantoms.head import head_case
 from SparseToPreciseLib.synthesis.body import BACKGROUND, BRIGHT, HIGHEST, body_mask, grown, standardised
 from SparseToPreciseLib.synthesis.classes import AIR, BONE, SOFT, classify
 from SparseToPreciseLib.synthesis.hu import HuWindow
 from SparseToPreciseLib.synthesis.likeness import EDGES, histogram, histogram_distance, seen_in, unlikeness
-from SparseToPreciseLib.synthesis.modality import looks_like_ct, refuse_ct
+from SparseToPreciseLib.synthesis.modality import looks_like_ct, looks_like_offset_ct, refuse_ct
 from SparseToPreciseLib.synthesis.uncertainty import Spread, flips
 from SparseToPreciseLib.synthesis.working import lattice, mask_on, onto_lattice, working_mr
 
@@ -341,6 +342,27 @@ def test_mrs_with_negative_values_are_not_taken_for_cts():
     assert not looks_like_ct(np.zeros((3, 3, 3))) and not looks_like_ct(np.full((3, 3, 3), np.nan))
 
 
+@pytest.mark.parametrize("offset", [1024, 1000])
+def test_cts_stored_without_a_sign_are_told_from_mrs(offset: int):
+    case = head_case(1, "test", spacing_mm=4.0, kind="head", contrast="T1")
+    ct = np.clip(case.ct.array + np.random.default_rng(0).normal(0, 25, case.ct.shape), -offset, 4095 - offset)
+    stored = np.rint(ct + offset).astype(np.uint16)
+    assert looks_like_offset_ct(stored) and not looks_like_ct(stored)
+    assert not looks_like_offset_ct(ct)
+    with pytest.raises(InputError, match="wrong looks like a CT stored with an offset of 1024"):
+        refuse_ct(case.ct.with_array(stored, "wrong"))
+
+
+@pytest.mark.parametrize("kind", ["head", "stripped"])
+@pytest.mark.parametrize("contrast", ["T1", "T2", "PD", "FLAIR", "random"])
+def test_no_unit_makes_an_mr_a_ct_without_a_sign(kind: str, contrast: str):
+    mr = head_case(2, "test", spacing_mm=5.0, kind=kind, contrast=contrast).mr.array
+    brightest = np.percentile(mr, 99.5)
+    taken = [top for top in np.geomspace(800, 5000, 40) if looks_like_offset_ct(mr * (top / brightest))]
+    assert not taken
+    assert not looks_like_offset_ct(np.zeros((3, 3, 3))) and not looks_like_offset_ct(np.full((3, 3, 3), 1050.0))
+
+
 @pytest.mark.parametrize(
     ("name", "ct"),
     [
@@ -354,7 +376,10 @@ def test_mrs_with_negative_values_are_not_taken_for_cts():
 def test_real_images_are_told_apart(shared_data, name: str, ct: bool):
     from SparseToPreciseLib.core.image_files import read_image
 
-    assert looks_like_ct(read_image(shared_data / name).array) is ct
+    array = read_image(shared_data / name).array
+    assert looks_like_ct(array) is ct
+    assert not looks_like_offset_ct(array)
+    assert looks_like_offset_ct(array.astype(np.float32) + 1024) is ct
 
 
 # ------------------------------------------------------------------------------------------------ classes, spread
