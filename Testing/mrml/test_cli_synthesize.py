@@ -178,6 +178,12 @@ def test_two_mrs_of_one_name_are_refused(cli, folder: Path) -> None:
     assert "would both write mr-CT" in cli.refuses(*one(folder, folder / "again" / "mr.nrrd", out="out"))
 
 
+@pytest.mark.parametrize("again", ["mr.nrrd", "../case/mr.nrrd", "."])
+def test_an_mr_that_is_given_twice_is_named(cli, folder: Path, again: str) -> None:
+    sentence = cli.refuses(*one(folder, folder / again, out="out"))
+    assert "mr.nrrd is given twice; give it once" in sentence and "rename" not in sentence
+
+
 def test_one_mask_for_several_mrs_is_refused(cli, folder: Path) -> None:
     sentence = cli.refuses(*one(folder, folder / "oblique.nii.gz", "--body-mask", folder / "body.nrrd", out="out"))
     assert "belongs to one MR, and 2 are given" in sentence
@@ -208,8 +214,6 @@ def bad_mr(name: str, folder: Path) -> str:
         return "bad.nii.gz"
     elif name == "vector":
         itk(np.stack([good.array] * 3, axis=-1), folder / "bad.nrrd", vector=True)
-    elif name == "segmentation":
-        return "c.seg.nrrd"
     elif name == "cut short":
         content = (folder / "mr.nrrd").read_bytes()
         (folder / "bad.nrrd").write_bytes(content[: len(content) // 2])

@@ -45,7 +45,7 @@ def case_files(request: SynthesizeRequest) -> list[CaseFiles]:
     Raises
     ------
     InputError
-        A folder holds no images, or two MRs would have the same outputs.
+        A folder holds no images, an MR is given twice, or two MRs would have the same outputs.
     """
     if not is_batch(request):
         (mr,) = request.mrs
@@ -56,6 +56,8 @@ def case_files(request: SynthesizeRequest) -> list[CaseFiles]:
     for mr in expanded(request.mrs):
         name, extension = _stem(mr), _extension(mr)
         if name in found:
+            if mr.resolve() == found[name].mr.resolve():
+                raise InputError(f"{mr} is given twice; give it once.")
             raise InputError(f"{found[name].mr} and {mr} would both write {name}-CT; rename one.")
         low, high, probability = _bands(None if request.bands is None else request.bands / name, extension)
         found[name] = CaseFiles(
