@@ -311,6 +311,11 @@ def test_an_empty_or_distant_mask_is_refused(models: dict[str, Synthesizer]):
     empty = ball_on(GRID, "nothing")
     with pytest.raises(InputError, match="nothing is empty"):
         synthesize(mr_on(GRID), models["bands"], empty.with_array(np.zeros_like(empty.array)))
+    for shift in ([500, 0, 0], [0, -115, 0], [0, 0, 10_000]):  # one of them ends just beside the MR
+        away = empty.ijk_to_ras.copy()
+        away[:3, 3] += shift
+        with pytest.raises(InputError, match="The body mask nothing lies outside MR; choose another one or none"):
+            synthesize(mr_on(GRID), models["bands"], Volume(empty.array, away, empty.name))
 
 
 @pytest.mark.parametrize(("tile", "overlap"), [(8, None), (0, None), (None, 1.0), (None, -0.5)])
