@@ -23,14 +23,14 @@ from SparseToPreciseLib.boxes.training_run import CASES_CALIBRATION_BOXES, CASES
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.packaged_configs import packaged_config, recipe_from
 from SparseToPreciseLib.core.progress import Progress
-from SparseToPreciseLib.phantoms.blobs import make_blob
+from SparseToPreciseLib.phantoms.series import make_patient
 
 TITLE = "Number of masks and patch size, liver-like phantoms"
 TRAINING_SEED, TEST_SEED = 70_000_000, 80_000_000
 
 
 def livers(first: int, count: int) -> list[Scene]:
-    blobs = [make_blob(first + one, "liver", look="liver-ct", cut=False) for one in range(count)]
+    blobs = [make_patient(first + one) for one in range(count)]
     return [Scene(blob.image, blob.mask, blob.image.name) for blob in blobs]
 
 
@@ -135,10 +135,10 @@ def _shrink(scenes: list[Scene], margins: tuple[float, ...], seed: int) -> float
 
 def render(found: dict) -> str:
     return (
-        "One look (liver CT, the contrast phase shifts between cases, neighbours overlap in intensity), other shapes "
-        "for testing than for training. Each corrector is trained on so many masks and deformed copies of them for "
-        f"{found['minutes']:g} minutes of computing time, from the default model's weights. *U-Net's mask* is the same "
-        "network trained on the same masks for the same time, and the box of its own mask on every slice: what the "
+        "One abdomen in many patients: organs shift and bend, the contrast phase changes, neighbours overlap in "
+        "intensity; other patients for testing than for training. Each corrector is trained on so many masks and "
+        f"deformed copies of them for {found['minutes']:g} minutes of computing time, from the default model's weights. "
+        "*U-Net's mask* is the same network trained on the same masks for the same time, and the box of its own mask on every slice: what the "
         "patches, the calibration and the clean-up add is the difference. p is the side of a patch in pixels, where "
         "the object is some 44 pixels long: 4 and 8 are what 16 and 32 are where it has 176.\n\n"
         + rows_of_margins(found["rows"])

@@ -9,7 +9,7 @@ from .neighbourhood import FIRST_TARGET_LABEL, LabelMap
 from .packing import FAT, OUTSIDE
 
 # Mean in Hounsfield units, its spread between cases, how often a neighbour is made of it
-_ABDOMEN = (
+ABDOMEN = (
     (-95, 8, 0.34),  # fat
     (55, 8, 0.18),  # muscle
     (112, 16, 0.16),  # an organ that looks like the target
@@ -18,17 +18,18 @@ _ABDOMEN = (
     (-850, 60, 0.06),  # lung, gas
     (350, 120, 0.04),  # bone
 )
+FAT_ROW = 0
 
 
 def portal_venous_liver(
     rng: np.random.Generator, regions: LabelMap, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Means and textures (HU) of a liver CT; the contrast phase shifts the target by some 15 HU between cases."""
-    share = np.array([row[2] for row in _ABDOMEN])
+    share = np.array([row[2] for row in ABDOMEN])
     means, texture = np.zeros(count), rng.uniform(3, 10, count)
     own = rng.normal(108, 14)
     for label in range(count):
-        mean, spread, _ = _ABDOMEN[rng.choice(len(_ABDOMEN), p=share / share.sum())]
+        mean, spread, _ = ABDOMEN[rng.choice(len(ABDOMEN), p=share / share.sum())]
         means[label] = rng.normal(mean, spread)
         if label in regions.bone:
             means[label], texture[label] = rng.uniform(300, 900), 60

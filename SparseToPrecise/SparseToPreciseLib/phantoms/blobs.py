@@ -108,7 +108,8 @@ def make_blob(
             if regions is not None:
                 break
             continue
-        anatomy, centre = _fitted(BLOBS[drawn][0](rng), rng)
+        anatomy, centre = fitted(BLOBS[drawn][0](rng), np.exp(rng.uniform(np.log(_SMALLEST), np.log(_LARGEST))))
+        centre = centre + rng.normal(0, 2.5, 3)
         regions = build_label_map(rng, anatomy, (size,) * 3, centre, twins=rng.random() < _TWINS_SHARE)
         if _whole(regions.target):
             break
@@ -136,8 +137,8 @@ def _drawn(rng: np.random.Generator) -> str:
     return str(rng.choice(list(BLOBS), p=[share for _, share in BLOBS.values()]))
 
 
-def _fitted(anatomy: Anatomy, rng: np.random.Generator) -> tuple[Anatomy, np.ndarray]:
-    """The anatomy scaled so that all of it fits, and the point that goes near the cube's centre."""
+def fitted(anatomy: Anatomy, extent: float) -> tuple[Anatomy, np.ndarray]:
+    """The anatomy scaled to `extent` units along its longest side, and the middle of its bounding box."""
     steps = np.linspace(-90, 90, 46, dtype=np.float32)
     points = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"))
     inside = anatomy.target(points) < 0
@@ -147,9 +148,8 @@ def _fitted(anatomy: Anatomy, rng: np.random.Generator) -> tuple[Anatomy, np.nda
     if there.shape[1] < 8:  # thinner than the lattice: as large as it may be
         there = np.array([[-20.0, 20.0]] * 3)
     low, high = there.min(axis=1), there.max(axis=1)
-    wanted = np.exp(rng.uniform(np.log(_SMALLEST), np.log(_LARGEST)))
-    scale = float((high - low).max() + 4.0) / wanted
-    return _scaled(anatomy, scale), (low + high) / 2 / scale + rng.normal(0, 2.5, 3)
+    scale = float((high - low).max() + 4.0) / extent
+    return _scaled(anatomy, scale), (low + high) / 2 / scale
 
 
 def _scaled(anatomy: Anatomy, scale: float) -> Anatomy:

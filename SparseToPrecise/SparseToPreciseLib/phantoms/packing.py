@@ -16,7 +16,7 @@ from .neighbourhood import FIRST_TARGET_LABEL, LabelMap
 OUTSIDE, FAT = 0, 1
 """Labels of what is around the body, and between the organs."""
 
-_FIRST_ORGAN = 2
+FIRST_ORGAN = 2
 _ORGANS = (7, 22)
 _LEAST_EXTENT, _LEAST_SHARE = 0.14, 0.003
 _INDISTINCT = 0.35
@@ -34,12 +34,12 @@ def build_packed(rng: np.random.Generator, shape: tuple[int, int, int]) -> Label
     count = int(rng.integers(*_ORGANS))
     rough = smooth_field(rng, shape, rng.uniform(4, 9)) * rng.uniform(0, 0.5)
     bone: set[int] = set()
-    label = _FIRST_ORGAN
+    label = FIRST_ORGAN
     organs: list[int] = []
     for _ in range(count):
         if label > FIRST_TARGET_LABEL - 3:
             break
-        distance = enlarged(_organ(rng)(warped), shape) + rough
+        distance = enlarged(random_organ(rng)(warped), shape) + rough
         # A layer of fat parts it from what it presses on; some organs touch.
         gap = max(0.0, rng.normal(0.6, 1.2))
         labels[(distance < gap) & (distance >= 0)] = FAT
@@ -72,12 +72,13 @@ def build_packed(rng: np.random.Generator, shape: tuple[int, int, int]) -> Label
     return LabelMap(labels, target, bone)
 
 
-def _organ(rng: np.random.Generator) -> shapes.Shape:
+def random_organ(rng: np.random.Generator, largest: float = 30.0) -> shapes.Shape:
+    """A bent tube or a superellipsoid of up to `largest` units somewhere in the cube."""
     centre = rng.uniform(-30, 30, 3)
     if rng.random() < 0.2:  # a vessel, a rib, a loop of bowel
         path = shapes.smooth_path(rng, rng.uniform(25, 90), rng.uniform(0.3, 2.5), 6) + centre
         return shapes.tube(path, np.full(6, np.exp(rng.uniform(np.log(1.5), np.log(7)))))
-    size = np.exp(rng.uniform(np.log(5), np.log(30)))
+    size = np.exp(rng.uniform(np.log(5), np.log(largest)))
     body = shapes.superellipsoid(size * np.exp(rng.normal(0, 0.35, 3)), rng.uniform(1.8, 3.2), rng.uniform(0, 0.5))
     return shapes.moved(body, shapes.random_rotation(rng), centre)
 
