@@ -20,8 +20,9 @@ from SparseToPreciseLib.core.model_card import (
     training_facts,
     validation_curve,
 )
+from SparseToPreciseLib.core.packaged_configs import packaged_config
 from SparseToPreciseLib.core.progress import Progress
-from SparseToPreciseLib.core.recipe import changes_of, check_numbers, steps_of, training_run
+from SparseToPreciseLib.core.recipe import changes_of, check_numbers, ready_recipe, steps_of, training_run
 from SparseToPreciseLib.core.training_loop import TrainingLoop
 
 ROWS = [
@@ -76,6 +77,31 @@ def test_an_end_that_is_given_replaces_the_recipes_own() -> None:
     assert changes_of({"seed": None, "phantoms": 2}, {"minutes": None, "steps": None}, None) == {"phantoms": 2}
     given = changes_of({"seed": 1}, {"minutes": None, "steps": 4}, {"seed": 2})
     assert given == {"seed": 2, "minutes": None, "steps": 4}
+
+
+def test_a_recipe_is_ready_where_nothing_is_in_its_way(tmp_path: Path) -> None:
+    config = packaged_config("synthesis", "train.json")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    none = {"minutes": None, "epochs": None, "steps": None}
+
+    def ready(output: str = "new", device: str = "cpu", ends=none, **given):
+        overrides = {"sampling::patch": 48}
+        return ready_recipe(config, tmp_path / output, "synthesis", device, given=given, ends=ends, overrides=overrides)
+
+    recipe = ready(phantoms=3, seed=None, ends=none | {"steps": 2})
+    assert (recipe.phantoms, recipe.seed, recipe.sampling.patch) == (3, config["seed"], 48)
+    assert (recipe.minutes, recipe.epochs, recipe.steps) == (None, None, 2)
+    assert ready().minutes == config["minutes"] > 0
+    for words, wrong in (
+        ("no colour", {"colour": 3}),
+        ("Phantoms must be", {"phantoms": 0}),
+        ("is no model bundle", {"output": "mine"}),
+        ("no device 'tpu'", {"device": "tpu"}),
+    ):
+        with pytest.raises(InputError, match=words):
+            ready(**wrong)
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_run_refuses_before_anything_is_done(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import torch
 from SparseToPreciseLib.core.bundles import open_bundle
 from SparseToPreciseLib.core.errors import Cancelled, InputError
 from SparseToPreciseLib.core.networks import build_network
+from SparseToPreciseLib.core.packaged_configs import recipe_from
 from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.editing.dataset import FIELDS, SIZE, CaseStore, Simulation, build_store
 from SparseToPreciseLib.editing.model import load_editor
@@ -22,10 +23,14 @@ from SparseToPreciseLib.editing.network import NetworkForm
 from SparseToPreciseLib.editing.training import Trainer, augmented
 from SparseToPreciseLib.editing.training_configs import packaged_config
 from SparseToPreciseLib.editing.training_recipe import Recipe
-from SparseToPreciseLib.editing.training_run import packaged_recipe, train_editing
+from SparseToPreciseLib.editing.training_run import train_editing
 from tiny_training import TINY, tiny_options
 
 PLAIN = Simulation(seed=5, segmenter_share=0, edits_per_phantom=2)
+
+
+def packaged_recipe(overrides: dict | None = None) -> Recipe:
+    return recipe_from(packaged_config("train.json"), overrides)
 
 
 @pytest.fixture(scope="module")

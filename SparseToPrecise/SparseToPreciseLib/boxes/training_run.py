@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..core.box import Box
-from ..core.bundle_writing import check_bundle_target
 from ..core.bundles import Bundle, find_bundles
-from ..core.devices import choose_device
-from ..core.packaged_configs import packaged_config, recipe_from
+from ..core.packaged_configs import packaged_config
 from ..core.progress import Progress
+from ..core.recipe import Validated, ready_recipe
 from ..core.volume import Volume
 from .model import CORRECTOR_FAMILY, DEFAULT_CORRECTOR
 from .segment import SEGMENTER_FAMILY
@@ -37,7 +36,7 @@ def train_corrector(
     seed: int | None = None,
     device: str = "auto",
     progress: Progress | None = None,
-    validated: Callable[[dict[str, float]], None] | None = None,
+    validated: Validated | None = None,
     overrides: Mapping[str, Any] | None = None,
 ) -> Bundle:
     """Train a corrector by the committed recipe (configs/train.json), with what is given here instead of its own.
@@ -66,22 +65,24 @@ def train_corrector(
     InputError
         Something of it is not as it should be; `Cancelled` when the user has cancelled. Neither leaves a bundle.
     """
-    changes: dict[str, Any] = {}
+    given: dict[str, Any] = {"phantoms": phantoms, "seed": seed}
     if cases is not None:
         there = any(bundle.name == DEFAULT_CORRECTOR for bundle in find_bundles(CORRECTOR_FAMILY))
-        changes |= {
+        given |= {
             "minutes": CASES_MINUTES,
             "start": DEFAULT_CORRECTOR if there else None,
             "sampling::largest_margin": CASES_MARGIN,
             "calibration_boxes": CASES_CALIBRATION_BOXES,
         }
-    changes |= {key: value for key, value in {"phantoms": phantoms, "seed": seed}.items() if value is not None}
-    if any(value is not None for value in (minutes, epochs, steps)):
-        changes |= {"minutes": minutes, "epochs": epochs, "steps": steps}
-    recipe = recipe_from(packaged_config(CORRECTOR_FAMILY, "train.json"), {**changes, **(overrides or {})})
-    # Before the user's cases are read.
-    check_bundle_target(output, CORRECTOR_FAMILY)
-    choose_device(device)
+    recipe = ready_recipe(
+        packaged_config(CORRECTOR_FAMILY, "train.json"),
+        output,
+        CORRECTOR_FAMILY,
+        device,
+        given=given,
+        ends={"minutes": minutes, "epochs": epochs, "steps": steps},
+        overrides=overrides,
+    )
     from .scenes import case_scenes
 
     scenes = None if cases is None else case_scenes(cases, progress)
@@ -100,7 +101,7 @@ def train_segmenter(
     seed: int | None = None,
     device: str = "auto",
     progress: Progress | None = None,
-    validated: Callable[[dict[str, float]], None] | None = None,
+    validated: Validated | None = None,
     overrides: Mapping[str, Any] | None = None,
 ) -> Bundle:
     """Train a segmenter by the committed recipe (configs/train.json), with what is given here instead of its own.
@@ -134,11 +135,15 @@ def train_segmenter(
     InputError
         Something of it is not as it should be; `Cancelled` when the user has cancelled. Neither leaves a bundle.
     """
-    changes: dict[str, Any] = {} if cases is None else {"minutes": CASES_MINUTES}
-    changes |= {key: value for key, value in {"phantoms": phantoms, "seed": seed}.items() if value is not None}
-    if any(value is not None for value in (minutes, epochs, steps)):
-        changes |= {"minutes": minutes, "epochs": epochs, "steps": steps}
-    recipe = recipe_from(packaged_config(SEGMENTER_FAMILY, "train.json"), {**changes, **(overrides or {})})
+    recipe = ready_recipe(
+        packaged_config(SEGMENTER_FAMILY, "train.json"),
+        output,
+        SEGMENTER_FAMILY,
+        device,
+        given={"phantoms": phantoms, "seed": seed, "minutes": None if cases is None else CASES_MINUTES},
+        ends={"minutes": minutes, "epochs": epochs, "steps": steps},
+        overrides=overrides,
+    )
     return recipe.train(
         output,
         cases=None if cases is None else _pairs(cases),

@@ -18,7 +18,7 @@ from .bundle_writing import check_bundle_target, write_bundle
 from .bundles import Bundle
 from .devices import choose_device
 from .errors import InputError
-from .packaged_configs import packaged_config
+from .packaged_configs import packaged_config, recipe_from
 from .progress import Progress
 
 
@@ -173,6 +173,40 @@ def changes_of(
     if any(value is not None for value in ends.values()):
         changes |= ends
     return {**changes, **(overrides or {})}
+
+
+def ready_recipe(
+    config: Mapping[str, Any],
+    output: str | os.PathLike[str],
+    family: str,
+    device: str,
+    *,
+    given: Mapping[str, Any],
+    ends: Mapping[str, float | None],
+    overrides: Mapping[str, Any] | None,
+) -> Any:
+    """A committed recipe with what a caller wants different; what can be refused before cases are read, is.
+
+    Parameters
+    ----------
+    config
+        From `packaged_config`.
+    output, family
+        Of the bundle that is to be trained.
+    device
+        auto, cpu, cuda, cuda:N or mps.
+    given, ends, overrides
+        See `changes_of`.
+
+    Raises
+    ------
+    InputError
+        See `recipe_from`, `check_bundle_target` and `choose_device`.
+    """
+    recipe = recipe_from(config, changes_of(given, ends, overrides))
+    check_bundle_target(output, family)
+    choose_device(device)
+    return recipe
 
 
 Validated = Callable[[dict[str, float]], None]

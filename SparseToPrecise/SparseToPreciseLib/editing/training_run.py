@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..core.bundle_writing import check_bundle_target
 from ..core.bundles import Bundle
-from ..core.devices import choose_device
 from ..core.errors import InputError
-from ..core.packaged_configs import recipe_from
 from ..core.progress import Progress
+from ..core.recipe import Validated, ready_recipe
 from ..core.volume import Volume
 from .dataset_volumes import store_volumes
 from .model import FAMILY
 from .training_configs import packaged_config
-from .training_recipe import Recipe
 
 
 def train_editing(
@@ -37,7 +34,7 @@ def train_editing(
     cache: str | os.PathLike[str] | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
-    validated: Callable[[dict[str, float]], None] | None = None,
+    validated: Validated | None = None,
     overrides: Mapping[str, Any] | None = None,
 ) -> Bundle:
     """Train an editing model by the committed recipe (configs/train.json), with what is given here instead of its own.
@@ -72,14 +69,15 @@ def train_editing(
     InputError
         Something of it is not as it should be; `Cancelled` when the user has cancelled. Neither leaves a bundle.
     """
-    given = {"phantoms": phantoms, "cubes": cubes, "seed": seed}
-    changes = {key: value for key, value in given.items() if value is not None}
-    if any(value is not None for value in (minutes, epochs, steps)):
-        changes |= {"minutes": minutes, "epochs": epochs, "steps": steps}
-    recipe = packaged_recipe({**changes, **(overrides or {})})
-    # Before the user's cases are copied.
-    check_bundle_target(output, FAMILY)
-    choose_device(device)
+    recipe = ready_recipe(
+        packaged_config("train.json"),
+        output,
+        FAMILY,
+        device,
+        given={"phantoms": phantoms, "cubes": cubes, "seed": seed},
+        ends={"minutes": minutes, "epochs": epochs, "steps": steps},
+        overrides=overrides,
+    )
     where = {"device": device, "workers": workers, "progress": progress, "validated": validated}
     if cases is None:
         if validation_cases is not None:
@@ -91,17 +89,6 @@ def train_editing(
             store_volumes(folder / "validation-cases", validation_cases)
             where["validation_cases"] = folder / "validation-cases"
         return recipe.train(output, cases=folder / "cases", cache=folder, **where).bundle
-
-
-def packaged_recipe(overrides: Mapping[str, Any] | None = None) -> Recipe:
-    """The recipe of our own configs/train.json; the configs of other bundles may run code and are never read here.
-
-    Raises
-    ------
-    InputError
-        An override names nothing in the file, or its value is refused.
-    """
-    return recipe_from(packaged_config("train.json"), overrides)
 
 
 @contextmanager

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..core.bundles import Bundle
-from ..core.packaged_configs import packaged_config, recipe_from
+from ..core.packaged_configs import packaged_config
 from ..core.progress import Progress
-from ..core.recipe import Validated, changes_of
+from ..core.recipe import Validated, ready_recipe
 from ..core.volume import Volume
 from .model import FAMILY
 
@@ -58,8 +58,15 @@ def train_synthesis(
     InputError
         Something of it is not as it should be; `Cancelled` when the user has cancelled. Neither leaves a bundle.
     """
-    given = {"phantoms": phantoms, "seed": seed}
-    changes = changes_of(given, {"minutes": minutes, "epochs": epochs, "steps": steps}, overrides)
-    return recipe_from(packaged_config(FAMILY, "train.json"), changes).train(
+    recipe = ready_recipe(
+        packaged_config(FAMILY, "train.json"),
+        output,
+        FAMILY,
+        device,
+        given={"phantoms": phantoms, "seed": seed},
+        ends={"minutes": minutes, "epochs": epochs, "steps": steps},
+        overrides=overrides,
+    )
+    return recipe.train(
         output, pairs=pairs, validation_pairs=validation_pairs, device=device, progress=progress, validated=validated
     )
