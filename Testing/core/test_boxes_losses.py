@@ -27,6 +27,8 @@ BOX = ((4, 18), (6, 25))
 BOXES = torch.tensor([BOX])
 SEVERAL = torch.tensor([BOX, ((0, 24), (0, 30)), ((9, 11), (3, 26)), ((5, 5), (7, 7)), ((22, 24), (28, 30))])
 
+INSIDE, SEVERAL_INSIDE = (losses.box_masks(boxes, (24, 30)) for boxes in (BOXES, SEVERAL))
+
 
 def barrier(z: float, t: float) -> float:
     return -math.log(-z) / t if z <= -1 / t**2 else t * z - math.log(1 / t**2) / t + 1 / t
@@ -128,30 +130,29 @@ def test_emptiness_is_what_plain_loops_say():
             for column in range(30):
                 if not (rows[0] <= row < rows[1] and columns[0] <= column < columns[1]):
                     outside.append(-math.log(1 - image[row][column]))
-    found = losses.emptiness(probabilities, SEVERAL)
+    found = losses.emptiness(probabilities, SEVERAL_INSIDE)
     assert float(found) == pytest.approx(sum(outside) / len(outside), rel=1e-6)
 
 
 def test_emptiness_is_zero_without_outside_mass_and_falls_when_it_falls():
-    inside = losses.box_masks(BOXES, (24, 30))
-    assert losses.emptiness(inside, BOXES) == 0
-    more, less = (losses.emptiness(inside.clamp(min=mass), BOXES) for mass in (0.4, 0.1))
+    assert losses.emptiness(INSIDE, INSIDE) == 0
+    more, less = (losses.emptiness(INSIDE.clamp(min=mass), INSIDE) for mass in (0.4, 0.1))
     assert more > less > 0
-    assert torch.isfinite(losses.emptiness(torch.ones_like(inside), BOXES))
+    assert torch.isfinite(losses.emptiness(torch.ones_like(INSIDE), INSIDE))
 
 
 def test_emptiness_pushes_down_outside_and_nowhere_else():
-    inside = losses.box_masks(BOXES, (24, 30))[0, 0] > 0
+    inside = INSIDE[0, 0] > 0
     probabilities = torch.full((1, 1, 24, 30), 0.3, requires_grad=True)
-    losses.emptiness(probabilities, BOXES).backward()
+    losses.emptiness(probabilities, INSIDE).backward()
     gradient = probabilities.grad[0, 0]
     assert (gradient[~inside] > 0).all() and (gradient[inside] == 0).all()
 
 
 def test_a_slice_without_object_is_all_outside():
-    nothing = torch.tensor([[[0, 0], [0, 0]]])
+    nothing = losses.box_masks(torch.tensor([[[0, 0], [0, 0]]]), (24, 30))
     there = ellipse(BOX) * 0.5
-    assert losses.emptiness(there, nothing) > losses.emptiness(there, BOXES) == 0
+    assert losses.emptiness(there, nothing) > losses.emptiness(there, INSIDE) == 0
 
 
 # ------------------------------------------------------------------------------------------------ size
@@ -238,7 +239,7 @@ def test_all_losses_together_find_an_object_from_its_box():
     for step in range(150):
         t = losses.temperature(step / 10)
         probabilities = torch.sigmoid(logits)
-        loss = losses.tightness(probabilities, BOXES, t) + losses.emptiness(probabilities, BOXES)
+        loss = losses.tightness(probabilities, BOXES, t) + losses.emptiness(probabilities, INSIDE)
         loss = loss + losses.size(probabilities, BOXES, t) + losses.alike(logits, image, BOXES, 0.3)
         optimizer.zero_grad()
         loss.backward()
@@ -269,28 +270,28 @@ def test_likeness_is_what_plain_loops_say():
     generator = torch.Generator().manual_seed(8)
     logits = torch.randn((5, 1, 24, 30), generator=generator, dtype=torch.float64)
     chances = torch.rand((5, 1, 24, 30), generator=generator, dtype=torch.float64)
-    found = losses.likeness(logits, chances, SEVERAL)
+    found = losses.likeness(logits, chances, SEVERAL_INSIDE)
     assert float(found) == pytest.approx(likeness_in_loops(logits, chances, SEVERAL), rel=1e-6)
 
 
 def test_likeness_is_zero_where_the_answer_is_the_chance_and_positive_elsewhere():
     chances = torch.where(ellipse(BOX) > 0, 0.9, 0.2)
     answer = torch.logit(chances).requires_grad_(True)
-    right = losses.likeness(answer, chances, BOXES)
+    right = losses.likeness(answer, chances, INSIDE)
     right.backward()
     assert float(right.detach()) == pytest.approx(0, abs=1e-6) and answer.grad.abs().max() < 1e-6
-    assert losses.likeness(-answer.detach(), chances, BOXES) > 0.5
+    assert losses.likeness(-answer.detach(), chances, INSIDE) > 0.5
 
 
 def test_likeness_pulls_towards_the_chances_inside_the_boxes_and_nowhere_else():
-    truth, inside = ellipse(BOX)[0, 0] > 0, losses.box_masks(BOXES, (24, 30))[0, 0] > 0
+    truth, inside = ellipse(BOX)[0, 0] > 0, INSIDE[0, 0] > 0
     logits = torch.zeros((1, 1, 24, 30), requires_grad=True)
-    losses.likeness(logits, torch.where(truth, 0.9, 0.2)[None, None], BOXES).backward()
+    losses.likeness(logits, torch.where(truth, 0.9, 0.2)[None, None], INSIDE).backward()
     gradient = logits.grad[0, 0]
     assert (gradient[inside & truth] < 0).all() and (gradient[inside & ~truth] > 0).all()
     assert (gradient[~inside] == 0).all()
     # A chance of a half says nothing.
-    assert losses.likeness(logits + 3, torch.full((1, 1, 24, 30), 0.5), BOXES) == 0
+    assert losses.likeness(logits + 3, torch.full((1, 1, 24, 30), 0.5), INSIDE) == 0
 
 
 def test_chances_follow_from_intensities_within_and_outside_boxes():

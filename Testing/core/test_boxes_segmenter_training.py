@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 from box_cases import GRID, TIGHT, image_on, mask_on  # noqa: E402
 
 from SparseToPreciseLib.boxes.frame import Frame  # noqa: E402
+from SparseToPreciseLib.boxes.hull import box_hull  # noqa: E402
 from SparseToPreciseLib.boxes.metrics import dice  # noqa: E402
 from SparseToPreciseLib.boxes.scenes import Scene  # noqa: E402
 from SparseToPreciseLib.boxes.segment import SEGMENTER_FAMILY, load_segmenter, segment  # noqa: E402
@@ -28,6 +29,7 @@ from SparseToPreciseLib.boxes.segmenter_training import (  # noqa: E402
     collated_planes,
     drawn_planes,
 )
+from SparseToPreciseLib.boxes.simulation import cut_by_field_of_view  # noqa: E402
 from SparseToPreciseLib.boxes.training_run import train_segmenter  # noqa: E402
 from SparseToPreciseLib.core.box import Box  # noqa: E402
 from SparseToPreciseLib.core.bundles import open_bundle  # noqa: E402
@@ -71,10 +73,11 @@ def test_boxes_of_slices_are_their_extent_and_empty_where_there_is_nothing():
     assert boxes_of(mask).tolist() == expected
 
 
-def test_only_the_box_of_each_plane_is_learnt_from():
-    """The object's mask and the boxes of its slices give the same batch but for the mask, and the same loss."""
+def test_only_the_boxes_of_planes_are_learnt_from():
+    """The object's mask and the hull of its planes' boxes give the same batch but for the mask, and the same loss."""
     seen = []
-    for labelmap in (scene().mask, boxed(scene().mask)):
+    hull = scene().mask.with_array(box_hull(scene().mask.array > 0).astype(np.uint8))
+    for labelmap in (scene().mask, hull):
         sampling = PlaneSampling(side=40, inverted_share=0.0, axis=2)
         given = drawn_planes(Scene(scene().image, labelmap), sampling, np.random.default_rng(3))
         batch = {name: torch.from_numpy(array) for name, array in collated_planes([given]).items()}
@@ -83,6 +86,7 @@ def test_only_the_box_of_each_plane_is_learnt_from():
     assert (of_mask["mask"] != of_boxes["mask"]).any()
     # Interpolation may move the side of a box by a cell.
     assert (of_mask["boxes"] - of_boxes["boxes"]).abs().max() <= 1
+    assert (of_mask["inside"] != of_boxes["inside"]).float().mean() < 0.02
     same = of_mask | {"mask": of_boxes["mask"]}
     logits = torch.randn(of_mask["mask"].shape, generator=torch.Generator().manual_seed(0))
     loss = box_loss(Weights())
@@ -95,11 +99,27 @@ def test_planes_lie_in_the_box_and_hold_the_object():
         given = drawn_planes(scene(), SAMPLING, rng)
         assert given["channels"].shape[1] == SEEN and 1 <= len(given["channels"]) <= SAMPLING.planes
         shape = (len(given["channels"]), 1, *given["channels"].shape[2:])
-        assert given["mask"].shape == given["chances"].shape == shape
+        assert given["mask"].shape == given["chances"].shape == given["inside"].shape == shape
+        assert (given["inside"] >= (given["mask"] >= 0.5)).all()
         assert (given["channels"][:, 5] <= 1).all() and given["mask"].max() > 0.9
     batch = collated_planes([drawn_planes(scene(), SAMPLING, rng) for _ in range(3)])
     assert all(side % 16 == 0 for side in batch["mask"].shape[2:])
     assert {array.dtype for array in batch.values()} == {np.dtype(np.float32)}
+
+
+def test_a_field_of_view_that_ends_within_the_object_leaves_a_part_of_it():
+    rng, whole = np.random.default_rng(5), np.count_nonzero(scene().mask.array)
+    for _ in range(8):
+        image, mask = cut_by_field_of_view(scene().image, scene().mask, rng)
+        assert image.grid.same_as(mask.grid) and 0 < np.count_nonzero(mask.array) < whole
+        tight = Box.bounding(mask)
+        there = scene().mask.grid.to_ijk(tight.corners())
+        assert (there > -0.6).all()
+        # What is left of the object touches an end of the image.
+        ends = [mask.array.any(axis=other) for other in ((1, 2), (0, 2), (0, 1))]
+        assert any(lines[0] or lines[-1] for lines in ends)
+        sampling = PlaneSampling(side=40, cut_share=1.0)
+        assert drawn_planes(scene(), sampling, rng)["mask"].max() > 0.9
 
 
 def test_an_object_is_learnt_from_its_boxes_alone():
@@ -130,7 +150,9 @@ def test_weights_out_of_range_are_refused(weights: dict):
         Weights(**weights)
 
 
-@pytest.mark.parametrize("sampling", [{"side": 3}, {"largest_margin": -0.1}, {"planes": 0}, {"axis": 3}])
+@pytest.mark.parametrize(
+    "sampling", [{"side": 3}, {"largest_margin": -0.1}, {"cut_share": 2}, {"planes": 0}, {"axis": 3}]
+)
 def test_sampling_out_of_range_is_refused(sampling: dict):
     with pytest.raises(InputError, match=f"The sampling's {next(iter(sampling))} cannot be"):
         PlaneSampling(**sampling)

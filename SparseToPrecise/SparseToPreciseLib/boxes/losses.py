@@ -70,12 +70,16 @@ def tightness(probabilities: torch.Tensor, boxes: torch.Tensor, t: float, stripe
     return total / count.clamp(min=1)
 
 
-def emptiness(probabilities: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
-    """Nothing is object outside the boxes: mean of -log(1 - p) there; never negative (arXiv:2004.06816, Eq. 2).
+def emptiness(probabilities: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+    """Nothing is object outside: mean of -log(1 - p) there; never negative (arXiv:2004.06816, Eq. 2).
 
-    A slice without object has no inside.
+    Parameters
+    ----------
+    inside
+        (B, 1, H, W), 1 where object can be: the `box_masks`, or what the boxes of other axes leave of them (`hull`); a
+        slice without object has no inside.
     """
-    outside = 1 - box_masks(boxes, probabilities.shape[-2:])
+    outside = 1 - inside
     surprise = -torch.log1p(-probabilities.clamp(max=1 - _LEAST))
     return (surprise * outside).sum() / outside.sum().clamp(min=1)
 
@@ -96,8 +100,8 @@ def size(
     return (barriers * there).sum() / there.sum().clamp(min=1)
 
 
-def likeness(logits: torch.Tensor, chances: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
-    """Within the boxes, pixels are object where their intensity is: weighted cross-entropy; never negative.
+def likeness(logits: torch.Tensor, chances: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+    """Where object can be, pixels are object where their intensity is: weighted cross-entropy; never negative.
 
     Parameters
     ----------
@@ -105,8 +109,10 @@ def likeness(logits: torch.Tensor, chances: torch.Tensor, boxes: torch.Tensor) -
         (B, 1, H, W).
     chances
         (B, 1, H, W) of `likeness.object_chances`; a pixel of the chance c counts |2 c - 1|.
+    inside
+        As in `emptiness`.
     """
-    weight = box_masks(boxes, logits.shape[-2:]) * (2 * chances - 1).abs()
+    weight = inside * (2 * chances - 1).abs()
     surprise = torch.nn.functional.binary_cross_entropy_with_logits(logits, chances, reduction="none")
     # What is left at the best answer is taken off, so that it is 0 there.
     least = -(torch.xlogy(chances, chances) + torch.xlogy(1 - chances, 1 - chances))

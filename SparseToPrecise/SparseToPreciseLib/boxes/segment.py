@@ -75,6 +75,7 @@ class Segmenter(OpenedModel):
             spacing = parameters["spacing_mm"]
             self.spacing_mm = None if spacing is None else float(spacing)
             self.all_axes = bool(parameters["all_axes"])
+            self.own_intensities = bool(parameters.get("own_intensities", False))
             self.level = float(parameters.get("level", LEVEL))
             if not 0 < self.level < 1:
                 raise InputError(f"it cannot work with the level {self.level}")
@@ -94,7 +95,12 @@ class Segmenter(OpenedModel):
 
         frame = Frame.cut(box, axis, float(box.size[axis]), self.spacing_mm, self.side)
         views = 3 if self.all_axes else 1
-        array = self.run(lambda device: cell_probabilities(self.network, image, frame, views, device, progress))
+        own = self.own_intensities
+        array = self.run(
+            lambda device: cell_probabilities(
+                self.network, image, frame, views, device, progress, own_intensities=own
+            )
+        )
         return Volume(array, frame.cells(0, frame.planes).ijk_to_ras)
 
 

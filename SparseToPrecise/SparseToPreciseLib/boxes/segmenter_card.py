@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..core import model_card as common
 from .segment import SEGMENTER_FAMILY
 from .segmenter_channels import CHANNEL_NAMES
+from .simulation import TIGHT_SHARE
 
 if TYPE_CHECKING:
     from .segmenter_recipe import SegmenterRecipe
@@ -76,6 +77,7 @@ def bundle_metadata(recipe: SegmenterRecipe, facts: SegmenterFacts) -> dict[str,
             "spacing_mm": recipe.sampling.spacing_mm,
             "largest_margin": recipe.sampling.largest_margin,
             "all_axes": recipe.all_axes,
+            "own_intensities": recipe.own_intensities,
             "level": facts.level,
         },
         "training": {
@@ -112,6 +114,9 @@ def model_card(recipe: SegmenterRecipe, facts: SegmenterFacts, metadata: dict[st
         "dice": ("Dice", ".3f"),
     }
     views = ", along each of the three axes; the mean of the three counts" if recipe.all_axes else ""
+    sharpened = ""
+    if recipe.own_intensities:
+        sharpened = "What it finds is then sharpened by the intensities that this image has there and elsewhere. "
     return f"""# {facts.name}
 
 Segments the one object in a box; trained from boxes, without a single mask. For SparseToPrecise; after Redekop and
@@ -120,8 +125,8 @@ Chernyavskiy, "Medical Image Segmentation with Imperfect 3D Bounding Boxes" (202
 
 ## What it does
 
-A {recipe.network["name"]} sees three neighbouring planes of the box's cells and segments the middle one{views}. A box
-as long as it is wide has {recipe.sampling.side // 2} cells along its sides. Margins of up to
+A {recipe.network["name"]} sees three neighbouring planes of the box's cells and segments the middle one{views}.
+{sharpened}A box as long as it is wide has {recipe.sampling.side // 2} cells along its sides. Margins of up to
 {recipe.sampling.largest_margin:.0%} of the object's size per side were trained on. Nothing outside the box becomes
 object, and of several components the largest remains.
 
@@ -132,9 +137,12 @@ sparse-to-precise box segment IMAGE ROI --output SEG --model {facts.name}
 ## Training
 
 - Data: {data}
-- Of each plane the losses see the box of the object alone. Weights: {losses}. The barrier's temperature begins at 5
+- Of each plane the losses see the box of the object alone: what is in the boxes of the planes along all three axes
+  can be object. Weights: {losses}. The barrier's temperature begins at 5
   and grows 1.1 times in each of {recipe.weights.epochs:g} equal parts of the training. Emptiness and likeness are
-  cross-entropies outside and inside the box; the target inside comes from the histograms inside and outside.
+  cross-entropies outside and inside the boxes; the target inside comes from the histograms inside and outside.
+- Boxes have no margin in {TIGHT_SHARE:.0%} of the draws; in {recipe.sampling.cut_share:.0%} the field of view ends
+  within the object.
 - Adam, learning rate {recipe.learning_rate:g} falling to 0 along a cosine, {recipe.batch_size} boxes with up to
   {recipe.sampling.planes} planes each a step and process, gradients clipped at norm 1.
 {common.how_it_ended(recipe, metadata["training"])}

@@ -12,6 +12,7 @@ from .likeness import object_chances
 
 NEAR, RANK = 0, 1
 POSITIONS = slice(3, 6)
+IN_IMAGE = 6
 CHANNEL_NAMES = (
     "intensity around the median of the box's middle",
     "rank of the intensity in the box",
@@ -61,7 +62,7 @@ def box_cells(image: Volume, frame: Frame) -> np.ndarray:
     result[POSITIONS.start] = np.minimum(u, 1.5)
     result[POSITIONS.start + 1] = np.minimum(v, 1.5)[:, None]
     result[POSITIONS.start + 2] = np.minimum(w, 1.5)[:, None, None]
-    result[6] = there
+    result[IN_IMAGE] = there
     return result
 
 

@@ -29,6 +29,8 @@ def calibrated_level(
     seed: int,
     device: torch.device,
     progress: Progress | None = None,
+    *,
+    own_intensities: bool = False,
 ) -> float:
     """The level at which the boxes of what is found on the planes agree with the given ones.
 
@@ -36,7 +38,7 @@ def calibrated_level(
     ----------
     scenes
         For validation; each is looked at in one box, of no margin, a third of the largest, or nearly the largest.
-    views
+    views, own_intensities
         As in `cell_probabilities`.
 
     Returns
@@ -53,7 +55,7 @@ def calibrated_level(
         box = loose_box(scene.mask, margins[number % len(margins)], rng)
         axis = int(rng.integers(3)) if sampling.axis is None else sampling.axis
         frame = Frame.cut(box, axis, float(box.size[axis]), sampling.spacing_mm, sampling.side)
-        chances = cell_probabilities(network, scene.image, frame, views, device)
+        chances = cell_probabilities(network, scene.image, frame, views, device, own_intensities=own_intensities)
         grid = frame.cells(0, frame.planes)
         inside = box.mask_on(grid)
         wanted = _boxes(sampled(scene.mask.with_array(scene.mask.array.astype(np.float32)), grid) * inside >= 0.5)

@@ -57,8 +57,9 @@ class SegmenterRecipe:
         How boxes are drawn, and how much each loss counts.
     network
         As `core.networks.build_network` takes it.
-    all_axes
-        Whether the trained model looks along all three axes of a box.
+    all_axes, own_intensities
+        Whether the trained model looks along all three axes of a box, and whether what it finds is sharpened by the
+        image's own intensities (`segmenter_evidence`).
     learning_rate, batch_size, validations, bfloat16
         As in `TrainingLoop`; the batch counts boxes.
 
@@ -78,6 +79,7 @@ class SegmenterRecipe:
     weights: Weights
     network: Mapping[str, Any]
     all_axes: bool
+    own_intensities: bool
     learning_rate: float
     batch_size: int
     validations: int
@@ -154,6 +156,7 @@ class SegmenterRecipe:
                     self.seed,
                     torch.device(run.device),
                     run.progress.part(SHARE_OF_TRAINING, 0.99),
+                    own_intensities=self.own_intensities,
                 )
                 facts = SegmenterFacts(
                     name=run.output.name,

@@ -8,7 +8,8 @@ import torch
 from ..core.progress import Progress
 from ..core.volume import Volume
 from .frame import MULTIPLE, Frame
-from .segmenter_channels import box_cells, plane_channels, turned
+from .segmenter_channels import IN_IMAGE, NEAR, POSITIONS, box_cells, plane_channels, turned
+from .segmenter_evidence import sharpened
 
 PLANES_AT_ONCE = 32
 
@@ -20,13 +21,17 @@ def cell_probabilities(
     views: int,
     device: torch.device,
     progress: Progress | None = None,
+    *,
+    own_intensities: bool = False,
 ) -> np.ndarray:
     """The probability of object in every cell of a box.
 
     Parameters
     ----------
     views
-        Along how many axes the box is cut, at first along the frame's own; the mean is given.
+        Along how many axes the box is cut, at first along the frame's own; the mean is taken.
+    own_intensities
+        Whether it is sharpened by what this image's intensities say, see `segmenter_evidence`.
 
     Returns
     -------
@@ -41,7 +46,11 @@ def cell_probabilities(
             here = turned(cells, view)
             seen = _view(network, here, device, progress.part(view / views, (view + 1) / views))
             total += seen.transpose(np.roll((0, 1, 2), view))
-    return total / views
+    if not own_intensities:
+        return total / views
+    there = cells[IN_IMAGE] > 0
+    inside = (cells[POSITIONS] <= 1).all(axis=0) & there
+    return sharpened(total / views, cells[NEAR], inside, there)
 
 
 def _view(network: torch.nn.Module, cells: np.ndarray, device: torch.device, progress: Progress) -> np.ndarray:

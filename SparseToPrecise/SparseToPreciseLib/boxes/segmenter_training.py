@@ -15,15 +15,14 @@ from ..core.errors import InputError
 from ..core.training_loop import Given, TrainingLoop
 from . import losses
 from .frame import MULTIPLE, Frame, sampled
+from .hull import box_hull
 from .likeness import object_chances
 from .scenes import Scene
-from .segmenter_channels import NEAR, POSITIONS, RANK, box_cells, plane_channels
-from .simulation import loose_box
+from .segmenter_channels import NEAR, POSITIONS, box_cells, plane_channels
+from .simulation import TIGHT_SHARE, cut_by_field_of_view, loose_box
 
 Objective = Callable[[torch.Tensor, Given, float], torch.Tensor]
 """(logits, batch, temperature) -> loss."""
-
-_TIGHT_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,8 @@ class PlaneSampling:
         As in `Frame.cut`.
     largest_margin
         The mean margin per side, as a share of the object's size, is drawn between 0 and this.
-    inverted_share
-        Of boxes whose image is inverted.
+    inverted_share, cut_share
+        Of boxes whose image is inverted; and of those where the field of view ends within the object.
     planes
         Of every box that are trained on at a time.
     axis
@@ -53,6 +52,7 @@ class PlaneSampling:
     spacing_mm: float | None = None
     largest_margin: float = 0.3
     inverted_share: float = 0.25
+    cut_share: float = 0.0
     planes: int = 10
     axis: int | None = None
 
@@ -62,6 +62,7 @@ class PlaneSampling:
             "spacing_mm": self.spacing_mm is None or self.spacing_mm > 0,
             "largest_margin": 0 <= self.largest_margin <= 2,
             "inverted_share": 0 <= self.inverted_share <= 1,
+            "cut_share": 0 <= self.cut_share <= 1,
             "planes": self.planes >= 1,
             "axis": self.axis in (None, 0, 1, 2),
         }
@@ -123,11 +124,11 @@ def box_loss(weights: Weights) -> Objective:
     """What boxes say, weighted; a mask in the batch is used for its boxes alone."""
 
     def loss(logits: torch.Tensor, given: Given, t: float) -> torch.Tensor:
-        boxes, probabilities = given["boxes"], torch.sigmoid(logits)
-        total = weights.emptiness * losses.emptiness(probabilities, boxes)
+        boxes, inside, probabilities = given["boxes"], given["inside"], torch.sigmoid(logits)
+        total = weights.emptiness * losses.emptiness(probabilities, inside)
         total = total + weights.tightness * losses.tightness(probabilities, boxes, t)
         total = total + weights.size * losses.size(probabilities, boxes, t)
-        total = total + weights.likeness * losses.likeness(logits, given["chances"], boxes)
+        total = total + weights.likeness * losses.likeness(logits, given["chances"], inside)
         if weights.alike:
             near = torch.nn.functional.avg_pool2d(given["channels"][:, NEAR : NEAR + 1], 3, 1, 1)
             total = total + weights.alike * losses.alike(logits, near, boxes, weights.tolerance)
@@ -144,8 +145,17 @@ def mask_loss(logits: torch.Tensor, given: Given, t: float) -> torch.Tensor:
 
 
 def drawn_planes(scene: Scene, sampling: PlaneSampling, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Planes spread at random over a random loose box: channels (N, SEEN, J, I), mask and chances (N, 1, J, I)."""
-    margin = 0.0 if rng.random() < _TIGHT_SHARE else rng.uniform(0, sampling.largest_margin)
+    """Planes spread at random over a random loose box.
+
+    Returns
+    -------
+    dict
+        channels (N, SEEN, J, I); mask, inside and chances (N, 1, J, I): the labelmap, where its object can be by the
+        boxes of the planes along all three axes, and its chance by the intensities there and elsewhere.
+    """
+    if rng.random() < sampling.cut_share:
+        scene = Scene(*cut_by_field_of_view(scene.image, scene.mask, rng), scene.name)
+    margin = 0.0 if rng.random() < TIGHT_SHARE else rng.uniform(0, sampling.largest_margin)
     box = loose_box(scene.mask, margin, rng)
     axis = int(rng.integers(3)) if sampling.axis is None else sampling.axis
     frame = Frame.cut(box, axis, float(box.size[axis]), sampling.spacing_mm, sampling.side)
@@ -158,14 +168,15 @@ def drawn_planes(scene: Scene, sampling: PlaneSampling, rng: np.random.Generator
     for one in (1, 2, 3):
         if rng.random() < 0.5:
             cells, mask = np.flip(cells, one), np.flip(mask, one - 1)
-    boxes = losses.box_masks(boxes_of(torch.from_numpy(np.ascontiguousarray(mask))[:, None]), mask.shape[1:])
-    chances = object_chances(cells[RANK], boxes[:, 0].numpy() > 0)
+    inside = box_hull(mask >= 0.5)
+    chances = object_chances(cells[NEAR], inside)
     within = np.flatnonzero(cells[POSITIONS][2, :, 0, 0] <= 1)
     edges = np.linspace(within[0], within[-1] + 1, min(sampling.planes, len(within)) + 1)
     numbers = np.unique(rng.uniform(edges[:-1], edges[1:]).astype(int))
     return {
         "channels": plane_channels(cells, numbers),
         "mask": mask[numbers][:, None],
+        "inside": inside[numbers][:, None],
         "chances": chances[numbers][:, None],
     }
 
@@ -177,7 +188,7 @@ def collated_planes(drawn: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndar
 
     def padded(name: str, array: np.ndarray) -> np.ndarray:
         ends = [(0, int(wanted - there)) for wanted, there in zip(sides, array.shape[2:], strict=True)]
-        return np.pad(array, [(0, 0), (0, 0), *ends], mode="constant" if name == "mask" else "edge")
+        return np.pad(array, [(0, 0), (0, 0), *ends], mode="constant" if name in ("mask", "inside") else "edge")
 
     return {
         name: np.concatenate([padded(name, one[name]) for one in drawn]).astype(np.float32, copy=False)

@@ -7,6 +7,9 @@ import numpy as np
 from ..core.box import Box
 from ..core.volume import Grid, Volume
 
+TIGHT_SHARE = 0.25
+"""Of the boxes that a segmenter is trained in: those without any margin."""
+
 
 def loose_box(
     mask: Volume,
@@ -37,6 +40,16 @@ def loose_box(
     share = rng.uniform(0.25, 0.75, 3) if asymmetric else np.full(3, 0.5)
     total = 2 * margin * tight.size
     return within_field_of_view(tight.grown(total * share, total * (1 - share)), mask.grid)
+
+
+def cut_by_field_of_view(image: Volume, mask: Volume, rng: np.random.Generator) -> tuple[Volume, Volume]:
+    """An image that ends somewhere within the object in a mask, and the mask; 50 to 90 % of its length remain."""
+    axis = int(rng.integers(3))
+    there = np.flatnonzero(mask.array.any(axis=tuple(other for other in range(3) if other != axis)))
+    kept = max(round((there[-1] + 1 - there[0]) * rng.uniform(0.5, 0.9)), 1)
+    slices = [slice(None)] * 3
+    slices[axis] = slice(0, int(there[0]) + kept) if rng.random() < 0.5 else slice(int(there[-1]) + 1 - kept, None)
+    return image.cropped(tuple(slices)), mask.cropped(tuple(slices))
 
 
 def within_field_of_view(box: Box, grid: Grid) -> Box:

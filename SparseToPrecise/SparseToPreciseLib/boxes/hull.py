@@ -1,0 +1,38 @@
+"""Where an object can be, by the boxes of its planes along all three axes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def box_hull(mask: np.ndarray) -> np.ndarray:
+    """The voxels that lie within the box of their plane along every axis.
+
+    Boxes alone are asked, and still little is left over: a ball fills 0.52 of its box, 0.79 of the boxes of its
+    planes along one axis, and 0.89 of this.
+
+    Parameters
+    ----------
+    mask
+        (K, J, I) bool: an object, or what stands for it, such as the filled boxes of its slices.
+
+    Returns
+    -------
+    (K, J, I) bool
+        Holds the mask; a box is its own hull.
+    """
+    result = np.ones(mask.shape, bool)
+    for axis in range(3):
+        result &= np.moveaxis(_filled(np.moveaxis(mask, axis, 0)), 0, axis)
+    return result
+
+
+def _filled(planes: np.ndarray) -> np.ndarray:
+    """The box of every plane along the first axis, filled."""
+    result = np.ones(planes.shape, bool)
+    for axis in (1, 2):
+        lines = planes.any(axis=3 - axis)
+        begun = np.logical_or.accumulate(lines, axis=1)
+        to_come = np.logical_or.accumulate(lines[:, ::-1], axis=1)[:, ::-1]
+        result &= np.expand_dims(begun & to_come, 3 - axis)
+    return result
