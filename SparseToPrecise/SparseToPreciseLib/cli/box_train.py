@@ -20,7 +20,7 @@ from .train_options import (
     common_options,
     finish,
     refuse_both,
-    told,
+    summary,
 )
 
 _Label = Annotated[
@@ -68,11 +68,11 @@ def boxes_corrector(
         bundle = train_corrector(output, overrides=None if patch is None else {"patch": patch}, **options, **cases)
         trained = finish(reporter, bundle, output)
     best = trained["best"]
-    reporter.show(
-        *told(trained, "scenes", output),
+    said = (
         f"Best validation loss {best['validation_loss']:.5f} at step {best['steps']}; "
-        f"Dice of patches {best['patch_dice']:.3f}.",
+        f"Dice of patches {best['patch_dice']:.3f}."
     )
+    reporter.show(*summary(trained, "scenes", said, output))
 
 
 def boxes_segmenter(
@@ -113,10 +113,8 @@ def boxes_segmenter(
         bundle = train_segmenter(output, **options, **cases)
         trained = finish(reporter, bundle, output)
     best = trained["best"]
-    reporter.show(
-        *told(trained, "boxes", output),
-        f"Best validation loss {best['validation_loss']:.5f} at step {best['steps']}.",
-    )
+    said = f"Best validation loss {best['validation_loss']:.5f} at step {best['steps']}."
+    reporter.show(*summary(trained, "boxes", said, output))
 
 
 def _check(dataset: Path | None, phantoms: int | None, label: int | None) -> None:

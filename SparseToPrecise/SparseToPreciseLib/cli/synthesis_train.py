@@ -20,7 +20,7 @@ from .train_options import (
     common_options,
     finish,
     refuse_both,
-    told,
+    summary,
 )
 
 
@@ -82,9 +82,10 @@ def synthesis(
         more = {"registration": registered} if register else {}
         trained = finish(reporter, bundle, output, **more)
     best = trained["best"]
+    said = (
+        f"Best mean absolute error {best['mae_hu']:.1f} HU at step {best['steps']}; bone Dice {best['bone_dice']:.3f}."
+    )
     reporter.show(
         *[f"{one['mr']}: {one['sentence']}" + ("" if one["used"] else " Left out.") for one in registered],
-        *told(trained, "pairs", output),
-        f"Best mean absolute error {best['mae_hu']:.1f} HU at step {best['steps']}; bone Dice "
-        f"{best['bone_dice']:.3f}.",
+        *summary(trained, "pairs", said, output),
     )

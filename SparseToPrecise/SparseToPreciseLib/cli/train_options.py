@@ -16,7 +16,10 @@ Phantoms = Annotated[
     int | None, typer.Option(metavar="N", help="Train on N procedural phantoms. Default: the recipe's number.")
 ]
 Epochs = Annotated[float | None, typer.Option(help="End after so many passes over the cases.")]
-Minutes = Annotated[float | None, typer.Option(help="End after so much computing time. Default: the recipe's.")]
+Minutes = Annotated[
+    float | None,
+    typer.Option(help="End after so much computing time, the making of cases not counted. Default: the recipe's."),
+]
 Seed = Annotated[int | None, typer.Option(min=0, help="Of everything random. Default: the recipe's.")]
 UsedDevice = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 ToldProgress = Annotated[ProgressMode, typer.Option(help="How to tell of progress.")]
@@ -59,9 +62,10 @@ def finish(reporter: Reporter, bundle: Bundle, output: Path, **more: Any) -> dic
     return trained
 
 
-def told(trained: dict[str, Any], what: str, output: Path) -> list[str]:
-    """Sentences for people; `what` is the key of the number of cases."""
+def summary(trained: dict[str, Any], what: str, best: str, output: Path) -> list[str]:
+    """Sentences for people; `what` is the key of the number of cases, `best` is said of the best validation."""
     return [
         f"Trained on {trained['data']}: {trained[what]} {what}, {trained['steps']} steps, on {trained['device']}.",
+        best,
         f"Written: {output} (log and curve in {output / 'docs'})",
     ]
