@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +19,7 @@ from edit_cases import CENTRE, Case, case_on, grid_around
 from SparseToPreciseLib.cli.main import run
 from SparseToPreciseLib.core.volume import Grid, Volume
 
+LIBRARY = Path(__file__).resolve().parents[2] / "SparseToPrecise"
 GRID = grid_around((1.5, 1.5, 1.5), half_mm=27)
 RADIUS = "12"
 
@@ -53,6 +59,36 @@ class CommandLine:
         assert answer.error.endswith("\n") and answer.error.count("\n") == 1, answer.error
         assert snapshot(self.folder) == before
         return answer.error.strip()
+
+
+def stopped_at(moment: str, number: signal.Signals, *command: object, group: bool = False) -> Answer:
+    """What a process gives that gets a signal as soon as its progress tells of a moment.
+
+    Parameters
+    ----------
+    moment
+        A part of a message.
+    command
+        What Python is given; with --progress json.
+    group
+        The signal is for the processes that it has started, too, as a terminal's Ctrl-C.
+    """
+    process = subprocess.Popen(
+        [sys.executable, *map(str, command)],
+        env=os.environ | {"PYTHONPATH": str(LIBRARY), "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    for line in process.stdout:
+        if moment in json.loads(line)["message"]:
+            (os.killpg if group else os.kill)(process.pid, number)
+            break
+    else:
+        pytest.fail(f"the command never said {moment}: {process.stderr.read()}")
+    out, error = process.communicate(timeout=120)
+    return Answer(process.returncode, out, error)
 
 
 def snapshot(folder: Path) -> dict[Path, bytes | None]:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from cli_files import RADIUS, snapshot
+from cli_files import RADIUS, snapshot, stopped_at
 from SparseToPreciseLib.cli import demo_case
 from SparseToPreciseLib.core import files as core_files
-
-LIBRARY = Path(__file__).resolve().parents[2] / "SparseToPrecise"
 
 
 @pytest.mark.parametrize(
@@ -33,27 +28,15 @@ def test_stopping_at_any_moment_leaves_nothing_behind(folder: Path, moment: str,
     outputs = {folder / name for name in ("o.seg.nrrd", "p.png", "r.json")}
     before = snapshot(folder)
     inputs = [folder / name for name in ("image.nrrd", "ball.seg.nrrd", "stroke.fcsv")]
-    command = [sys.executable, "-m", "SparseToPreciseLib.cli.main", "edit", *inputs, "--segment", "Ball"]
+    command = ["-m", "SparseToPreciseLib.cli.main", "edit", *inputs, "--segment", "Ball"]
     command += ["--influence-radius", RADIUS, "-o", folder / "o.seg.nrrd", "--picture", folder / "p.png"]
-    command += ["--report", folder / "r.json", "--progress", "json"]
-    environment = os.environ | {"PYTHONPATH": str(LIBRARY), "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(
-        [str(part) for part in command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    for line in process.stdout:
-        if moment in json.loads(line)["message"]:
-            process.send_signal(number)
-            break
-    else:
-        pytest.fail(f"the command never said {moment}: {process.stderr.read()}")
-    _, error = process.communicate(timeout=60)
+    answer = stopped_at(moment, number, *command, "--report", folder / "r.json", "--progress", "json")
     after = snapshot(folder)
-    if moment == "writing" and process.returncode == 0:
+    if moment == "writing" and answer.code == 0:
         # The signal came when all was done.
         assert set(after) - set(before) == outputs
         return
-    assert process.returncode == 128 + number
-    assert error == "Stopped; nothing was written.\n"
+    assert (answer.code, answer.error) == (128 + number, "Stopped; nothing was written.\n")
     assert after == before
 
 

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cli_files import RADIUS
+from cli_files import RADIUS, snapshot, stopped_at
 from SparseToPreciseLib.core.bundles import open_bundle
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.editing import training_configs, training_recipe, training_run
 from SparseToPreciseLib.mrml import files
-
-LIBRARY = Path(__file__).resolve().parents[2] / "SparseToPrecise"
 
 
 @pytest.fixture
@@ -217,23 +212,8 @@ def test_stopping_leaves_no_bundle(folder: Path, tmp_path: Path, moment: str) ->
         "if __name__ == '__main__': sys.exit(run(sys.argv[1:]))\n"
     )
     (tmp_path / "small.py").write_text(code)
-    before = set(folder.rglob("*"))
-    process = subprocess.Popen(
-        [sys.executable, str(tmp_path / "small.py"), "train", "editing", "-o", str(folder / "mine"), *options]
-        + ["--cache", str(tmp_path / "cache")],
-        env=os.environ | {"PYTHONPATH": str(LIBRARY), "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    for line in process.stdout:
-        if moment in json.loads(line)["message"]:
-            # To the whole group, workers included, as a terminal's Ctrl-C.
-            os.killpg(process.pid, signal.SIGINT)
-            break
-    else:
-        pytest.fail(f"the command never said {moment}: {process.stderr.read()}")
-    _, error = process.communicate(timeout=60)
-    assert (process.returncode, error) == (130, "Stopped; nothing was written.\n")
-    assert set(folder.rglob("*")) == before
+    before = snapshot(folder)
+    command = (tmp_path / "small.py", "train", "editing", "-o", folder / "mine", *options)
+    answer = stopped_at(moment, signal.SIGINT, *command, "--cache", tmp_path / "cache", group=True)
+    assert (answer.code, answer.error) == (130, "Stopped; nothing was written.\n")
+    assert snapshot(folder) == before
