@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,11 +18,14 @@ from SparseToPreciseLib.core.volume import Volume
 pytest.importorskip("slicer")
 pytest.importorskip("torch")
 
+from SparseToPreciseLib.mrml import evaluation_nodes
 from SparseToPreciseLib.mrml import synthesis_nodes as nodes
 from SparseToPreciseLib.mrml.headless import quiet
 from SparseToPreciseLib.mrml.segmentations import new_segment, segment_to_volume, volume_to_segment
 from SparseToPreciseLib.mrml.synthesis_files import read_answer, write_request
 from SparseToPreciseLib.mrml.volumes import volume_from_node, volume_to_node
+from SparseToPreciseLib.synthesis.classes import classify
+from SparseToPreciseLib.synthesis.evaluate import evaluate
 from SparseToPreciseLib.synthesis.model import load_model
 from SparseToPreciseLib.synthesis.synthesize import synthesize
 
@@ -98,6 +102,44 @@ class TestShow:
         assert np.array_equal(soft.array > 0, inside & (both >= -400) & (both <= 250))
         assert nodes.ct_of_uncertainty(nodes.companion(ct, "uncertainty")) is ct
         assert "tiny" in ct.GetDescription() and "not measured" in ct.GetDescription()
+
+    @pytest.mark.parametrize("known", [True, False], ids=["items are there", "items are made"])
+    def test_it_lies_in_the_mrs_study(self, scene, mr, known: bool) -> None:
+        import slicer
+        import vtk
+
+        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+        study = hierarchy.CreateStudyItem(hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), "Anna"), "2026")
+        hierarchy.CreateItem(study, mr)
+
+        def added(_scene, _event, node) -> None:  # as the application does
+            if node.IsA("vtkMRMLScalarVolumeNode") or node.IsA("vtkMRMLSegmentationNode"):
+                hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
+
+        added.CallDataType = vtk.VTK_OBJECT
+        observer = scene.AddObserver(slicer.vtkMRMLScene.NodeAddedEvent, added) if known else None
+        try:
+            inputs = nodes.read_inputs(mr)
+            made = shifted(inputs)
+            more = dict.fromkeys(nodes.COMPANIONS, made.ct)
+            made = replace(made, **more, classes=classify(made.ct))
+            ct = nodes.show_synthetic(inputs, made)
+            filed = [ct, nodes.classes_of(ct), *(nodes.companion(ct, what) for what in nodes.COMPANIONS)]
+            reference = volume_to_node(ct_on(GRID), "True")
+            given = evaluation_nodes.read_inputs(ct, reference)
+            found = evaluate(given.ct, given.reference)
+            table = evaluation_nodes.show_evaluation(given, found, evaluation_nodes.histograms(given.ct, found))
+            filed.append(evaluation_nodes.error_of(table))
+        finally:
+            scene.RemoveObserver(observer) if observer else None
+        parents = [hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) for node in filed]
+        assert parents == [study] * 7
+        again = nodes.read_inputs(mr, output=ct)
+        folder = hierarchy.CreateFolderItem(study, "moved by hand")
+        hierarchy.SetItemParent(hierarchy.GetItemByDataNode(ct), folder)
+        nodes.show_synthetic(again, replace(shifted(again), uncertainty=made.ct))
+        moved = [hierarchy.GetItemByDataNode(node) for node in (ct, nodes.companion(ct, "uncertainty"))]
+        assert [hierarchy.GetItemParent(item) for item in moved] == [folder, folder]
 
     def test_classes_follow_the_transform(self, mr, linear, model) -> None:
         mr.SetAndObserveTransformNodeID(linear(RIGID).GetID())

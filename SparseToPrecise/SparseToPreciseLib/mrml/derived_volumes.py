@@ -19,14 +19,30 @@ def new_like(
 ) -> slicer.vtkMRMLScalarVolumeNode:
     """A new volume in the place of another; see `fill_like`. Where the name is taken, a number is added.
 
-    It comes into the scene with its attributes: selectors that go by them would not see them later.
+    In the subject hierarchy it lies beside the other, e.g. in the same study. It comes into the scene with its
+    attributes: selectors that go by them would not see them later.
     """
     node = slicer.vtkMRMLScalarVolumeNode()
     node.SetName(scene().GenerateUniqueName(name))
     for key, value in (attributes or {}).items():
         node.SetAttribute(key, value)
     fill_like(node, array, like)
-    return scene().AddNode(node)
+    node = scene().AddNode(node)
+    file_beside(node, like)
+    return node
+
+
+def file_beside(node: slicer.vtkMRMLNode, other: slicer.vtkMRMLNode) -> None:
+    """Put a node into the study or folder of another one, where the subject hierarchy knows the other."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene())
+    theirs = hierarchy.GetItemByDataNode(other) if hierarchy is not None else 0
+    if not theirs:
+        return
+    mine = hierarchy.GetItemByDataNode(node)
+    if mine:
+        hierarchy.SetItemParent(mine, hierarchy.GetItemParent(theirs))
+    else:  # only the application adds items by itself
+        hierarchy.CreateItem(hierarchy.GetItemParent(theirs), node)
 
 
 def fill_like(

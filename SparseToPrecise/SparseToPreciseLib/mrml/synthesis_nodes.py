@@ -16,7 +16,7 @@ import vtk
 from ..core.errors import InputError
 from ..core.volume import Volume
 from ..synthesis.classes import classify
-from .derived_volumes import fill_like, has_shape, new_like
+from .derived_volumes import file_beside, fill_like, has_shape, new_like
 from .headless import scene
 from .segmentations import segment_to_volume
 from .synthesis_classes import classes_to_segmentation
@@ -116,7 +116,7 @@ def read_inputs(
 
 
 def show_synthetic(inputs: SynthesisInputs, made: Synthetic) -> slicer.vtkMRMLScalarVolumeNode:
-    """Add a CT and what came with it to the scene, on the MR's voxels and under its transform.
+    """Add a CT and what came with it to the scene, on the MR's voxels, under its transform and in its study or folder.
 
     A CT that is filled anew keeps what it came with before in the scene, but no longer refers to it.
 
@@ -144,7 +144,7 @@ def show_synthetic(inputs: SynthesisInputs, made: Synthetic) -> slicer.vtkMRMLSc
         volume = getattr(made, what)
         node = None
         if volume is not None:
-            node = new_like(mr, volume.array, f"{ct.GetName()} {title}")
+            node = new_like(ct, volume.array, f"{ct.GetName()} {title}")
             set_window(node, *window)
         ct.SetNodeReferenceID(_role(what), None if node is None else node.GetID())
     segmentation = None if made.classes is None else _classes(ct, made.classes)
@@ -204,5 +204,6 @@ def _classes(ct: slicer.vtkMRMLScalarVolumeNode, labels: Volume) -> slicer.vtkMR
     node = classes_to_segmentation(local, scene().GenerateUniqueName(f"{ct.GetName()} classes"))
     node.SetAndObserveTransformNodeID(ct.GetTransformNodeID())
     node.SetReferenceImageGeometryParameterFromVolumeNode(ct)
+    file_beside(node, ct)
     node.GetDisplayNode().SetOpacity2DFill(0.4)
     return node
