@@ -108,7 +108,7 @@ class BoxModuleLogic(ScriptedLoadableModuleLogic):
 
         from SparseToPreciseLib.mrml.box_nodes import read_inputs, show_tightened
 
-        inputs = read_inputs(image, roi)
+        inputs = read_inputs(image, roi, to_tighten=True)
         result = tighten_inputs(inputs, **parameters)
         show_tightened(inputs, result)
         return result

@@ -27,6 +27,15 @@ class BoxInput:
         ui.segmentSelector.connect("currentSegmentChanged(QString)", self._segmentChosen)
         ui.boxOfSegmentButton.connect("clicked(bool)", self.boxOfSegment)
 
+    def choose_defaults(self):
+        """Where no image is chosen, take the one that the slice views show."""
+        p = self._parameters()
+        if p.image is None and slicer.app.layoutManager() is not None:
+            shown = slicer.app.layoutManager().sliceWidget("Red")
+            image = shown and shown.sliceLogic().GetBackgroundLayer().GetVolumeNode()
+            if image is not None and image.GetClassName() == "vtkMRMLScalarVolumeNode":
+                p.image = image
+
     def leave(self):
         self.ui.placeWidget.setPlaceModeEnabled(False)
 

@@ -1,5 +1,6 @@
 """The sections "Tighten" and "Segment in the box": they read nodes, have the worker compute, and show what came out."""
 
+import qt
 import slicer
 from slicer.i18n import tr as _
 
@@ -7,7 +8,7 @@ from SparseToPreciseLib.desktop.work_section import WorkSection
 
 from .Jobs import segment_inputs, tighten_inputs
 
-_COLORS = {True: "", False: "color: #c05000; font-weight: bold"}
+_STYLES = {True: "", False: "color: #c05000; font-weight: bold"}
 
 
 class WorkPanel(WorkSection):
@@ -42,7 +43,9 @@ class WorkPanel(WorkSection):
         ui.undoButton.connect("clicked(bool)", self.undo)
         ui.editButton.connect("clicked(bool)", self.edit)
         ui.cropButton.connect("clicked(bool)", self.crop)
-        self.say("")
+        ui.sliceTableView.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
+        ui.sliceTableView.verticalHeader().visible = False
+        ui.sliceTableView.connect("selectionChanged()", self.jump)
         self.follow()
 
     def set_setup(self, ready):
@@ -58,7 +61,7 @@ class WorkPanel(WorkSection):
 
     def follow(self):
         """Follow the parameter node: what can run, and the table of the chosen box."""
-        from SparseToPreciseLib.mrml.box_nodes import loose_roi, slice_table
+        from SparseToPreciseLib.mrml.box_nodes import loose_roi
 
         p = self._parameters()
         image, roi = (p.image, p.roi) if p else (None, None)
@@ -71,9 +74,8 @@ class WorkPanel(WorkSection):
         idle = self.job is None
         self.ui.undoButton.enabled = idle and loose_roi(roi) is not None
         self.ui.cropButton.enabled = image is not None and roi is not None
-        self.ui.editButton.enabled = idle and self._segment is not None
-        self.ui.sliceTableView.setMRMLTableNode(slice_table(roi))
-        self.ui.sliceTableView.visible = slice_table(roi) is not None
+        self.ui.editButton.enabled = idle and self._segmentIsThere()
+        self._showTightened(roi)
 
     def refresh(self):
         """Look again which models there are, and choose those of the parameter node."""
@@ -92,11 +94,8 @@ class WorkPanel(WorkSection):
 
             show_tightened(inputs, result)
             self._tightened[inputs.roi_id] = result
-            shares = result.volume_before_mm3 / 1000, result.volume_after_mm3 / 1000
-            text = _("Tightened from {:.1f} to {:.1f} cm³.").format(*shares)
-            self.say(text if result.safe else " ".join(result.notes), result.safe)
 
-        self._run(self.tightenRow, tighten_inputs, show, model=self.correctors.model, **options)
+        self._run(self.tightenRow, tighten_inputs, show, True, model=self.correctors.model, **options)
 
     def segment(self):
         p = self._parameters()
@@ -108,7 +107,7 @@ class WorkPanel(WorkSection):
             self._segment = show_segmented(inputs, result)
             return " ".join([_("{:.1f} cm³.").format(result.volume_mm3 / 1000), *result.notes])
 
-        self._run(self.segmentRow, segment_inputs, show, model=self.segmenters.model, slices=slices)
+        self._run(self.segmentRow, segment_inputs, show, False, model=self.segmenters.model, slices=slices)
 
     def undo(self, _checked=False):
         from SparseToPreciseLib.mrml.box_nodes import undo_tightening
@@ -117,20 +116,23 @@ class WorkPanel(WorkSection):
         with slicer.util.tryWithErrorDisplay(_("Could not undo the tightening.")):
             undo_tightening(roi)
         self._tightened.pop(roi.GetID(), None)
-        self.say("")
         self.follow()
 
     def forget(self):
         """The scene closes: what runs is stopped, what was found is no longer there."""
         self.cancel()
         self._tightened, self._segment = {}, None
-        self.say("")
 
-    def say(self, text, safe=True):
-        """The verdict on the last tightening; an unsure one stands out."""
-        self.ui.verdictLabel.text = text
-        self.ui.verdictLabel.styleSheet = _COLORS[safe]
-        self.ui.verdictLabel.visible = bool(text)
+    def jump(self):
+        """Show the slice of the row that was clicked, in all slice views."""
+        from SparseToPreciseLib.mrml.box_nodes import slice_centre
+
+        chosen = self.ui.sliceTableView.selectionModel().selectedRows()
+        if chosen:
+            number = int(chosen[0].sibling(chosen[0].row(), 0).data())  # the rows may be sorted
+            with slicer.util.tryWithErrorDisplay(_("Could not show the slice.")):
+                centre = slice_centre(self._parameters().roi, number)
+                slicer.modules.markups.logic().JumpSlicesToLocation(*centre, False)
 
     def edit(self, _checked=False):
         """Go on with the segment in the Segment Editor."""
@@ -150,6 +152,34 @@ class WorkPanel(WorkSection):
             crop_parameters(p.image, p.roi)
             slicer.util.selectModule("CropVolume")
 
+    def _showTightened(self, roi):
+        """The verdict on the last tightening of a box, which stands out where it was kept, and the table."""
+        from SparseToPreciseLib.mrml.box_table import slice_table, verdict
+
+        said, label, view = verdict(roi), self.ui.verdictLabel, self.ui.sliceTableView
+        texts = list(said.notes) if said else []
+        if said and said.safe:
+            volumes = said.before_mm3 / 1000, said.after_mm3 / 1000
+            texts.insert(0, _("Tightened from {:.1f} to {:.1f} cm³.").format(*volumes))
+        elif said:
+            texts.append(
+                _(
+                    "Check that it holds the whole object and no second one, adjust it by hand, or train a model on a "
+                    "few masks of your own (Train on my cases)."
+                )
+            )
+        label.text, label.styleSheet = " ".join(texts), _STYLES[said is None or said.safe]
+        label.visible = bool(texts)
+        if view.mrmlTableNode() != slice_table(roi):
+            view.setMRMLTableNode(slice_table(roi))
+        view.visible = slice_table(roi) is not None
+
+    def _segmentIsThere(self):
+        """Whether the last segment still is."""
+        node, segmentId = self._segment or (None, "")
+        there = node is not None and node.GetScene() is not None
+        return there and node.GetSegmentation().GetSegment(segmentId) is not None
+
     def _slices(self):
         """The result of the last tightening, while the box is still what came out of it."""
         from SparseToPreciseLib.mrml.box_nodes import is_box
@@ -158,7 +188,7 @@ class WorkPanel(WorkSection):
         result = self._tightened.get(roi.GetID())
         return result if result is not None and result.safe and is_box(roi, result.box) else None
 
-    def _run(self, row, function, show, **options):
+    def _run(self, row, function, show, toTighten, **options):
         from SparseToPreciseLib.desktop import settings
         from SparseToPreciseLib.mrml.box_nodes import read_inputs
 
@@ -167,7 +197,7 @@ class WorkPanel(WorkSection):
         def compute(inputs, progress):
             return function(inputs, device=device, progress=progress, **options)
 
-        self.work(row, lambda: read_inputs(p.image, p.roi), compute, show)
+        self.work(row, lambda: read_inputs(p.image, p.roi, to_tighten=toTighten), compute, show)
 
     def _correctorChanged(self, name):
         if self._parameters():

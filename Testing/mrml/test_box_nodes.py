@@ -18,9 +18,10 @@ from SparseToPreciseLib.boxes.model import load_corrector
 from SparseToPreciseLib.boxes.segment import SegmentResult
 from SparseToPreciseLib.boxes.tighten import tighten
 from SparseToPreciseLib.mrml import box_nodes
+from SparseToPreciseLib.mrml.box_table import slice_table, verdict
 from SparseToPreciseLib.mrml.rois import box_from_roi, place_roi, roi_from_box
 from SparseToPreciseLib.mrml.segmentations import segment_to_volume
-from SparseToPreciseLib.mrml.volumes import volume_to_node
+from SparseToPreciseLib.mrml.volumes import array_to_matrix, volume_to_node
 
 RIGID = matrix((10, 40, -25), origin=(3, -20, 8))
 
@@ -37,7 +38,7 @@ def nodes(scene):
 
 
 def tightened(nodes, corrector, **options):
-    inputs = box_nodes.read_inputs(*nodes)
+    inputs = box_nodes.read_inputs(*nodes, to_tighten=True)
     result = tighten(inputs.image, inputs.box, corrector, **options)
     box_nodes.show_tightened(inputs, result)
     return result
@@ -68,7 +69,7 @@ class TestTighten:
         tightened(nodes, corrector)
         box_nodes.undo_tightening(roi)
         assert same(box_from_roi(roi), LOOSE) and roi.GetName() == "Liver"
-        assert box_nodes.loose_roi(roi) is None and box_nodes.slice_table(roi) is None
+        assert box_nodes.loose_roi(roi) is None and slice_table(roi) is None
         assert scene.GetNumberOfNodesByClass("vtkMRMLMarkupsROINode") == 1
         segmentation = scene.GetFirstNodeByClass("vtkMRMLSegmentationNode").GetSegmentation()
         assert segmentation.GetNumberOfSegments() == 0
@@ -77,10 +78,12 @@ class TestTighten:
 
     def test_undo_goes_back_step_by_step(self, nodes, corrector) -> None:
         roi = nodes[1]
-        first = tightened(nodes, corrector, margin_mm=4.0).box
+        tightened(nodes, corrector, margin_mm=4.0)
+        changed = LOOSE.shrunk(1, 1)
+        place_roi(roi, changed)
         tightened(nodes, corrector)
         box_nodes.undo_tightening(roi)
-        assert same(box_from_roi(roi), first)
+        assert same(box_from_roi(roi), changed)
         box_nodes.undo_tightening(roi)
         assert same(box_from_roi(roi), LOOSE)
 
@@ -108,7 +111,7 @@ class TestTighten:
 
     def test_the_table_has_a_row_for_every_slice(self, nodes, corrector) -> None:
         result = tightened(nodes, corrector)
-        table = box_nodes.slice_table(nodes[1])
+        table = slice_table(nodes[1])
         assert table.GetNumberOfRows() == len(result.slices) == 30
         names = [table.GetColumnName(column) for column in range(table.GetNumberOfColumns())]
         assert names[:4] == ["slice", "axis", "position_mm", "low_I_mm"]
@@ -123,13 +126,91 @@ class TestTighten:
         node = scene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
         assert list(node.GetSegmentation().GetSegmentIDs()) == [box_nodes.SLICES_ID]
 
+    def test_again_starts_from_the_loose_box_while_the_tight_one_is_untouched(self, scene, nodes, corrector) -> None:
+        roi = nodes[1]
+        first = tightened(nodes, corrector).box
+        wide = tightened(nodes, corrector, margin_mm=2.0).box
+        assert wide.volume_mm3 > first.volume_mm3 and same(box_from_roi(roi), wide)
+        assert scene.GetNumberOfNodesByClass("vtkMRMLMarkupsROINode") == 2
+        assert box_nodes.loose_roi(roi).GetName() == "Liver loose"
+        box_nodes.undo_tightening(roi)
+        assert same(box_from_roi(roi), LOOSE) and box_nodes.loose_roi(roi) is None
+        with pytest.raises(InputError, match="was not tightened"):
+            box_nodes.undo_tightening(roi)
+
+    def test_again_starts_from_a_tight_box_that_was_changed(self, nodes, corrector) -> None:
+        roi = nodes[1]
+        tightened(nodes, corrector)
+        changed = LOOSE.shrunk(1, 1)
+        place_roi(roi, changed)
+        assert same(box_nodes.read_inputs(*nodes, to_tighten=True).box, changed)
+
+    def test_segmenting_takes_the_box_as_it_is(self, nodes, corrector) -> None:
+        box = tightened(nodes, corrector).box
+        assert same(box_nodes.read_inputs(*nodes).box, box)
+
+    def test_again_after_the_loose_box_was_removed_meanwhile(self, scene, nodes, corrector) -> None:
+        first = tightened(nodes, corrector).box
+        inputs = box_nodes.read_inputs(*nodes, to_tighten=True)
+        scene.RemoveNode(box_nodes.loose_roi(nodes[1]))
+        box_nodes.show_tightened(inputs, tighten(inputs.image, inputs.box, corrector))
+        assert same(box_from_roi(nodes[1]), first)
+        assert same(box_from_roi(box_nodes.loose_roi(nodes[1])), LOOSE)
+
+    def test_again_and_unsure_gives_the_loose_box_back(self, scene, nodes, corrector, box_folder: Path) -> None:
+        tightened(nodes, corrector)
+        find_nothing(box_folder / "corrector")
+        result = tightened(nodes, load_corrector(box_folder / "corrector", "cpu"))
+        assert not result.safe and same(box_from_roi(nodes[1]), LOOSE)
+        assert scene.GetNumberOfNodesByClass("vtkMRMLMarkupsROINode") == 1
+        node = scene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
+        assert node.GetSegmentation().GetSegment(box_nodes.SLICES_ID) is None
+
+    def test_what_it_said_stays_with_the_roi(self, nodes, corrector, box_folder: Path) -> None:
+        roi = nodes[1]
+        assert verdict(roi) is None and verdict(None) is None
+        result = tightened(nodes, corrector)
+        said = verdict(roi)
+        assert said.safe and said.notes == result.notes
+        np.testing.assert_allclose([said.before_mm3, said.after_mm3], [LOOSE.volume_mm3, result.box.volume_mm3])
+        box_nodes.undo_tightening(roi)
+        assert verdict(roi) is None
+        find_nothing(box_folder / "corrector")
+        tightened(nodes, load_corrector(box_folder / "corrector", "cpu"))
+        assert not verdict(roi).safe and "kept as it is" in verdict(roi).notes[-1]
+
+    @pytest.mark.parametrize("axis", ["I", "K"])
+    def test_rows_of_the_table_know_where_their_slices_are(self, linear, axis: str, corrector) -> None:
+        """Also for a turned box under a transform that is moved afterwards."""
+        turned = matrix((0, 0, 20), origin=(1, 2, 3))
+        image = volume_to_node(image_on(GRIDS["oblique"]), "CT")
+        roi = roi_from_box(moved(LOOSE, matrix((0, 0, 5))), "Liver", parent_transform=linear(turned))
+        given = box_from_roi(roi)
+        result = tightened((image, roi), corrector, axis=axis)
+        assert result.safe
+        table = slice_table(roi)
+        names = [table.GetColumnName(column) for column in range(table.GetNumberOfColumns())]
+        assert table.GetUseColumnTitleAsColumnHeader()
+        boxes = 0
+        for one in result.slices:
+            at = box_nodes.slice_centre(roi, one.index)
+            assert abs(given.to_box(at)[result.axis] - one.position_mm) < 0.02
+            if one.bounds_mm is not None:
+                boxes += 1
+                told = [float(table.GetCellText(one.index, names.index(f"center_{x}"))) for x in "ras"]
+                np.testing.assert_allclose(at, told, atol=0.02)
+        assert 0 < boxes < len(result.slices)
+        before = box_nodes.slice_centre(roi, 3)
+        roi.GetParentTransformNode().SetMatrixTransformToParent(array_to_matrix(matrix(origin=(10, 0, 0)) @ turned))
+        np.testing.assert_allclose(box_nodes.slice_centre(roi, 3) - before, [10, 0, 0], atol=1e-3)
+
     def test_where_it_is_unsure_the_roi_stays(self, scene, nodes, box_folder: Path) -> None:
         find_nothing(box_folder / "corrector")
         result = tightened(nodes, load_corrector(box_folder / "corrector", "cpu"))
         assert not result.safe
         assert same(box_from_roi(nodes[1]), LOOSE) and box_nodes.loose_roi(nodes[1]) is None
         assert scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
-        assert box_nodes.slice_table(nodes[1]).GetNumberOfRows() == 30
+        assert slice_table(nodes[1]).GetNumberOfRows() == 30
 
     @pytest.mark.parametrize("name", ["oblique", "LAS"])
     def test_under_transforms_the_answer_is_the_same(self, scene, linear, corrector, name: str) -> None:

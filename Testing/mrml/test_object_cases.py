@@ -11,7 +11,7 @@ from SparseToPreciseLib.core.errors import InputError
 
 pytest.importorskip("slicer")
 
-from SparseToPreciseLib.mrml.box_nodes import box_as_segmentation
+from SparseToPreciseLib.mrml.box_training import box_as_segmentation
 from SparseToPreciseLib.mrml.labelmaps import segmentation_from_labelmap
 from SparseToPreciseLib.mrml.object_cases import read_object
 from SparseToPreciseLib.mrml.rois import roi_from_box

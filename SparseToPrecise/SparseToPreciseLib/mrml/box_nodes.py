@@ -6,29 +6,30 @@ before it was tightened, the table of its slices, and the segmentation with the 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
-import vtk
 
 from ..boxes.frame import check_within
-from ..boxes.slice_table import slice_columns, slice_rows
 from ..core.box import Box
 from ..core.errors import InputError
 from ..core.volume import Volume
+from .box_table import row_centre, show_table, slice_table, verdict
 from .headless import scene
 from .rois import box_from_roi, copy_roi, place_roi
 from .segmentations import new_segment, volume_to_segment
-from .volumes import volume_from_node
+from .volumes import matrix_to_array, volume_from_node
 
 if TYPE_CHECKING:
     from ..boxes.segment import SegmentResult
     from ..boxes.tighten import TightenResult
 
 SLICES_ID = "BoxesOfSlices"
-_LOOSE, _TABLE, _SEGMENTATION = (f"SparseToPrecise.{role}" for role in ("LooseBox", "SliceTable", "BoxSegmentation"))
+_LOOSE, _SEGMENTATION = "SparseToPrecise.LooseBox", "SparseToPrecise.BoxSegmentation"
+_TIGHT = "SparseToPrecise.TightenedTo"
 _SLICES_COLOR = (1.0, 0.24, 0.6)
 
 
@@ -41,15 +42,18 @@ class BoxInputs:
     image
         A copy, where the node shows it.
     box
-        Of the ROI, in the world.
+        To work on, in the world.
     image_id, roi_id
         The nodes.
+    placed
+        Where the ROI itself lies: another box than that to work on where it is tightened anew.
     """
 
     image: Volume
     box: Box
     image_id: str
     roi_id: str
+    placed: Box
 
     @property
     def image_node(self) -> slicer.vtkMRMLScalarVolumeNode:
@@ -59,7 +63,7 @@ class BoxInputs:
     def roi_node(self) -> slicer.vtkMRMLMarkupsROINode:
         """The ROI, which must still be where it was read."""
         node = _node(self.roi_id, "ROI")
-        if not is_box(node, self.box):
+        if not is_box(node, self.placed):
             raise InputError(f"{node.GetName()} was changed while it was being worked on; start again.")
         return node
 
@@ -71,8 +75,16 @@ def is_box(roi: slicer.vtkMRMLMarkupsROINode, box: Box) -> bool:
     return all(np.allclose(*pair, atol=1e-4) for pair in pairs)
 
 
-def read_inputs(image: slicer.vtkMRMLScalarVolumeNode, roi: slicer.vtkMRMLMarkupsROINode) -> BoxInputs:
+def read_inputs(
+    image: slicer.vtkMRMLScalarVolumeNode, roi: slicer.vtkMRMLMarkupsROINode, *, to_tighten: bool = False
+) -> BoxInputs:
     """An image and a box, with the parent transforms of both.
+
+    Parameters
+    ----------
+    to_tighten
+        Where the ROI is still what its last tightening has made of it, work on the loose one: a model is calibrated
+        for loose boxes, and a box that is tightened twice would shrink twice.
 
     Raises
     ------
@@ -81,19 +93,20 @@ def read_inputs(image: slicer.vtkMRMLScalarVolumeNode, roi: slicer.vtkMRMLMarkup
     """
     if image is None or roi is None:
         raise InputError(f"There is no {'image' if image is None else 'ROI'}; choose one.")
-    volume, box = volume_from_node(image), box_from_roi(roi)
+    volume, placed = volume_from_node(image), box_from_roi(roi)
+    box = box_from_roi(loose_roi(roi)) if to_tighten and _as_tightened(roi) else placed
     try:
         check_within(box, volume.grid)
     except InputError as error:
         raise InputError(f"{roi.GetName()}: {error}") from error
-    return BoxInputs(volume, box, image.GetID(), roi.GetID())
+    return BoxInputs(volume, box, image.GetID(), roi.GetID(), placed)
 
 
 def show_tightened(inputs: BoxInputs, result: TightenResult) -> None:
     """Shrink the ROI and show the boxes of its slices.
 
     The ROI as it was stays, hidden, as "<name> loose", see `undo_tightening`. Where the result is not safe the ROI
-    keeps its size and only the table is shown.
+    has the size that it had before any tightening, and only the table is shown.
 
     Raises
     ------
@@ -101,18 +114,21 @@ def show_tightened(inputs: BoxInputs, result: TightenResult) -> None:
         The image or the ROI is gone or was changed meanwhile; nothing has been changed.
     """
     roi, image = inputs.roi_node, inputs.image_node
-    _show_table(roi, inputs.box, result)
+    if inputs.box is not inputs.placed:
+        _restore(roi, inputs.box)
+    show_table(roi, inputs.box, result)
+    _remove_slices(roi)
     if not result.safe:
         return
     _keep_loose(roi)
     place_roi(roi, result.box)
+    roi.SetAttribute(_TIGHT, _place(roi))
     node = _segmentation(roi, image)
-    _remove_slices(roi)
     new_segment(node, f"{roi.GetName()} slices", _SLICES_COLOR, SLICES_ID)
     volume_to_segment(result.slices_as_volume(inputs.image.grid), node, SLICES_ID)
     display = node.GetDisplayNode()
-    display.SetSegmentOpacity2DFill(SLICES_ID, 0.15)
-    display.SetSegmentOpacity2DOutline(SLICES_ID, 0.6)
+    display.SetSegmentOpacity2DFill(SLICES_ID, 0.25)  # seen beside the ROI, whose own fill lies over it
+    display.SetSegmentOpacity2DOutline(SLICES_ID, 1.0)
     display.SetSegmentOpacity3D(SLICES_ID, 0.3)
 
 
@@ -129,21 +145,19 @@ def undo_tightening(roi: slicer.vtkMRMLMarkupsROINode) -> None:
     InputError
         It was not tightened, or the ROI that was kept is gone.
     """
-    loose = loose_roi(roi)
-    if loose is None:
+    if loose_roi(roi) is None:
         raise InputError(f"{roi.GetName()} was not tightened, so there is nothing to undo.")
-    copy_roi(loose, roi)
-    roi.SetNodeReferenceID(_LOOSE, loose.GetNodeReferenceID(_LOOSE))
-    scene().RemoveNode(loose)
+    _restore(roi)
     _remove_slices(roi)
     table = slice_table(roi)
     if table is not None:
         scene().RemoveNode(table)
 
 
-def slice_table(roi: slicer.vtkMRMLMarkupsROINode | None) -> slicer.vtkMRMLTableNode | None:
-    """The table of the slices of the last tightening."""
-    return None if roi is None else roi.GetNodeReference(_TABLE)
+def slice_centre(roi: slicer.vtkMRMLMarkupsROINode, row: int) -> np.ndarray:
+    """(3,) RAS: where the box of a slice in the ROI's table has its middle, or the slice where it has no box."""
+    loose = loose_roi(roi) if verdict(roi).safe else None
+    return row_centre(slice_table(roi), row, box_from_roi(loose or roi))
 
 
 def show_segmented(inputs: BoxInputs, result: SegmentResult) -> tuple[slicer.vtkMRMLSegmentationNode, str]:
@@ -170,23 +184,6 @@ def show_segmented(inputs: BoxInputs, result: SegmentResult) -> tuple[slicer.vtk
     segment_id = new_segment(node, name, roi.GetDisplayNode().GetSelectedColor() if number == 1 else None)
     volume_to_segment(result.segmentation, node, segment_id)
     return node, segment_id
-
-
-def box_as_segmentation(
-    image: slicer.vtkMRMLScalarVolumeNode, roi: slicer.vtkMRMLMarkupsROINode
-) -> slicer.vtkMRMLSegmentationNode:
-    """A new segmentation of an image with a box as its one segment, to train on boxes.
-
-    Raises
-    ------
-    InputError
-        As `read_inputs`.
-    """
-    inputs = read_inputs(image, roi)
-    node = _new_segmentation(image, f"{image.GetName()} {roi.GetName()} box")
-    mask = inputs.image.with_array(inputs.box.mask_on(inputs.image.grid))
-    volume_to_segment(mask, node, new_segment(node, "box", roi.GetDisplayNode().GetSelectedColor()))
-    return node
 
 
 def crop_parameters(
@@ -218,6 +215,31 @@ def _node(node_id: str, what: str) -> slicer.vtkMRMLNode:
     return node
 
 
+def _place(roi: slicer.vtkMRMLMarkupsROINode) -> str:
+    """Where an ROI lies before its transforms, for an attribute of the node."""
+    return json.dumps([*matrix_to_array(roi.GetObjectToNodeMatrix()).ravel().tolist(), *roi.GetSize()])
+
+
+def _as_tightened(roi: slicer.vtkMRMLMarkupsROINode) -> bool:
+    """Whether an ROI is still what its last tightening has made of it, and the loose one is there."""
+    loose, then = loose_roi(roi), roi.GetAttribute(_TIGHT)
+    if loose is None or not then or loose.GetTransformNodeID() != roi.GetTransformNodeID():
+        return False
+    return np.allclose(json.loads(then), json.loads(_place(roi)), atol=1e-3)  # files round
+
+
+def _restore(roi: slicer.vtkMRMLMarkupsROINode, box: Box | None = None) -> None:
+    """Put the loose ROI back, which is no longer kept; the box where somebody has removed it meanwhile."""
+    roi.RemoveAttribute(_TIGHT)
+    loose = loose_roi(roi)
+    if loose is None:
+        place_roi(roi, box)
+        return
+    copy_roi(loose, roi)
+    roi.SetNodeReferenceID(_LOOSE, loose.GetNodeReferenceID(_LOOSE))
+    scene().RemoveNode(loose)
+
+
 def _keep_loose(roi: slicer.vtkMRMLMarkupsROINode) -> None:
     """Put a hidden copy of an ROI behind it; the copy has the copy before it."""
     loose = scene().AddNewNodeByClass("vtkMRMLMarkupsROINode", f"{roi.GetName()} loose")
@@ -236,14 +258,16 @@ def _segmentation(
     """The segmentation of an image and an ROI, on the image's grid and under its transform."""
     node = roi.GetNodeReference(_SEGMENTATION)
     role = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
-    if node is not None and node.GetNodeReferenceID(role) == image.GetID():
+    on_it = node is not None and node.GetNodeReferenceID(role) == image.GetID()
+    if on_it and node.GetTransformNodeID() == image.GetTransformNodeID():
         return node
-    node = _new_segmentation(image, f"{image.GetName()} {roi.GetName()}")
+    node = segmentation_of(image, f"{image.GetName()} {roi.GetName()}")
     roi.SetNodeReferenceID(_SEGMENTATION, node.GetID())
     return node
 
 
-def _new_segmentation(image: slicer.vtkMRMLScalarVolumeNode, name: str) -> slicer.vtkMRMLSegmentationNode:
+def segmentation_of(image: slicer.vtkMRMLScalarVolumeNode, name: str) -> slicer.vtkMRMLSegmentationNode:
+    """A new segmentation on an image's grid and under its transform."""
     node = scene().AddNewNodeByClass("vtkMRMLSegmentationNode", name)
     node.CreateDefaultDisplayNodes()
     node.SetAndObserveTransformNodeID(image.GetTransformNodeID())
@@ -255,21 +279,3 @@ def _remove_slices(roi: slicer.vtkMRMLMarkupsROINode) -> None:
     node = roi.GetNodeReference(_SEGMENTATION)
     if node is not None and node.GetSegmentation().GetSegment(SLICES_ID) is not None:
         node.GetSegmentation().RemoveSegment(SLICES_ID)
-
-
-def _show_table(roi: slicer.vtkMRMLMarkupsROINode, given: Box, result: TightenResult) -> None:
-    node = slice_table(roi)
-    if node is None:
-        node = scene().AddNewNodeByClass("vtkMRMLTableNode", f"{roi.GetName()} slices")
-        roi.SetNodeReferenceID(_TABLE, node.GetID())
-    table = vtk.vtkTable()
-    columns = [vtk.vtkStringArray() for _ in slice_columns(result.axis)]
-    for column, name in zip(columns, slice_columns(result.axis), strict=True):
-        column.SetName(name)
-        table.AddColumn(column)
-    for row in slice_rows(given, result):
-        for column, cell in zip(columns, row, strict=True):
-            shown = "" if cell is None else f"{cell:.2f}" if isinstance(cell, float) else str(cell)
-            column.InsertNextValue(shown)
-    node.SetAndObserveTable(table)
-    node.SetLocked(True)

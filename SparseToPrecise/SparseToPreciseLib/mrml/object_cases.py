@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import slicer
 
 from ..core.errors import InputError
@@ -11,7 +13,10 @@ from .volumes import volume_from_node
 
 
 def read_object(
-    segmentation: slicer.vtkMRMLSegmentationNode, image: slicer.vtkMRMLScalarVolumeNode | None, wanted: str = ""
+    segmentation: slicer.vtkMRMLSegmentationNode,
+    image: slicer.vtkMRMLScalarVolumeNode | None,
+    wanted: str = "",
+    ignored: Sequence[str] = (),
 ) -> Case:
     """Copy an image and the object in it, with all parent transforms applied; on the main thread.
 
@@ -19,6 +24,8 @@ def read_object(
     ----------
     wanted
         Name of the segment; empty for the only one that is not empty.
+    ignored
+        IDs of segments that count only where they are wanted by name.
 
     Raises
     ------
@@ -33,7 +40,8 @@ def read_object(
         raise InputError(f"{name} or its image was removed; choose the cases again.")
     segments = segmentation.GetSegmentation()
     names = {one: segments.GetSegment(one).GetName() for one in segments.GetSegmentIDs()}
-    filled = {one: title for one, title in names.items() if _filled(segmentation, one)}
+    asked = {one: title for one, title in names.items() if wanted or one not in ignored}
+    filled = {one: title for one, title in asked.items() if _filled(segmentation, one)}
     found = [one for one, title in filled.items() if not wanted or title == wanted]
     if len(found) != 1:
         there = ", ".join(filled.values()) or "only empty ones"
