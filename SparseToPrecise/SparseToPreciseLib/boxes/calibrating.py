@@ -13,10 +13,11 @@ from .cleanup import cleaned, slice_bounds, smoothed_shares, widened
 from .frame import Frame
 from .slice_measures import ObjectPart, mean_slice_iou, tight_bounds
 
-THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)
-MARGINS = (0.0, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+THRESHOLDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
+"""A low one widens a map where the network is in doubt, and only there; a margin widens it everywhere."""
+MARGINS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 """In patches; those that are tried for every case."""
-WIDEST = (1.0, 2.0, 3.0, 4.0, 6.0)
+WIDEST = (0.5, 1.0, 2.0, 4.0, 6.0)
 """In patches; from which one a map is not trusted."""
 ACCEPTED_FAILURES = 0.04
 """Of the cases that are trusted, so many may miss the wanted coverage."""

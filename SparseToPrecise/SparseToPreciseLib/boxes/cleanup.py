@@ -87,7 +87,7 @@ def slice_bounds(clean: CleanMap, margin_mm: float = 0.0) -> np.ndarray:
     """The box of the component on every slice: (slices, 2, 2) lower and upper bound along u and v, mm, NaN for none.
 
     Edges lie where the share crosses the threshold, between patches; slices between others are interpolated; the
-    margin is added on every side, along the axis as whole slices, and the faces of the box end everything.
+    margin is added on every side, along the axis to the nearest whole slice, and the faces of the box end everything.
     """
     bounds = component_bounds(clean, clean.kept)
     there = np.flatnonzero(~np.isnan(bounds[:, 0, 0]))
@@ -106,7 +106,7 @@ def widened(bounds: np.ndarray, frame: Frame, margin_mm: float) -> np.ndarray:
     if not there.size:
         return bounds
     first, last = int(there[0]), int(there[-1])
-    more = int(np.ceil(margin_mm / frame.step - 1e-6))
+    more = int(np.floor(margin_mm / frame.step + 0.5))
     if more > 0:
         bounds[max(first - more, 0) : first] = bounds[first]
         bounds[last + 1 : last + 1 + more] = bounds[last]

@@ -20,10 +20,10 @@ from .packing import at_border, build_packed
 
 BLOBS: dict[str, tuple[Callable[[np.random.Generator], Anatomy], float]] = {
     "liver": (liver, 0.20),
-    "organ": (families.organ, 0.23),
+    "organ": (families.organ, 0.16),
     "lobed": (families.lobed, 0.11),
     "bean": (families.bean, 0.18),
-    "vertebra": (families.vertebra, 0.09),
+    "vertebra": (families.vertebra, 0.16),
     "sac": (sac, 0.11),
     "ball": (ball, 0.08),
     "rod": (families.rod, 0.0),
