@@ -9,6 +9,7 @@ import unittest
 from pathlib import Path
 
 from desktop_support import needs_slicer, needs_torch, screenshot, wait_until
+from module_case import use_models
 
 OUTSIDE = 500.0
 
@@ -185,8 +186,7 @@ class EditingModuleWidgetTest(unittest.TestCase):
 
     def training(self, models: str):
         """The section for training, with a folder for its models."""
-        os.environ["SPARSE_TO_PRECISE_MODELS"] = models
-        self.addCleanup(os.environ.pop, "SPARSE_TO_PRECISE_MODELS")
+        use_models(models, self.addCleanup)
         self.ui.trainCollapsibleButton.collapsed = False
         panel = self.panel.training
         panel.refresh()

@@ -6,7 +6,6 @@ Nothing is installed here: the set-up is driven with an application made of answ
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 import threading
@@ -15,6 +14,7 @@ import unittest
 from pathlib import Path
 
 from desktop_support import ROOT, needs_slicer, needs_torch, screenshot, wait_until
+from module_case import use_models
 
 
 def home_widget():
@@ -255,17 +255,8 @@ class ModelsTest(unittest.TestCase):
     def setUp(self):
         self.folder = Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
-        before = os.environ.get("SPARSE_TO_PRECISE_MODELS")
-        os.environ["SPARSE_TO_PRECISE_MODELS"] = str(self.folder / "mine")
-
-        def restore():
-            if before is None:
-                del os.environ["SPARSE_TO_PRECISE_MODELS"]
-            else:
-                os.environ["SPARSE_TO_PRECISE_MODELS"] = before
-            self.panel.refresh()
-
-        self.addCleanup(restore)
+        self.addCleanup(lambda: self.panel.refresh())  # when the user's own models are back
+        use_models(self.folder / "mine", self.addCleanup)
         self.widget = home_widget()
         self.panel, self.ui = self.widget.modelsPanel, self.widget.ui
         self.panel.refresh()

@@ -4,51 +4,32 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
-import unittest
 from pathlib import Path
 
-from desktop_support import ROOT, needs_slicer, needs_torch, screenshot, slot_errors, wait_until
+from desktop_support import needs_slicer, needs_torch, screenshot, slot_errors, wait_until
+from module_case import ModuleCase
 
 TIMEOUT_S = 300
 
 
 @needs_slicer
 @needs_torch
-class LandmarkModuleInTheApplication(unittest.TestCase):
+class LandmarkModuleInTheApplication(ModuleCase):
+    module = "LandmarkModule"
+
     @classmethod
-    def setUpClass(cls):
-        sys.path.insert(0, str(ROOT / "Testing"))
+    def make_models(cls):
         from landmark_cases import quick_template
 
-        cls.folder = Path(tempfile.mkdtemp())
-        cls.before = os.environ.get("SPARSE_TO_PRECISE_MODELS")
-        os.environ["SPARSE_TO_PRECISE_MODELS"] = str(cls.folder)
         quick_template(cls.folder / "quick")
-
-    @classmethod
-    def tearDownClass(cls):
-        shutil.rmtree(cls.folder, ignore_errors=True)
-        if cls.before is None:
-            del os.environ["SPARSE_TO_PRECISE_MODELS"]
-        else:
-            os.environ["SPARSE_TO_PRECISE_MODELS"] = cls.before
 
     def setUp(self):
         import slicer
         from landmark_cases import GRIDS, MOVED, TURN, image_on
 
-        from SparseToPreciseLib.mrml.volumes import volume_to_node
-
-        slicer.mrmlScene.Clear()
-        slicer.util.selectModule("LandmarkModule")
-        self.panel = slicer.modules.landmarkmodule.widgetRepresentation().self()
-        self.panel.enter()
+        self.image = self.open_with(image_on(GRIDS["oblique"], TURN, MOVED), "CT")
         self.ui = self.panel.ui
-        self.image = volume_to_node(image_on(GRIDS["oblique"], TURN, MOVED), "CT")
-        self.image.CreateDefaultDisplayNodes()
-        slicer.util.setSliceViewerLayers(background=self.image, fit=True)
         self.ui.tabs.setCurrentWidget(self.ui.findTab)
         self.ui.targetSelector.setCurrentNode(self.image)
         self.panel.finding.templates.set_model("quick")

@@ -2,54 +2,32 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
-import tempfile
-import unittest
-from pathlib import Path
 
-from desktop_support import ROOT, needs_slicer, needs_torch, screenshot, wait_until
+from desktop_support import needs_slicer, needs_torch, screenshot, wait_until
+from module_case import ModuleCase
 
 TIMEOUT_S = 600
 
 
 @needs_slicer
 @needs_torch
-class SynthesisModuleInTheApplication(unittest.TestCase):
+class SynthesisModuleInTheApplication(ModuleCase):
+    module = "SynthesisModule"
+
     @classmethod
-    def setUpClass(cls):
-        sys.path.insert(0, str(ROOT / "Testing"))
+    def make_models(cls):
         from synthesis_cases import tiny_model
 
-        cls.folder = Path(tempfile.mkdtemp())
-        cls.before = os.environ.get("SPARSE_TO_PRECISE_MODELS")
-        os.environ["SPARSE_TO_PRECISE_MODELS"] = str(cls.folder)
         tiny_model(cls.folder / "tiny")
         tiny_model(cls.folder / "plain", bands=False, parameters={"seen": {"extent_mm": [[10, 20]] * 3}})
-
-    @classmethod
-    def tearDownClass(cls):
-        shutil.rmtree(cls.folder, ignore_errors=True)
-        if cls.before is None:
-            del os.environ["SPARSE_TO_PRECISE_MODELS"]
-        else:
-            os.environ["SPARSE_TO_PRECISE_MODELS"] = cls.before
 
     def setUp(self):
         import slicer
         from synthesis_cases import GRID, mr_on
 
-        from SparseToPreciseLib.mrml.volumes import volume_to_node
-
-        slicer.mrmlScene.Clear()
-        slicer.util.selectModule("SynthesisModule")
-        self.panel = slicer.modules.synthesismodule.widgetRepresentation().self()
-        self.panel.enter()
+        self.mr = self.open_with(mr_on(GRID), "Head")
         self.ui, self.work = self.panel.ui, self.panel.work
-        self.mr = volume_to_node(mr_on(GRID), "Head")
-        self.mr.CreateDefaultDisplayNodes()
-        slicer.util.setSliceViewerLayers(background=self.mr, fit=True)
         self.ui.mrSelector.setCurrentNode(self.mr)
         self.choose("tiny")
         for section in (self.work, self.panel.evaluation):
