@@ -23,12 +23,12 @@ def box_hull(mask: np.ndarray) -> np.ndarray:
     """
     result = np.ones(mask.shape, bool)
     for axis in range(3):
-        result &= np.moveaxis(_filled(np.moveaxis(mask, axis, 0)), 0, axis)
+        result &= np.moveaxis(plane_boxes(np.moveaxis(mask, axis, 0)), 0, axis)
     return result
 
 
-def _filled(planes: np.ndarray) -> np.ndarray:
-    """The box of every plane along the first axis, filled."""
+def plane_boxes(planes: np.ndarray) -> np.ndarray:
+    """(K, J, I) bool: the box of what is on every plane along the first axis, filled."""
     result = np.ones(planes.shape, bool)
     for axis in (1, 2):
         lines = planes.any(axis=3 - axis)
