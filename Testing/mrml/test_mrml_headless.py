@@ -82,6 +82,21 @@ def test_quiet_gives_the_descriptors_back_when_it_is_stopped_half_way(capfd, mon
     assert capfd.readouterr() == ("out", "err")
 
 
+def test_quiet_gives_the_descriptors_back_when_it_is_stopped_at_its_end(capfd, monkeypatch):
+    real = os.dup2
+
+    def dup2(source, destination):
+        monkeypatch.undo()
+        real(source, destination)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), headless.quiet():
+        monkeypatch.setattr(os, "dup2", dup2)
+    os.write(1, b"out")
+    os.write(2, b"err")
+    assert capfd.readouterr() == ("out", "err")
+
+
 def test_a_process_starts_and_ends_without_a_word(tmp_path):
     code = "from SparseToPreciseLib.mrml import headless; headless.scene(); print('done')"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

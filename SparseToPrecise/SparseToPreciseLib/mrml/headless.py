@@ -94,6 +94,11 @@ def logic(name: str) -> slicer.vtkMRMLAbstractLogic:
     return found
 
 
+def _give_back(saved: list[tuple[int, int]]) -> None:
+    for descriptor, copy in saved:
+        os.dup2(copy, descriptor)
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[SimpleNamespace]:
     """Keep what VTK, ITK, Teem and MetaIO print away from stdout and stderr; `.text` holds it afterwards.
@@ -115,8 +120,12 @@ def quiet() -> Iterator[SimpleNamespace]:
                     os.dup2(sink.fileno(), descriptor)
             yield printed
         finally:
-            for descriptor, copy in saved:
-                os.dup2(copy, descriptor)
+            try:
+                _give_back(saved)
+            except BaseException:  # a signal stopped even this, which it does only once
+                _give_back(saved)
+                raise
+            for _, copy in saved:
                 os.close(copy)
             if saved:
                 sink.seek(0)
