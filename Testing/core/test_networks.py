@@ -60,7 +60,7 @@ def test_nothing_outside_the_table_is_built(name) -> None:
     "arguments", [{"bogus": 1}, {"spatial_dims": 7}, {"act": "os.system"}, {"features": "$import os"}, {"features": []}]
 )
 def test_arguments_that_the_class_refuses_are_bad_input(arguments: dict) -> None:
-    with pytest.raises(InputError, match="The network BasicUNet cannot be built"):
+    with pytest.raises(InputError, match=r"^The network BasicUNet cannot be built with [^\n]*[^.\n]\.$"):
         build_network({"name": "BasicUNet", "arguments": arguments})
 
 

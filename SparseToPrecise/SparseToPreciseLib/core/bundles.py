@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import InputError, as_reason
+from .errors import InputError, as_reason, one_line
 from .networks import build_network, network_channels
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Bundle:
         try:
             network.load_state_dict(state, strict=True)
         except RuntimeError as error:
-            raise refusal(self, f"its weights do not fit its network: {_one_line(error)}") from error
+            raise refusal(self, f"its weights do not fit its network: {one_line(error)}") from error
         return network.eval()
 
     def _read_bytes(self) -> bytes:
@@ -253,7 +253,7 @@ def _opened(folder: Path) -> Bundle:
     try:
         metadata = json.loads((folder / METADATA).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"The bundle {folder} is refused: {METADATA} is no JSON ({_one_line(error)}).") from error
+        raise InputError(f"The bundle {folder} is refused: {METADATA} is no JSON ({one_line(error)}).") from error
     wrong = wrong_metadata(metadata)
     if wrong:
         raise InputError(f"The bundle {folder} is refused: {METADATA} {wrong}.")
@@ -273,8 +273,3 @@ def wrong_metadata(metadata: Any) -> str:
     if not isinstance(metadata.get("parameters", {}), dict):
         return 'has "parameters" that are no names with values'
     return ""
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= 200 else f"{text[:200]}…"

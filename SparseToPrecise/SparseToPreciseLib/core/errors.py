@@ -20,3 +20,9 @@ def as_reason(sentence: str) -> str:
     first = sentence.partition(" ")[0]
     # "CT", "SHA-256" and "PyTorch" stay as they are.
     return sentence[:1].lower() + sentence[1:] if first[1:].islower() or len(first) == 1 else sentence
+
+
+def one_line(error: BaseException) -> str:
+    """What an error of a library says, as a part of a sentence: without its lines' ends, and not endless."""
+    text = " ".join(str(error).split()).rstrip(".")
+    return text if len(text) <= 200 else f"{text[:200]}…"

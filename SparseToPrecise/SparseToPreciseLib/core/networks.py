@@ -7,7 +7,7 @@ from importlib import import_module
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from .errors import InputError
+from .errors import InputError, one_line
 
 if TYPE_CHECKING:
     import torch
@@ -41,7 +41,8 @@ def build_network(description: Mapping[str, Any]) -> torch.nn.Module:
         return network_class(**arguments)
     # A network of the table can fail in many ways on wrong sizes; each of them is bad input.
     except Exception as error:
-        raise InputError(f"The network {description['name']} cannot be built with {arguments}: {error}") from error
+        name, reason = description["name"], one_line(error)
+        raise InputError(f"The network {name} cannot be built with {arguments}: {reason}.") from error
 
 
 def network_channels(description: Mapping[str, Any]) -> tuple[int, int]:
