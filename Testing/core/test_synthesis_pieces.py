@@ -17,6 +17,7 @@ from SparseToPreciseLib.synthesis.classes import AIR, BONE, SOFT, classify
 from SparseToPreciseLib.synthesis.hu import HuWindow
 from SparseToPreciseLib.synthesis.likeness import EDGES, histogram, histogram_distance, seen_in, unlikeness
 from SparseToPreciseLib.synthesis.modality import looks_like_ct, looks_like_offset_ct, refuse_ct
+from SparseToPreciseLib.synthesis.padding import unpadded
 from SparseToPreciseLib.synthesis.uncertainty import Spread, flips
 from SparseToPreciseLib.synthesis.working import lattice, mask_on, onto_lattice, working_mr
 
@@ -185,6 +186,45 @@ def test_padding_and_air_far_from_the_body_change_nothing():
     there = Volume(other.z, other.grid.ijk_to_ras).resampled_to(one.grid, "nearest").array
     assert np.abs(there - one.z)[one.mask].mean() < 0.05
     assert other.mask.sum() == pytest.approx(one.mask.sum(), rel=0.1)  # not the padding, too
+
+
+def noisy_mr() -> Volume:
+    rng, mr = np.random.default_rng(0), mr_on(GRID)
+    return mr.with_array(np.hypot(mr.array + rng.normal(0, 12, mr.shape), rng.normal(0, 12, mr.shape)))
+
+
+def turned_in_plane(array: np.ndarray, value: float, order: int) -> np.ndarray:
+    return ndimage.rotate(array, 25, axes=(1, 2), order=order, cval=value).astype(np.float32)
+
+
+@pytest.mark.parametrize("order", [0, 1])
+@pytest.mark.parametrize("value", [-1000, -60, 300, 4095])
+def test_padding_of_any_value_around_a_turned_image_changes_nothing(value: float, order: int):
+    mr, air = noisy_mr(), 25
+    one, other = (
+        working_mr(Volume(turned_in_plane(mr.array, around, order), GRID.ijk_to_ras), 2.0) for around in (air, value)
+    )
+    there = Volume(one.mask.astype(np.uint8), one.grid.ijk_to_ras).resampled_to(other.grid, "nearest", fill=0).array
+    assert dice(there > 0, other.mask) > 0.97
+    assert other.scale == pytest.approx(one.scale, rel=0.03)
+    assert other.location == pytest.approx(one.location, abs=0.1 * one.scale)
+
+
+def test_a_padded_mr_is_no_ct_and_a_padded_ct_is_one():
+    for order in (0, 1):
+        assert not looks_like_ct(turned_in_plane(noisy_mr().array, -1000, order))
+        assert looks_like_ct(turned_in_plane(ct_like(np.random.default_rng(0)), -3024, order))
+
+
+def test_what_is_not_padded_stays_as_it_is():
+    mr = noisy_mr().array
+    brain = head_case(3, "test", spacing_mm=4.0, kind="stripped", contrast="T1").mr.array
+    head = np.where(ball_on(GRID).array > 0, mr, 0)  # air that was set to 0
+    for array in (mr, np.rint(mr).astype(np.int16), brain, np.rint(brain).astype(np.uint16), head, mr_on(GRID).array):
+        assert unpadded(array) is array
+    zeros = np.pad(mr, 10)  # so near the air that it does no harm
+    assert unpadded(zeros) is zeros
+    assert unpadded(np.pad(np.rint(mr).astype(np.int16), 10, constant_values=-500)).dtype == np.int16
 
 
 def test_flips_and_crops_put_the_same_voxels_together():

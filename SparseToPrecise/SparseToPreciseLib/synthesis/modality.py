@@ -6,6 +6,7 @@ import numpy as np
 
 from ..core.errors import InputError
 from ..core.volume import Volume
+from .padding import unpadded
 
 _AIR = (-1100.0, -850.0)
 _SOFT = (-200.0, 200.0)
@@ -32,9 +33,12 @@ def looks_like_ct(array: np.ndarray) -> bool:
 
     A CT has its minimum at air or at padding below it, a mass of air, and hardly anything between lung and fat, so that
     what is not bone lies between fat and clotted blood. An MR with negative values (shifted, filtered or z-scored) has
-    not all of it.
+    not all of it, but for one that was padded with the value of air.
     """
-    values = _some(array)
+    return _in_hu(_some(array)) and _in_hu(_some(unpadded(np.asarray(array))))
+
+
+def _in_hu(values: np.ndarray) -> bool:
     if not values.size or values.min() > _AIR[1]:
         return False
     least = 0.01 * values.size
@@ -83,7 +87,7 @@ def refuse_ct(mr: Volume) -> None:
         raise InputError(f"{name} looks like a CT (air near -1000 and soft tissue near 0); give the MR instead.")
     if looks_like_offset_ct(mr.array):
         raise InputError(
-            f"{name} looks like a CT stored with an offset of {OFFSET} (air near 0, soft tissue near 1050, bone above); "
+            f"{name} looks like a CT stored with an offset of {OFFSET} (air near 0, soft tissue near 1050); "
             "give the MR instead."
         )
 

@@ -16,6 +16,7 @@ from ..core.progress import Progress
 from ..core.resampling import shrunk, world_corners
 from ..core.volume import Grid, Volume
 from .body import body_mask, standardised
+from .padding import unpadded
 
 MARGIN_MM = 8.0
 """Air that a network sees around the body."""
@@ -100,7 +101,7 @@ def working_mr(
     Parameters
     ----------
     mr
-        Any unit and grid, finite values.
+        Any unit and grid, finite values; padding around it may have a value of its own.
     spacing_mm
         Of the lattice.
     body
@@ -122,6 +123,7 @@ def working_mr(
         raise InputError(
             f"{mr.name or 'The MR'} is only {' x '.join(f'{side:.2g}' for side in sides)} mm large; check its spacing."
         )
+    mr = mr.with_array(unpadded(mr.array))
     grid = lattice(corners.min(axis=0), corners.max(axis=0), spacing_mm)
     near = grid.slices_around(_rough_body(mr, spacing_mm, body), _ROUGH_MARGIN_MM)
     if all(part.start < part.stop for part in near):  # a given mask may lie elsewhere, which is said below
