@@ -1,7 +1,7 @@
 from typing import Annotated
 
 import slicer
-from slicer import vtkMRMLScalarVolumeNode, vtkMRMLTableNode
+from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode, vtkMRMLTableNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
@@ -45,6 +45,8 @@ class SynthesisModuleParameterNode:
 
     mr: vtkMRMLScalarVolumeNode
     model: str
+    body: vtkMRMLSegmentationNode
+    bodyID: str
     ensemble: list[str]
     output: vtkMRMLScalarVolumeNode
     uncertainty: bool = False
@@ -53,6 +55,8 @@ class SynthesisModuleParameterNode:
     ct: vtkMRMLScalarVolumeNode
     evaluated: vtkMRMLScalarVolumeNode
     reference: vtkMRMLScalarVolumeNode
+    mask: vtkMRMLSegmentationNode
+    maskID: str
     evaluation: vtkMRMLTableNode
     map: vtkMRMLScalarVolumeNode
     under: vtkMRMLScalarVolumeNode

@@ -26,9 +26,11 @@ class EvaluateTab(WorkSection):
 
     def __init__(self, ui, parameters, logic):
         from SparseToPreciseLib.desktop.run_row import RunRow
+        from SparseToPreciseLib.desktop.segment_field import SegmentField
 
         self.ui, self._parameters, self._logic = ui, parameters, logic
         self._setupReady = False
+        self._mask = SegmentField(ui.maskSelector, parameters, "mask", "maskID")
         self._followed = None  # the table whose limit the slider has
         self.row = RunRow(_("Compare"), self.evaluate, self.cancel)
         ui.evaluateFrame.layout().addWidget(self.row)
@@ -48,6 +50,7 @@ class EvaluateTab(WorkSection):
         """Follow the parameter node: what can run, and the last evaluation."""
         from SparseToPreciseLib.mrml.evaluation_nodes import chart_of, error_of
 
+        self._mask.follow()
         p = self._parameters()
         missing = _("Choose a synthetic CT") if not (p and p.evaluated) else ""
         missing = missing or ("" if p.reference else _("Choose a reference CT"))

@@ -64,6 +64,12 @@ class SynthesisModuleTest(ScriptedLoadableModuleTest):
         mr, ct = self.loadSample()
         self.panel.ui.uncertaintyCheckBox.checked = True
         self.panel.ui.maximumSlider.value = 150
+        segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Regions")
+        selectors = {"Body": self.panel.ui.bodySelector, "Within": self.panel.ui.maskSelector}
+        for name, selector in selectors.items():
+            segment = segmentation.GetSegmentation().AddEmptySegment(name, name)
+            selector.setCurrentNode(segmentation)
+            selector.setCurrentSegmentID(segment)
         slicer.app.processEvents()
         with tempfile.TemporaryDirectory() as folder:
             path = f"{folder}/scene.mrb"
@@ -74,3 +80,5 @@ class SynthesisModuleTest(ScriptedLoadableModuleTest):
         parameters = self.panel.logic.getParameterNode()
         self.assertEqual((parameters.uncertainty, parameters.maximum), (True, 150))
         self.assertEqual((parameters.mr.GetName(), parameters.reference.GetName()), (mr.GetName(), ct.GetName()))
+        for name, selector in selectors.items():
+            self.assertEqual((selector.currentNode().GetName(), selector.currentSegmentID()), ("Regions", name))

@@ -24,12 +24,14 @@ class SynthesizeTab:
     def __init__(self, ui, parameters, logic, show):
         from SparseToPreciseLib.desktop.model_selector import ModelSelector
         from SparseToPreciseLib.desktop.run_row import RunRow
+        from SparseToPreciseLib.desktop.segment_field import SegmentField
         from SparseToPreciseLib.mrml.synthesis_nodes import SYNTHETIC
         from SparseToPreciseLib.synthesis.model import FAMILY
 
         self.ui, self._parameters, self._logic, self._show = ui, parameters, logic, show
         self._setupReady = self._bandsPossible = False
         self._bundles = []
+        self._body = SegmentField(ui.bodySelector, parameters, "body", "bodyID")
         self.models = ModelSelector(FAMILY, on_changed=self._modelChanged)
         self.ensemble = qt.QListWidget(ui.ensembleFrame)
         self.ensemble.setMaximumHeight(80)
@@ -54,6 +56,7 @@ class SynthesizeTab:
 
     def follow(self):
         """Follow the parameter node: what can run, and what the model can do."""
+        self._body.follow()
         p = self._parameters()
         mr = p.mr if p else None
         missing = _("Choose an MR") if mr is None else ""
