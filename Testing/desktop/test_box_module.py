@@ -176,6 +176,7 @@ class BoxModuleInTheApplication(ModuleCase):
         np.testing.assert_allclose(self.box().center, plain.center + [35, 0, 0], atol=0.01)
         np.testing.assert_allclose(self.box().size, plain.size, atol=0.01)
         self.click(self.panel.work.segmentRow.run_button)
+        self.assertIsNotNone(self.panel.work._segment, self.panel.work.segmentRow.status_label.text)
         node, segmentId = self.panel.work._segment
         self.assertEqual(node.GetParentTransformNode(), self.image.GetParentTransformNode())
         truth = mask_on(GRID)

@@ -101,7 +101,7 @@ def tighten(
     with reporting(progress) as reporter:
         reporter.progress(0.0, "starting")
         from .box_files import TightenRequest, tighten_files
-        from .box_report import tighten_table
+        from .box_report import advice, tighten_table
 
         request = TightenRequest(
             image=image,
@@ -121,7 +121,7 @@ def tighten(
         )
         outcome = tighten_files(request, reporter.progress)
         reporter.finish(outcome.report)
-    reporter.show(tighten_table(outcome), *outcome.warnings, f"Written: {output}")
+    reporter.show(tighten_table(outcome), *outcome.warnings, *advice(outcome.result), f"Written: {output}")
 
 
 @box_app.command("segment")
@@ -157,7 +157,7 @@ def segment_command(
     with reporting(progress) as reporter:
         reporter.progress(0.0, "starting")
         from .box_files import SegmentRequest
-        from .box_report import segment_table
+        from .box_report import advice, segment_table
         from .box_segment_files import segment_files
 
         request = SegmentRequest(
@@ -178,7 +178,7 @@ def segment_command(
         )
         outcome = segment_files(request, reporter.progress)
         reporter.finish(outcome.report)
-    reporter.show(segment_table(outcome), *outcome.warnings, f"Written: {output}")
+    reporter.show(segment_table(outcome), *outcome.warnings, *advice(outcome.tightened), f"Written: {output}")
 
 
 @box_app.command()

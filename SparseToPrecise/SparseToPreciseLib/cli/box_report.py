@@ -97,6 +97,16 @@ def segment_table(outcome: SegmentOutcome) -> Table:
     return table
 
 
+def advice(result: TightenResult | None) -> list[str]:
+    """What to do where the box was kept."""
+    if result is None or result.safe:
+        return []
+    return [
+        "Check that it holds the whole object and no second one, or train a model on a few masks of your own: "
+        "sparse-to-precise train boxes-corrector --dataset CASES --output MODEL."
+    ]
+
+
 def comparison_table(found: dict[str, Any], predicted: Path, reference: Path) -> Table:
     """The numbers of `box evaluate`."""
     from rich.table import Table
