@@ -50,7 +50,7 @@ SEEDS_PER_USE = 1_000_000
 KINDS = ("head", "stripped", "average")
 """A whole head; the brain alone; a blurred one like the mean of many heads."""
 
-_KIND_SHARES = (0.70, 0.14, 0.16)
+_KIND_SHARES = (0.58, 0.28, 0.14)
 _THICK_SHARE = 0.2
 _STILL_SHARE = 0.4
 _FARTHEST_MM = 4.0
