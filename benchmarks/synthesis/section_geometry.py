@@ -27,7 +27,10 @@ _TURN = np.array([[0.8, -0.6, 0.0], [0.48, 0.64, -0.6], [0.36, 0.48, 0.8]])
 
 def run(context: Context) -> dict:
     synthesizer = load_model(context.model, "cpu")
-    heads = {"phantom, 2 mm": head_case(7, "benchmark", spacing_mm=2.0, kind="head", thick_slices=False).mr}
+    heads = {
+        f"phantom, {step:g} mm": head_case(7, "benchmark", spacing_mm=step, kind="head", thick_slices=False).mr
+        for step in (1.0, 2.0)
+    }
     if DATA.is_dir():
         real = read_image(DATA / REAL)
         corners = world_corners(real.grid)
