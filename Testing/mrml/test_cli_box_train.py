@@ -43,7 +43,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch):
 
     for module in (training_run, corrector_recipe, segmenter_recipe):
         monkeypatch.setattr(module, "packaged_config", small)
-    monkeypatch.setattr(training_run, "CASES_CALIBRATION_BOXES", 3)
+    monkeypatch.setitem(training_run.CORRECTOR_CASES, "calibration_boxes", 3)
     monkeypatch.setattr(training_run, "find_bundles", lambda family: [])  # else the shipped weights are of another size
     monkeypatch.setattr(corrector_recipe, "COPIES", 2)
 

@@ -43,6 +43,8 @@ OBJECT_PIXELS = 44
 """Pixels along an object of a user's cases; the box around it is up to three times as long."""
 COPIES = 36
 """Deformed copies of a user's cases that are trained on."""
+UNLIKE = 1.6
+"""How much stronger the copies differ that are calibrated on where no case can be held back: they stand for others."""
 
 _WHOLE = ("steps", "phantoms", "validation_phantoms", "calibration_boxes", "batch_size", "validations")
 
@@ -212,8 +214,8 @@ class CorrectorRecipe:
         for number in range(COPIES):
             progress(number / COPIES, f"deformed copies: {number + 1} of {COPIES}")
             copies.append(deformed(kept[number % len(kept)], rng))
-        source = back or kept
-        others = [deformed(source[number % len(source)], rng) for number in range(max(8, 2 * len(source)))]
+        source, strength = (back, 1.0) if back else (kept, UNLIKE)
+        others = [deformed(source[number % len(source)], rng, strength) for number in range(max(12, 2 * len(source)))]
         return SceneSets(kept + copies, others, back + others, sampling, bool(back))
 
     def calibrate(

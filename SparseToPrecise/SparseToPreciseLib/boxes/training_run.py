@@ -18,11 +18,15 @@ from .segment import SEGMENTER_FAMILY
 Boxes = Volume | Box | Sequence[Box]
 """Of objects in an image: a labelmap whose extent on every plane is meant, or boxes of one object each."""
 
-CASES_MINUTES = 3.0
-CASES_MARGIN = 1.0
-CASES_CALIBRATION_BOXES = 40
-"""With a user's cases: minutes of training, the loosest box (share of the object's size per side), boxes to calibrate
-on."""
+CASES_MINUTES = 5.0
+"""Of training with a user's cases."""
+CORRECTOR_CASES = {
+    "sampling::largest_margin": 1.0,
+    "sampling::largest_block": 64,
+    "batch_size": 2,
+    "calibration_boxes": 60,
+}
+"""What a corrector does otherwise with a user's cases: looser boxes, so more cells, of which it sees fewer at once."""
 
 
 def train_corrector(
@@ -71,8 +75,7 @@ def train_corrector(
         given |= {
             "minutes": CASES_MINUTES,
             "start": DEFAULT_CORRECTOR if there else None,
-            "sampling::largest_margin": CASES_MARGIN,
-            "calibration_boxes": CASES_CALIBRATION_BOXES,
+            **CORRECTOR_CASES,
         }
     recipe = ready_recipe(
         packaged_config(CORRECTOR_FAMILY, "train.json"),
