@@ -149,7 +149,7 @@ def test_recipes_that_make_no_sense_are_refused(change: dict, sentence: str) -> 
 def test_phantoms_become_a_bundle_that_can_be_used(tmp_path: Path) -> None:
     bundle = train_corrector(tmp_path / "mine", phantoms=2, steps=2, seed=3, device="cpu", overrides=TINY)
     corrector = load_corrector(str(bundle.path), "cpu")
-    assert corrector.patch == 8 and corrector.side == 32 and corrector.spacing_mm is None
+    assert corrector.patch == 2 and corrector.side == 32 and corrector.spacing_mm is None
     assert bundle.metadata["training"]["seed"] == 3 and bundle.metadata["training"]["steps"] == 2
     assert "never seen a patient" in bundle.card
     written = json.loads((bundle.path / "configs/train.json").read_text())
