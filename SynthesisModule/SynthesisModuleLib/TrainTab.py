@@ -59,9 +59,13 @@ class TrainTab:
 
     def _registered(self, result):
         """Which pairs could not be registered, so that they did not count."""
+        from SparseToPreciseLib.core.errors import as_reason
+
         pairs = enumerate(result.get("registration", ()), 1)
         return " ".join(
-            _("Pair {n} was left out: {why}").format(n=n, why=one["sentence"]) for n, one in pairs if not one["used"]
+            _("Pair {n} was left out: {why}.").format(n=n, why=as_reason(one["sentence"]))
+            for n, one in pairs
+            if not one["used"]
         )
 
     def _tabChanged(self, _index):

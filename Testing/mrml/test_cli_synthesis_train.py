@@ -14,6 +14,7 @@ from SparseToPreciseLib.core.image_files import read_image, write_image
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.phantoms.head import head_case
 from SparseToPreciseLib.synthesis import recipe, training_run
+from SparseToPreciseLib.synthesis.pair_quality import PairQuality
 
 pytest.importorskip("slicer")
 OPTIONS = ("--epochs", "1", "--device", "cpu")
@@ -103,6 +104,14 @@ def test_registration_is_done_and_told(cli, tiny, tmp_path: Path, pairs: Path) -
     (found,) = json.loads(answer.out.splitlines()[-1])["result"]["registration"]
     assert found["used"] and found["sentence"] and found["mr"].endswith("mr0.nii.gz")
     assert 6 < found["moved_mm"] < 15
+
+
+def test_pairs_of_which_none_fits_are_refused(cli, tiny, tmp_path: Path, pairs: Path, monkeypatch) -> None:
+    bad = PairQuality(False, "The registration may be wrong: X. Look at it.", 0, 0, 0, 0, 0, 0, 0, 1, np.eye(4))
+    monkeypatch.setattr("SparseToPreciseLib.synthesis.pairs.register_pair", lambda mr, ct, **options: (ct, bad))
+    given = datalist(tmp_path, pairs, ("mr0.nii.gz", "ct0.nii.gz"))
+    told = cli.refuses("train", "synthesis", "--dataset", given, "--register", "-o", tmp_path / "own", *OPTIONS)
+    assert told.endswith("No pair could be registered: the registration may be wrong: X. Look at it.")
 
 
 def test_monais_launcher_makes_a_ct_with_a_bundle(cli, tiny, tmp_path: Path, pairs: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import InputError
+from ..core.errors import InputError, as_reason
 from ..core.image_files import read_image
 from ..core.volume import Volume
 from .datalist import read_entries
@@ -51,7 +51,7 @@ class PairFiles:
             if quality.good:
                 yield mr, moved
         if self._register and not any(one["used"] for one in self.found):
-            raise InputError(f"No pair could be registered: {self.found[0]['sentence']}")
+            raise InputError(f"No pair could be registered: {as_reason(self.found[0]['sentence'])}.")
 
 
 def read_pairs(datalist: Path, register: bool) -> dict[str, PairFiles]:
