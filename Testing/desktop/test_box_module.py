@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 
 from desktop_support import needs_slicer, needs_torch, screenshot, wait_until
 from module_case import ModuleCase
@@ -198,6 +199,29 @@ class BoxModuleInTheApplication(ModuleCase):
         self.assertGreater(self.box().volume_mm3, first)
         self.assertEqual(slicer.mrmlScene.GetNumberOfNodes(), before)
         self.panel.ui.marginSlider.value = 0
+
+    def test_a_scene_that_is_loaded_again_goes_on_where_it_was(self):
+        import slicer
+        from box_cases import LOOSE
+
+        ui = self.panel.ui
+        self.click(self.panel.work.tightenRow.run_button)
+        text, tight = ui.verdictLabel.text, self.box()
+        with tempfile.TemporaryDirectory() as folder:
+            self.assertTrue(slicer.util.saveScene(f"{folder}/scene.mrb"))
+            slicer.mrmlScene.Clear()
+            slicer.app.processEvents()
+            self.assertTrue(ui.verdictLabel.isHidden())
+            slicer.util.loadScene(f"{folder}/scene.mrb")
+        slicer.app.processEvents()
+        self.image, self.roi = slicer.util.getNode("CT"), slicer.util.getNode("Organ")
+        self.assertEqual((ui.imageSelector.currentNode(), ui.roiSelector.currentNode()), (self.image, self.roi))
+        self.assertEqual(ui.verdictLabel.text, text)
+        self.click(self.panel.work.tightenRow.run_button)  # from the loose box again
+        self.assertAlmostEqual(self.box().volume_mm3, tight.volume_mm3, delta=1)
+        ui.undoButton.click()
+        self.assertAlmostEqual(self.box().volume_mm3, LOOSE.volume_mm3, delta=1)
+        self.assertFalse(ui.undoButton.enabled)
 
     def test_a_click_on_a_row_shows_the_slice(self):
         import qt
