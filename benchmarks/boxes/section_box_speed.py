@@ -110,9 +110,10 @@ def measured(shape: tuple[int, int, int]) -> str:
 def render(found: dict) -> str:
     large = found["large"]
     shape = " × ".join(str(n) for n in large["shape"][::-1])
+    one_by_one = f"the same network, {found['patches']} patches of {_PATCH} pixels one by one"
     rows = [
         ["tighten, one pass", number(found["tighten_seconds"], 2)],
-        [f"the same network, {found['patches']} patches of {_PATCH} pixels one by one", number(found["patch_seconds"], 1)],
+        [one_by_one, number(found["patch_seconds"], 1)],
         ["ratio", number(found["ratio"], 3)],
     ]
     return (
