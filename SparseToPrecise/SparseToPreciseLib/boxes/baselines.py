@@ -16,7 +16,7 @@ def otsu_mask(image: Volume, frame: Frame) -> np.ndarray:
     """(slices, rows, columns) bool: the side of Otsu's threshold that the middle of the box is on, one component."""
     from skimage.filters import threshold_otsu
 
-    values, inside, radius = _in_box(image, frame)
+    values, inside, radius = in_box(image, frame)
     level = threshold_otsu(values[inside])
     bright = np.median(values[inside & (radius < 0.3)]) > level
     return _largest(((values > level) == bright) & inside)
@@ -28,7 +28,7 @@ def histogram_mask(image: Volume, frame: Frame) -> np.ndarray:
     The log-ratio of two histograms, first of the box's middle and rim, then of what was found and what was not, plus an
     ellipsoid that favours the middle; one component.
     """
-    values, inside, radius = _in_box(image, frame)
+    values, inside, radius = in_box(image, frame)
     appearance = Appearance.of(image, frame)
     prior = 1.5 * (0.75 - radius)
     found = inside & (3 * appearance.evidence(values) + prior > 0)
@@ -55,7 +55,7 @@ def shrunk_bounds(frame: Frame, share: float) -> np.ndarray:
     return bounds
 
 
-def _in_box(image: Volume, frame: Frame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def in_box(image: Volume, frame: Frame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Values on the slices, which pixels lie in the box, and how far from its middle (1 at the faces)."""
     values = frame.sample(image, 0, frame.slices)
     half = frame.box.size / 2
