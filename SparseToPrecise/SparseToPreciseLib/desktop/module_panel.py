@@ -76,7 +76,9 @@ class ModulePanel(VTKObservationMixin):
         self.ui.setupFrame.layout().addWidget(self.setup_row)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._scene_closes)
-        self.addObserver(scene, scene.EndCloseEvent, self._scene_closed)
+        # A parameter node that is loaded tells of it before the nodes that it refers to are there.
+        for event in (scene.EndCloseEvent, scene.EndImportEvent):
+            self.addObserver(scene, event, self._scene_is_another)
         for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent):
             self.addObserver(scene, event, self._scene_changed)
         self._set_node(self._widget.logic.getParameterNode())
@@ -127,7 +129,7 @@ class ModulePanel(VTKObservationMixin):
         self._tell("forget")
         self._set_node(None)
 
-    def _scene_closed(self, _caller, _event) -> None:
+    def _scene_is_another(self, _caller, _event) -> None:
         if self._widget.parent.isEntered:
             self._set_node(self._widget.logic.getParameterNode())
             self._tell("refresh")
