@@ -11,10 +11,12 @@ from SparseToPreciseLib.core.errors import InputError
 
 pytest.importorskip("slicer")
 
-from SparseToPreciseLib.mrml.box_training import box_as_segmentation
+from SparseToPreciseLib.mrml.box_nodes import SLICES_ID, segmentation_of
+from SparseToPreciseLib.mrml.box_training import box_as_segmentation, extent_cases, mask_cases, read_box_case
 from SparseToPreciseLib.mrml.labelmaps import segmentation_from_labelmap
 from SparseToPreciseLib.mrml.object_cases import read_object
 from SparseToPreciseLib.mrml.rois import roi_from_box
+from SparseToPreciseLib.mrml.segmentations import new_segment, volume_to_segment
 from SparseToPreciseLib.mrml.volumes import volume_to_node
 
 
@@ -67,3 +69,32 @@ def test_a_box_as_a_case(image) -> None:
     assert node.GetName() == "CT Liver box"
     case = read_object(node, image)
     assert np.array_equal(case.labels.array != 0, LOOSE.mask_on(GRID))
+    segment_id = node.GetSegmentation().GetNthSegmentID(0)
+    assert node.GetSegmentation().GetSegment(segment_id).GetName() == "Liver"
+
+
+def with_slices(node) -> None:
+    """Add what tightening adds; here half of the object."""
+    slices = mask_on(GRID).array.copy()
+    slices[: len(slices) // 2] = 0
+    volume_to_segment(mask_on(GRID).with_array(slices), node, new_segment(node, "Liver slices", None, SLICES_ID))
+
+
+def test_boxes_are_no_masks_and_boxes_of_slices_are_neither(image) -> None:
+    masks, slices = (segmentation_of(image, name) for name in ("masks", "slices"))
+    volume_to_segment(mask_on(GRID), masks, new_segment(masks, "Liver"))
+    for node in (masks, slices):
+        with_slices(node)
+    boxes = box_as_segmentation(image, roi_from_box(LOOSE, "Liver"))
+    assert mask_cases() == [(masks, image)]
+    assert extent_cases() == [(masks, image), (boxes, image)]
+
+
+def test_boxes_of_slices_count_only_by_name(image) -> None:
+    node = segmentation_of(image, "masks")
+    volume_to_segment(mask_on(GRID), node, new_segment(node, "Liver"))
+    with_slices(node)
+    assert np.array_equal(read_box_case(node, image).labels.array, mask_on(GRID).array)
+    assert read_box_case(node, image, "Liver slices").labels.array.sum() < mask_on(GRID).array.sum()
+    with pytest.raises(InputError, match="must have one segment, not Liver, Liver slices"):
+        read_object(node, image)
