@@ -26,7 +26,7 @@ def run(context: Context) -> dict:
         for count in counts.own_masks:
             rng = np.random.default_rng([context.seed, 6, which])
             masks = [deformed(cropped, rng, 1.5) for _ in range(count)]
-            corrector = trained(context, masks)
+            corrector = trained(context, masks, PATCHES[:1])
             test = np.random.default_rng([context.seed, 7, which])
             for margin in MARGINS:
                 for _ in range(counts.own_repeats):
