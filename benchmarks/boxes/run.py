@@ -129,7 +129,7 @@ def _verdict(fresh: dict) -> str:
             )
     rows = fresh.get("masks", {}).get("found", {}).get("rows")
     if rows:
-        name, by = [(name, by) for name, by in rows.items() if name.startswith("corrector,") and name.endswith("p 2")][-1]
+        name, by = [one for one in rows.items() if one[0].startswith("corrector,") and one[0].endswith("p 2")][-1]
         enough = sum(one["enough"] for one in by.values()) / len(by)
         own = [one for key, values in rows.items() if ", p " in key for one in values.values()]
         cut = sum(one["cut_while_safe"] for one in own)
