@@ -17,6 +17,7 @@ import SimpleITK as sitk
 from box_cases import CENTRE, GRID, LOOSE, image_on, mask_on
 
 from cli_files import snapshot, stopped_at
+from SparseToPreciseLib.cli.box_files import write_mask
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.mrml import files
 from SparseToPreciseLib.mrml.roi_files import write_roi
@@ -182,6 +183,13 @@ class TestEvaluate:
         assert "labels.nii.gz" in refused("labels.nii.gz", "labels.nii.gz", "--reference-segment", "3")
         assert "9" in refused("loose.mrk.json", "labels.nii.gz", "--reference-segment", "9")
         assert "is an ROI and has no segment 3" in refused("loose.mrk.json", "mask.nrrd", "--predicted-segment", "3")
+
+    @pytest.mark.parametrize("name", ["none.nii.gz", "none.seg.nrrd"])
+    def test_a_prediction_in_which_nothing_was_found_is_no_error(self, box_cli, box_folder: Path, name: str) -> None:
+        write_mask(mask_on(GRID).with_array(np.zeros(GRID.shape, np.uint8)), "Liver", (1, 0, 0), box_folder / name)
+        answer = box_cli.succeeds("box", "evaluate", box_folder / name, box_folder / "mask.nrrd", "--csv")
+        found = dict(zip(*(line.split(",") for line in answer.out.splitlines()), strict=True))
+        assert float(found["coverage"]) == float(found["dice"]) == float(found["volume_mm3"]) == 0
 
     def test_what_does_not_touch_the_reference_is_no_error(self, box_cli, box_folder: Path) -> None:
         write_roi(roi_from_box(Box(CENTRE + [300, 0, 0], EYE, [20, 20, 20])), box_folder / "far.mrk.json")
