@@ -107,7 +107,7 @@ def test_registration_is_done_and_told(cli, tiny, tmp_path: Path, pairs: Path) -
 
 
 def test_pairs_of_which_none_fits_are_refused(cli, tiny, tmp_path: Path, pairs: Path, monkeypatch) -> None:
-    bad = PairQuality(False, "The registration may be wrong: X. Look at it.", 0, 0, 0, 0, 0, 0, 0, 1, np.eye(4))
+    bad = PairQuality(False, "The registration may be wrong: X. Look at it.", 0, 0, 0, 0, 0, 0, 0, 0, 1, np.eye(4))
     monkeypatch.setattr("SparseToPreciseLib.synthesis.pairs.register_pair", lambda mr, ct, **options: (ct, bad))
     given = datalist(tmp_path, pairs, ("mr0.nii.gz", "ct0.nii.gz"))
     told = cli.refuses("train", "synthesis", "--dataset", given, "--register", "-o", tmp_path / "own", *OPTIONS)

@@ -11,13 +11,17 @@ from ..core.volume import Volume
 
 LEAST_OVERLAP = 0.92
 """Dice of the bodies within the common field of view."""
+CHANCE = 1 / 3
 LEAST_EDGES = 0.65
 """Mean squared cosine between the gradients; a third is chance. Like the next one, between what phantoms of every
 contrast and the templates show when they fit (0.79 and 0.47 nats at least) and when they are 10 mm apart."""
 LEAST_INFORMATION = 0.25
 """Nats."""
-LEAST_COVERED = 0.5
+LEAST_COVERED = 0.6
 """Of the MR's body that the CT shows."""
+LEAST_COMMON_ML = 2000.0
+"""Of body that both show, about the half of a head. With less, edges and information look as good as ever, but do not
+say whether the two fit."""
 
 _BINS = 48
 _SKIN_MM = 7.0
@@ -54,7 +58,7 @@ class PairQuality:
     Attributes
     ----------
     good
-        Whether to use the pair without a look at it.
+        Whether to use the pair without a look at it; not where the two are wrong, nor where that cannot be judged.
     sentence
         The verdict, for the user.
     information_before, information_after
@@ -66,6 +70,8 @@ class PairQuality:
         edge of one on an edge of the other.
     covered
         Share of the MR's body that lies within the CT's field of view.
+    common_ml
+        Of the MR's body that lies there.
     moved_mm, turned_deg, stretch
         By how much the CT was shifted (at the middle of the MR's body) and turned, and the largest stretch.
     ct_to_mr
@@ -79,6 +85,7 @@ class PairQuality:
     overlap: float
     edges: float
     covered: float
+    common_ml: float
     moved_mm: float
     turned_deg: float
     stretch: float
@@ -89,7 +96,7 @@ def measured(mr: Side, ct: Side, ct_to_mr: np.ndarray) -> PairQuality:
     """Compare the two under a transform (4x4, RAS of the CT to RAS of the MR)."""
     before, after = _Common(mr, ct, np.eye(4)), _Common(mr, ct, ct_to_mr)
     informations = before.information(), after.information()
-    overlap, edges, covered = after.overlap(), after.edges(), after.covered
+    overlap, edges = after.overlap(), after.edges()
     middle = mr.points.mean(axis=0)
     back = np.linalg.inv(ct_to_mr)
     left, stretches, right = np.linalg.svd(ct_to_mr[:3, :3])
@@ -97,24 +104,44 @@ def measured(mr: Side, ct: Side, ct_to_mr: np.ndarray) -> PairQuality:
     degrees = float(np.degrees(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1))))
     shift = float(np.linalg.norm(back[:3, :3] @ middle + back[:3, 3] - middle))
     stretch = float(max(stretches.max(), 1 / stretches.min()))
+    little = []
+    if after.covered < LEAST_COVERED:
+        little.append(f"the CT shows only {after.covered:.0%} of the body in the MR")
+    if after.common_ml < LEAST_COMMON_ML:
+        little.append(f"both show only {after.common_ml / 1000:.1f} litres of the body")
     doubts = []
-    if covered < LEAST_COVERED:
-        doubts.append(f"the CT shows only {covered:.0%} of the body in the MR")
     if overlap < LEAST_OVERLAP:
         doubts.append(f"the bodies overlap by {overlap:.2f} (Dice) only")
-    if edges < LEAST_EDGES:
+    if edges is None:
+        little.append("they have hardly an edge in common")
+    elif edges < LEAST_EDGES:
         doubts.append(f"the edges agree by {edges:.2f} only, where chance is 0.33")
     if informations[1] < LEAST_INFORMATION:
         doubts.append(f"they share {informations[1]:.2f} nats of information only")
     if informations[1] < informations[0] - 0.01:
         doubts.append("the two fitted each other better before")
-    numbers = f"bodies overlap by {overlap:.2f} (Dice), edges agree by {edges:.2f}, CT moved by {shift:.1f} mm"
+    edges = CHANCE if edges is None else edges
+    look = "Look at the pair before training on it."
     if doubts:
-        sentence = f"The registration may be wrong: {'; '.join(doubts)}. Look at the pair before training on it."
+        sentence = f"The registration may be wrong: {'; '.join([*little, *doubts])}. {look}"
+    elif little:
+        sentence = f"Whether the registration is right cannot be judged: {'; '.join(little)}. {look}"
     else:
+        numbers = f"bodies overlap by {overlap:.2f} (Dice), edges agree by {edges:.2f}, CT moved by {shift:.1f} mm"
         sentence = f"The registration looks good: {numbers}."
     return PairQuality(
-        not doubts, sentence, *informations, overlap, edges, covered, shift, degrees, stretch, np.array(ct_to_mr)
+        good=not doubts and not little,
+        sentence=sentence,
+        information_before=informations[0],
+        information_after=informations[1],
+        overlap=overlap,
+        edges=edges,
+        covered=after.covered,
+        common_ml=after.common_ml,
+        moved_mm=shift,
+        turned_deg=degrees,
+        stretch=stretch,
+        ct_to_mr=np.array(ct_to_mr),
     )
 
 
@@ -133,10 +160,9 @@ class _Common:
         self.mr_body = mr.body
         self.ct_body = (brought(ct.body) >= 0.5) & self.there
         self.spacing = float(grid.spacing[0])
-
-    @property
-    def covered(self) -> float:
-        return float((self.mr_body & self.there).sum() / max(self.mr_body.sum(), 1))
+        common = int((mr.body & self.there).sum())
+        self.covered = common / max(int(mr.body.sum()), 1)
+        self.common_ml = common * grid.voxel_volume_mm3 / 1000
 
     def overlap(self) -> float:
         mine = self.mr_body & self.there
@@ -153,7 +179,8 @@ class _Common:
         used = joint > 0
         return float((joint[used] * np.log(joint[used] / apart[used])).sum())
 
-    def edges(self) -> float:
+    def edges(self) -> float | None:
+        """None where there are too few."""
         # The skin would agree between two persons; what lies deeper tells them apart.
         body = self.there & self.mr_body & self.ct_body
         inner = ndimage.binary_erosion(body, iterations=max(1, round(_SKIN_MM / self.spacing)))
@@ -163,11 +190,11 @@ class _Common:
             slopes.append(np.stack(np.gradient(smooth)))
         steep = [np.sqrt((slope**2).sum(axis=0)) for slope in slopes]
         if inner.sum() < 1000:
-            return 1 / 3
+            return None
         strong = inner
         for one in steep:
             strong = strong & (one > np.percentile(one[inner], 70))
         if strong.sum() < 100:
-            return 1 / 3
+            return None
         along = (slopes[0] * slopes[1]).sum(axis=0)[strong]
         return float(((along / (steep[0][strong] * steep[1][strong])) ** 2).mean())

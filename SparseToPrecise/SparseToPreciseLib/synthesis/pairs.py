@@ -17,12 +17,15 @@ from ..core.resampling import on_grid, world_corners
 from ..core.volume import Grid, Volume
 from .body import body_mask
 from .classes import AIR_BELOW
+from .padding import unpadded
 from .pair_quality import PairQuality, Side, measured
 
 SPACING_MM = 2.5
 """Of the voxels on which the two are compared."""
 MOST_STRETCH = 1.12
 """An affine part that stretches any direction by more than this is not believed: one head has one size."""
+LEAST_GAIN = 0.005
+"""By which an affine part must improve the agreement of the edges, else the rigid part stays as it is."""
 
 _BRIGHTEST_HU = 1500.0
 _SAMPLES = 60_000
@@ -71,12 +74,15 @@ def register_pair(
     best = min(found, key=lambda one: one[1])[0]
     progress(0.6, "rigid registration")
     best = _rigid(pair, middle, best, 1)[0]
+    progress(0.8, "measuring the fit")
+    quality = measured(fixed, moving, np.linalg.inv(best))
     if affine:
-        progress(0.8, "affine registration")
-        best = _affine(pair, middle, best)
-    progress(0.92, "measuring the fit")
-    ct_to_mr = np.linalg.inv(best)
-    quality = measured(fixed, moving, ct_to_mr)
+        progress(0.84, "affine registration")
+        stretched = measured(fixed, moving, np.linalg.inv(_affine(pair, middle, best)))
+        # Where a head is cut, or bone is blurred, a wrong stretch can raise the information alone.
+        if stretched.edges >= quality.edges + LEAST_GAIN and stretched.information_after > quality.information_after:
+            quality = stretched
+    ct_to_mr = quality.ct_to_mr
     on_mr = on_grid(Volume(ct.array, ct_to_mr @ ct.ijk_to_ras, ct.name), mr.grid)
     on_mr[np.isnan(on_mr)] = beyond
     progress(1.0, "registered")
@@ -90,6 +96,9 @@ def _side(volume: Volume, what: str, above: float | None = None) -> Side:
     array = volume.array.astype(np.float32)
     if not np.isfinite(array).all():
         raise InputError(f"{name} has NaN or infinite values; replace them first.")
+    if above is None:
+        array = unpadded(array)
+        volume = volume.with_array(array)
     body = body_mask(volume, above)
     grid = Grid.around(world_corners(volume.grid), 0.0, SPACING_MM)
     values = on_grid(volume, grid)
