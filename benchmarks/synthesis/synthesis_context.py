@@ -32,7 +32,7 @@ class Counts:
     phantoms: int = 10
     seeds: int = 3
     training_phantoms: int = 24
-    training_steps: int = 480
+    training_steps: int = 400
     rows: tuple[str, ...] = ()
     large: tuple[int, int, int] = (300, 512, 512)
 
