@@ -47,10 +47,14 @@ class SynthesisModuleTest(ScriptedLoadableModuleTest):
         from SparseToPreciseLib.mrml.synthesis_nodes import Synthetic, read_inputs, show_synthetic
 
         mr, _ct = self.loadSample()
+        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+        study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "Today")
+        hierarchy.SetItemParent(hierarchy.GetItemByDataNode(mr), study)
         inputs = read_inputs(mr)
         array = np.where(inputs.mr.array > inputs.mr.array.mean(), 40, -1024).astype(np.int16)
         made = Synthetic(inputs.mr.with_array(array), warnings=("It is a threshold.",), models=("none",))
         made = show_synthetic(inputs, made)
+        self.assertEqual(hierarchy.GetItemParent(hierarchy.GetItemByDataNode(made)), study)
         self.panel.logic.getParameterNode().ct = made
         slicer.app.processEvents()
         self.assertEqual(self.panel.ui.resultSelector.currentNode(), made)
