@@ -41,7 +41,7 @@ class Counts:
     real_margins: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0)
     real_repeats: int = 2
     structures: int = 11
-    own_masks: tuple[int, ...] = (1, 3, 5)
+    own_masks: tuple[int, ...] = (1, 5)
     own_structures: tuple[int, ...] = (0,)
     own_repeats: int = 2
     large: tuple[int, int, int] = (300, 512, 512)

@@ -61,7 +61,9 @@ def trained(context: Context, cases: list[Scene], patches: tuple[int, ...] = PAT
     torch.manual_seed(recipe.seed)
     network, _ = recipe.first_network()
     sets = recipe.scenes(case_scenes([(scene.image, scene.mask) for scene in cases]), Progress())
-    if not (folder / "calibrations.json").exists():
+    weights, calibrated = folder / "weights.pt", folder / "calibrations.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not weights.exists():
         CorrectorTrainer(
             network,
             sets.training,
@@ -74,15 +76,16 @@ def trained(context: Context, cases: list[Scene], patches: tuple[int, ...] = PAT
             validations=3,
             seed=recipe.seed,
         ).run()
+        torch.save(network.state_dict(), weights)
+    network.load_state_dict(torch.load(weights, weights_only=True))
+    network.eval()
+    if not calibrated.exists():
         device = torch.device("cpu")
         made = {p: replace(recipe, patch=p).calibrate(network, sets, device, Progress()) for p in patches}
-        folder.mkdir(parents=True, exist_ok=True)
-        torch.save(network.state_dict(), folder / "weights.pt")
-        (folder / "calibrations.json").write_text(json.dumps({p: one.as_parameters() for p, one in made.items()}))
-    network.load_state_dict(torch.load(folder / "weights.pt", weights_only=True))
-    stored = json.loads((folder / "calibrations.json").read_text())
+        calibrated.write_text(json.dumps({p: one.as_parameters() for p, one in made.items()}))
+    stored = json.loads(calibrated.read_text())
     calibrations = {int(p): Calibration.from_parameters(one) for p, one in stored.items()}
-    return Trained(network.eval(), sets.sampling, calibrations)
+    return Trained(network, sets.sampling, calibrations)
 
 
 def run(context: Context) -> dict:
