@@ -13,7 +13,7 @@ from .cleanup import cleaned, slice_bounds, smoothed_shares, widened
 from .frame import Frame
 from .slice_measures import ObjectPart, mean_slice_iou, tight_bounds
 
-THRESHOLDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.3)
+THRESHOLDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.3)
 """A low one widens a map where the network is in doubt, and only there; a margin widens it everywhere."""
 MARGINS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 """In patches; those that are tried for every case."""
