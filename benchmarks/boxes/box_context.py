@@ -93,11 +93,13 @@ class Look:
         whole = [[-frame.box.size[one] / 2, frame.box.size[one] / 2] for one in frame.plane]
         return np.tile(np.array(whole), (frame.slices, 1, 1))
 
-    def corrected(self, patch: int, calibration: Calibration) -> tuple[np.ndarray, bool]:
+    def corrected(
+        self, patch: int, calibration: Calibration, coverage: float = STRICT
+    ) -> tuple[np.ndarray, bool]:
         """Per-slice boxes whatever the safety test says, and what it says."""
         shares = smoothed_shares(self.shares(patch), self.frame, patch)
         clean = cleaned(shares, self.frame, patch, calibration.threshold)
-        margin = 0.0 if clean.empty else calibration.margin(clean, STRICT)[0] * clean.patch_mm
+        margin = 0.0 if clean.empty else calibration.margin(clean, coverage)[0] * clean.patch_mm
         return slice_bounds(clean, margin), not calibration.doubt(clean)
 
     def network_boxes(self) -> np.ndarray:

@@ -123,7 +123,7 @@ def _verdict(fresh: dict) -> str:
             cut = sum(one["cut_while_safe"] for one in used.values())
             lines.append(
                 f"- Default model, {label}, margin 25 %: slice IoU {number(loose['0.25']['iou'])} (loose) → "
-                f"{number(used['0.25']['iou'])}; without the safety test {number(free['0.25']['iou'])}, but then only "
+                f"{number(used['0.25']['iou'])}; without the safety test {number(free['0.25']['iou'])}, and then "
                 f"{percent(free['0.25']['enough'])} of the boxes keep 99 % of the object. It is sure of "
                 f"{percent(safe)} of the boxes over all margins and cut {cut} object(s) while sure."
             )
