@@ -21,12 +21,18 @@ def test_the_same_number_is_the_same_patient(patients: list[Blob]) -> None:
 
 
 def test_patients_are_alike_and_not_the_same(patients: list[Blob]) -> None:
-    masks = [one.mask.array > 0 for one in patients]
-    for first in range(6):
-        for second in range(first):
-            both = np.count_nonzero(masks[first] & masks[second])
-            dice = 2 * both / (np.count_nonzero(masks[first]) + np.count_nonzero(masks[second]))
-            assert 0.2 < dice < 0.95
+    masks = []
+    for one in patients:
+        mask = one.mask.array > 0
+        shift = np.round(40 - np.mean(np.nonzero(mask), axis=1)).astype(int)
+        masks.append(np.roll(mask, shift, axis=(0, 1, 2)))
+    found = [
+        2 * np.count_nonzero(first & second) / (np.count_nonzero(first) + np.count_nonzero(second))
+        for number, first in enumerate(masks)
+        for second in masks[:number]
+    ]
+    assert min(found) > 0.3 and np.median(found) > 0.5, "the same organ, once it lies at the same place"
+    assert max(found) < 0.95
 
 
 def test_the_organ_is_whole_and_neighbours_overlap_with_it_in_intensity(patients: list[Blob]) -> None:

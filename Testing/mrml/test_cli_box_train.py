@@ -152,7 +152,7 @@ class TestRefusals:
     def test_options(self, refused, datalist) -> None:
         assert "--phantoms 3 exclude each other" in refused(datalist(MASK), "--phantoms", 3)
         assert "--label 3 is of the label files of --dataset" in refused(None, "--label", 3)
-        assert "A patch must have 8, 16 or 32 pixels, not 20" in refused(None, "--phantoms", 1, "--patch", 20)
+        assert "A patch must have 2, 4, 8, 16 or 32 pixels, not 20" in refused(None, "--phantoms", 1, "--patch", 20)
         assert "There is no device 'tpu'" in refused(None, "--phantoms", 1, "--device", "tpu")
         for family in ("boxes-corrector", "boxes-segmenter"):
             assert "Epochs must be a positive number" in refused(None, "--phantoms", 1, "--epochs", "-1", family=family)
