@@ -125,8 +125,10 @@ def test_a_cut_head_is_not_stretched_for_the_sake_of_information() -> None:
 
 def test_a_ct_of_another_size_is_stretched() -> None:
     case, moved = pair(), displacement(2, 5) @ np.diag([1, 1.05, 0.96, 1])
-    quality = register_pair(case.mr, Volume(case.ct.array, moved @ case.ct.ijk_to_ras, "CT"))[1]
+    ct = Volume(case.ct.array, moved @ case.ct.ijk_to_ras, "CT")
+    quality, again = (register_pair(case.mr, ct)[1] for _ in range(2))
     assert left_over(case, quality, moved) < 1.5 and quality.good and quality.stretch > 1.03
+    assert np.array_equal(quality.ct_to_mr, again.ct_to_mr), "the same pair gives the same answer"
 
 
 def test_padding_around_an_mr_is_no_body() -> None:
