@@ -128,8 +128,9 @@ def test_a_ct_of_another_size_is_stretched() -> None:
     ct = Volume(case.ct.array, moved @ case.ct.ijk_to_ras, "CT")
     quality, again = (register_pair(case.mr, ct)[1] for _ in range(2))
     assert left_over(case, quality, moved) < 1.5 and quality.good and quality.stretch > 1.03
-    # Sums in another order differ in their last digits.
-    assert np.allclose(quality.ct_to_mr, again.ct_to_mr, atol=1e-3), "the same pair gives the same answer"
+    points = np.array([[x, y, z, 1.0] for x in (-80, 80) for y in (-80, 80) for z in (-80, 80)])
+    apart = np.linalg.norm(points @ (quality.ct_to_mr - again.ct_to_mr).T, axis=1)
+    assert apart.max() < 1.0, "the same pair gives nearly the same answer: sums in another order part the ways a little"
 
 
 def test_padding_around_an_mr_is_no_body() -> None:

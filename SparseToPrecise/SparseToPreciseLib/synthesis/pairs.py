@@ -30,7 +30,7 @@ LEAST_GAIN = 0.005
 _BRIGHTEST_HU = 1500.0
 _SAMPLES = 60_000
 _SEED = 1
-"""Of the samples of the metric, which are shifted a little at random: the same pair must give the same answer."""
+"""Of the samples of the metric, which are shifted a little at random."""
 _REACH_MM = 6.0
 _AFFINE_STEP_MM = 0.2  # from where the rigid part left off; a longer one can throw the stretch far away
 _BEYOND_HU = -1024.0
@@ -142,7 +142,7 @@ class _Pair:
         method.SetMetricAsMattesMutualInformation(32)
         method.SetMetricFixedMask(self.masks[0])
         method.SetMetricMovingMask(self.masks[1])
-        # Every n-th voxel, one seed and one thread: the same pair gives the same answer.
+        # Every n-th voxel, one seed and one thread: the same pair gives nearly the same answer.
         method.SetMetricSamplingStrategy(method.REGULAR)
         method.SetMetricSamplingPercentage(float(min(1.0, _SAMPLES / (self.voxels / level**3))), seed=_SEED)
         method.SetNumberOfThreads(1)
