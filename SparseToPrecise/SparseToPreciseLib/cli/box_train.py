@@ -41,7 +41,7 @@ def boxes_corrector(
     label: _Label = None,
     phantoms: Phantoms = None,
     patch: Annotated[
-        int | None, typer.Option(help="Side of a patch in pixels, 16 or 32. Default: the recipe's.")
+        int | None, typer.Option(help="Side of a patch in pixels: 2, 4, 8, 16 or 32. Default: the recipe's.")
     ] = None,
     epochs: Epochs = None,
     minutes: Minutes = None,
