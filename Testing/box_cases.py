@@ -65,7 +65,7 @@ def tiny_corrector(folder: Path, seed: int = 0) -> Path:
     options = {"learning_rate": 1e-2, "batch_size": 2, "validations": 1, "seed": seed, "bfloat16": False}
     CorrectorTrainer(network, [scene], [scene], sampling, 16, None, device="cpu", steps=20, **options).run()
     rng = np.random.default_rng(seed)
-    frames = [drawn_frame(scene, sampling, rng) for _ in range(16)]
+    frames = [drawn_frame(scene, sampling, rng) for _ in range(30)]
     shares = [share_map(network.eval(), scene.image, frame, 16, torch.device("cpu")) for frame in frames]
     cases = [CalibrationCase(*pair, share_on(pair[0], scene.mask)) for pair in zip(frames, shares, strict=True)]
     parameters = {"patch": 16, "side": SIDE, "spacing_mm": None, "calibration": calibrated(cases, 16).as_parameters()}
@@ -103,5 +103,6 @@ def find_nothing(corrector: Path) -> None:
     """Change a corrector's bundle so that nothing looks like the object."""
     path = corrector / "configs" / "metadata.json"
     metadata = json.loads(path.read_text())
-    metadata["parameters"]["calibration"]["threshold"] = 2.0
+    for level in metadata["parameters"]["calibration"]["levels"].values():
+        level["threshold"] = 1.0
     path.write_text(json.dumps(metadata))

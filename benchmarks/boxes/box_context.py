@@ -37,18 +37,19 @@ class Counts:
     phantoms: int = 30
     masks: tuple[int, ...] = (1, 3, 5, 10, 20)
     livers: int = 6
-    training_minutes: float = 3.0
+    training_minutes: float = 15.0
     real_margins: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0)
     real_repeats: int = 2
     structures: int = 11
-    own_masks: tuple[int, ...] = (1, 5)
-    own_structures: tuple[int, ...] = (0,)
-    own_repeats: int = 2
+    own_masks: tuple[int, ...] = (1, 3, 5)
+    own_structures: tuple[int, ...] = (0, 1)
+    own_repeats: int = 4
+    own_minutes: float = 4.0
     large: tuple[int, int, int] = (300, 512, 512)
 
 
 FULL = Counts()
-QUICK = Counts((0.1, 0.5), 4, (1, 3), 2, 0.05, (0.25,), 1, 3, (1,), (0,), 1, (60, 256, 256))
+QUICK = Counts((0.1, 0.5), 4, (1, 3), 2, 0.05, (0.25,), 1, 3, (1,), (0,), 1, 0.05, (60, 256, 256))
 
 
 @dataclass
@@ -93,14 +94,12 @@ class Look:
         whole = [[-frame.box.size[one] / 2, frame.box.size[one] / 2] for one in frame.plane]
         return np.tile(np.array(whole), (frame.slices, 1, 1))
 
-    def corrected(
-        self, patch: int, calibration: Calibration, coverage: float = STRICT
-    ) -> tuple[np.ndarray, bool]:
+    def corrected(self, patch: int, calibration: Calibration, coverage: float = STRICT) -> tuple[np.ndarray, bool]:
         """Per-slice boxes whatever the safety test says, and what it says."""
+        level = calibration.levels[coverage]
         shares = smoothed_shares(self.shares(patch), self.frame, patch)
-        clean = cleaned(shares, self.frame, patch, calibration.threshold)
-        margin = 0.0 if clean.empty else calibration.margin(clean, coverage)[0] * clean.patch_mm
-        return slice_bounds(clean, margin), not calibration.doubt(clean)
+        clean = cleaned(shares, self.frame, patch, level.threshold)
+        return slice_bounds(clean, level.margin * clean.patch_mm), not calibration.doubt(clean, coverage)
 
     def network_boxes(self) -> np.ndarray:
         """The boxes of the network's own mask: no patches, calibration or clean-up."""

@@ -49,12 +49,12 @@ class Trained:
 PATCHES = (2, 4, 8)
 
 
-def trained(context: Context, cases: list[Scene], patches: tuple[int, ...] = PATCHES) -> Trained:
-    """As `train_corrector` does it, for the benchmark's minutes; one network, calibrated for each size of patch.
+def trained(context: Context, cases: list[Scene], patches: tuple[int, ...], minutes: float) -> Trained:
+    """As `train_corrector` does it, for so many minutes; one network, calibrated for each size of patch.
 
     What was trained once is kept in the cache.
     """
-    changes = {"start": DEFAULT_CORRECTOR, "seed": context.seed + 1, "minutes": context.counts.training_minutes}
+    changes = {"start": DEFAULT_CORRECTOR, "seed": context.seed + 1, "minutes": minutes}
     recipe = recipe_from(packaged_config(CORRECTOR_FAMILY, "train.json"), changes | CORRECTOR_CASES)
     setting = json.dumps([recipe.config(), context.corrector.sha256, [one.name for one in cases], patches])
     folder = context.cache / "correctors" / hashlib.sha256(setting.encode()).hexdigest()[:16]
@@ -67,7 +67,7 @@ def trained(context: Context, cases: list[Scene], patches: tuple[int, ...] = PAT
         CorrectorTrainer(
             network,
             sets.training,
-            sets.validation[:4],
+            sets.validation[:8],
             sets.sampling,
             recipe.patch,
             recipe.minutes,
@@ -112,7 +112,7 @@ def run(context: Context) -> dict:
         add("corrector, default model", margin, kept_when_unsafe(look, bounds, safe))
     for count in counts.masks:
         started = time.perf_counter()
-        corrector = trained(context, training[:count])
+        corrector = trained(context, training[:count], PATCHES, counts.training_minutes)
         seconds[str(count)] = round(time.perf_counter() - started, 1)
         masks = f"{count} mask" + "s" * (count > 1)
         for margin, scene, box in boxes:
@@ -140,9 +140,9 @@ def render(found: dict) -> str:
         "One abdomen in many patients: organs shift and bend, the contrast phase changes, neighbours overlap in "
         "intensity; other patients for testing than for training. Each corrector is trained on so many masks and "
         f"deformed copies of them for {found['minutes']:g} minutes of computing time, from the default model's "
-        "weights; with four masks and more, a quarter is held back to calibrate. *U-Net's mask* is the same network "
-        "trained on the same masks for the same time, and the box of its own mask on every slice: what the calibration "
-        "and the clean-up add is the difference. p is the side of a patch in pixels, where the object has some 44: 2 "
-        "is what is used, 4 and 8 are what 16 and 32 are where it has 176.\n\n"
+        "weights; with three masks and more, one in four (but at least one) is held back to calibrate. *U-Net's mask* "
+        "is the same network trained on the same masks for the same time, and the box of its own mask on every slice: "
+        "what the calibration and the clean-up add is the difference. p is the side of a patch in pixels, where the "
+        "object has some 44: 2 is what is used, 4 and 8 are what 16 and 32 are where it has 176.\n\n"
         + rows_of_margins(found["rows"])
     )

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..core.errors import InputError
-from .calibration import COVERAGES, LEAST_MARGIN, STRICT, SUREST, Calibration, features, margin_of
+from .calibration import COVERAGES, SUREST, Calibration, Level, doubtful_share, surest_patch
 from .cleanup import cleaned, slice_bounds, smoothed_shares, widened
 from .frame import Frame
 from .slice_measures import ObjectPart, mean_slice_iou, tight_bounds
 
-THRESHOLDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.3)
-"""A low one widens a map where the network is in doubt, and only there; a margin widens it everywhere."""
-MARGINS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+THRESHOLDS = (0.0005, 0.001, 0.002, 0.004, 0.007, 0.012, 0.02, 0.035, 0.06, 0.1, 0.2, 0.3, 0.5)
+MARGINS = (0.0, 0.5, 1.0, 2.0, 4.0)
 """In patches; those that are tried for every case."""
-WIDEST = (0.5, 1.0, 2.0, 4.0, 6.0)
-"""In patches; from which one a map is not trusted."""
 ACCEPTED_FAILURES = 0.04
 """Of the cases that are trusted, so many may miss the wanted coverage."""
-FOLDS = 5
-_QUANTILE = 0.9
-_PENALTY = 0.02
-_HOPELESS = 2 * MARGINS[-1]
-_LEAST_SPREAD = 0.03
-_SHIFTS = [round(-1.0 + 0.05 * step, 2) for step in range(141)]
-"""Of log2(margin); the last one is more than any widest margin allows."""
+LEAST_TRUSTED = 0.2
+"""A limit of doubt that leaves fewer boxes is not tried: of so few, one could be found by chance."""
+LIMITS = 12
+"""How many limits of doubt are tried."""
 
 
 @dataclass(frozen=True)
@@ -42,38 +36,37 @@ class CalibrationCase:
         (slices, rows, columns): the network's map of patches, as it is.
     mask
         (slices, pixel rows, pixel columns): 1 for object.
-    group
-        The same for boxes around the same object.
     """
 
     frame: Frame
     shares: np.ndarray
     mask: np.ndarray
-    group: int = 0
 
 
 @dataclass(frozen=True)
 class _Measured:
-    """Of n cases at one threshold.
+    """Of n cases at one threshold and len(MARGINS) margins.
 
     Attributes
     ----------
-    values
-        (n, len(FEATURES)).
-    needed
-        (n, len(COVERAGES)) the least margin (patches) for each coverage, `_HOPELESS` where none suffices.
+    doubtful
+        (n,) share of what was found that is doubtful; infinite where a map is never trusted.
     overlap, covered
         (n, len(MARGINS)) slice IoU, and share of the object that is kept.
     """
 
-    values: np.ndarray
-    needed: np.ndarray
+    doubtful: np.ndarray
     overlap: np.ndarray
     covered: np.ndarray
 
 
 def calibrated(cases: Sequence[CalibrationCase], patch: int) -> Calibration:
-    """Choose the threshold, and learn how wide a margin a map needs and which maps not to trust.
+    """Choose threshold, margin and limit of doubt for every coverage.
+
+    Of all that few enough of the trusted cases fail with (so few that, of one more case drawn like these, the chance to
+    fail is at most `ACCEPTED_FAILURES`: conformal risk control, Angelopoulos et al., 2022), those with the highest
+    mean slice IoU are taken; a box that is not trusted counts as the loose one. The report tells, by coverage: "safe"
+    (share of boxes that are trusted), "failed_among_safe", "slice_iou" and "loose_slice_iou".
 
     Raises
     ------
@@ -86,14 +79,14 @@ def calibrated(cases: Sequence[CalibrationCase], patch: int) -> Calibration:
     tight = [tight_bounds(case.mask, case.frame) for case in cases]
     objects = [ObjectPart.of(case.mask, case.frame) for case in cases]
     loose = np.array([mean_slice_iou(_whole(case.frame), one) for case, one in zip(cases, tight, strict=True)])
-    groups = np.array([case.group for case in cases])
-    best: tuple[float, Calibration] | None = None
-    for threshold in THRESHOLDS:
-        measured = _measure(cases, smooth, tight, objects, patch, threshold)
-        for score, found in _fits(measured, loose, groups, threshold):
-            if best is None or score > best[0]:
-                best = score, found
-    return best[1]
+    measured = {threshold: _measure(cases, smooth, tight, objects, patch, threshold) for threshold in THRESHOLDS}
+    levels: dict[float, Level] = {}
+    report: dict[float, dict[str, float]] = {}
+    stricter = None
+    for coverage in sorted(COVERAGES, reverse=True):
+        levels[coverage], report[coverage] = _best(measured, loose, coverage, stricter)
+        stricter = levels[coverage] if levels[coverage].doubtful >= 0 else stricter
+    return Calibration(dict(sorted(levels.items())), len(cases), dict(sorted(report.items())))
 
 
 def _measure(
@@ -104,96 +97,54 @@ def _measure(
     patch: int,
     threshold: float,
 ) -> _Measured:
-    values = []
+    doubtful = np.full(len(cases), np.inf)
     covered, overlap = (np.zeros((len(cases), len(MARGINS))) for _ in range(2))
     for number, case in enumerate(cases):
         clean = cleaned(smooth[number], case.frame, patch, threshold)
-        values.append(features(clean))
+        if not clean.empty and surest_patch(clean) >= SUREST:
+            doubtful[number] = doubtful_share(clean)
         tightest = slice_bounds(clean)
         for column, margin in enumerate(MARGINS):
             bounds = widened(tightest, case.frame, margin * clean.patch_mm)
             covered[number, column] = objects[number].covered(bounds)
             overlap[number, column] = mean_slice_iou(bounds, tight[number])
-    enough = covered[:, :, None] >= np.array(COVERAGES)
-    needed = np.where(enough.any(axis=1), np.array(MARGINS)[enough.argmax(axis=1)], _HOPELESS)
-    return _Measured(np.array(values), needed, overlap, covered)
+    return _Measured(doubtful, overlap, covered)
 
 
-def _fits(
-    measured: _Measured, loose: np.ndarray, groups: np.ndarray, threshold: float
-) -> Iterator[tuple[float, Calibration]]:
-    """Yield (mean slice IoU, calibration) for every widest margin at one threshold."""
-    wanted = np.log2(measured.needed + LEAST_MARGIN)
-    strict = COVERAGES.index(STRICT)
-    weights, offset = _regression(measured.values, wanted[:, strict])
-    foretold = measured.values @ weights + offset
-    folds = np.unique(groups, return_inverse=True)[1] % FOLDS
-    for fold in np.unique(folds):
-        other = folds != fold
-        if other.any():  # of one object nothing can be held back
-            apart, shift = _regression(measured.values[other], wanted[other, strict])
-            foretold[~other] = measured.values[~other] @ apart + shift
-    seen = measured.values[:, 0] >= SUREST
-    for widest in WIDEST:
-        shifts, safe = _shifts(foretold, wanted, seen, widest)
-        margins = margin_of(foretold + shifts[STRICT])
-        reached = np.array([np.interp(one, MARGINS, row) for one, row in zip(margins, measured.overlap, strict=True)])
-        coverage = np.array([np.interp(one, MARGINS, row) for one, row in zip(margins, measured.covered, strict=True)])
-        score = float(np.where(safe, reached, loose).mean())
-        report = {
-            "safe": round(float(safe.mean()), 4),
-            "failed_among_safe": round(float((coverage < STRICT)[safe].mean()), 4) if safe.any() else 0.0,
-            "slice_iou": round(score, 4),
-            "loose_slice_iou": round(float(loose.mean()), 4),
-            "margin": round(float(np.median(margins[safe])), 4) if safe.any() else 0.0,
-        }
-        yield score, Calibration(threshold, tuple(map(float, weights)), offset, shifts, widest, len(loose), report)
-
-
-def _shifts(
-    foretold: np.ndarray, wanted: np.ndarray, seen: np.ndarray, widest: float
-) -> tuple[dict[float, float], np.ndarray]:
-    """What is added for every coverage so that few of the trusted cases get too little, and which are trusted.
-
-    A wider shift makes fewer cases trusted, so it is looked for from the smallest one on.
-    """
-    strict = COVERAGES.index(STRICT)
-    for shift in _SHIFTS:
-        safe = seen & (margin_of(foretold + shift) <= widest)
-        failed = (wanted[:, strict] > foretold + shift) & safe
-        # Half a failure more than there were: a few cases without one prove little.
-        if failed.sum() + 0.5 <= ACCEPTED_FAILURES * safe.sum():
-            break
-    else:  # no margin is wide enough for enough of them
-        return dict.fromkeys(COVERAGES, _SHIFTS[-1]), np.zeros(len(foretold), bool)
-    shifts = {}
-    for column, coverage in enumerate(COVERAGES):
-        lacking = np.sort((wanted[:, column] - foretold)[safe])
-        rank = int(np.ceil((1 - ACCEPTED_FAILURES) * (len(lacking) + 1))) - 1
-        shifts[coverage] = float(lacking[min(rank, len(lacking) - 1)])
-    shifts[STRICT] = shift
-    # More coverage never gets less margin.
-    ordered = np.array(list(shifts.values()))
-    ordered[:strict] = np.minimum(ordered[:strict], shift)
-    return dict(zip(COVERAGES, np.maximum.accumulate(ordered).tolist(), strict=True)), safe
-
-
-def _regression(values: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, float]:
-    """Weights and offset of a linear quantile regression with an absolute penalty, on standardised features."""
-    from scipy.optimize import linprog
-
-    mean, spread = values.mean(axis=0), np.maximum(values.std(axis=0), _LEAST_SPREAD)
-    given = (values - mean) / spread
-    count, size = given.shape
-    one = np.ones((count, 1))
-    # wanted = given . (w+ - w-) + (b+ - b-) + over - under, everything at least 0
-    matrix = np.hstack([given, -given, one, -one, np.eye(count), -np.eye(count)])
-    cost = np.concatenate(
-        [np.full(2 * size, _PENALTY * count), np.zeros(2), np.full(count, _QUANTILE), np.full(count, 1 - _QUANTILE)]
-    )
-    solution = linprog(cost, A_eq=matrix, b_eq=wanted, bounds=(0, None), method="highs").x
-    weights = (solution[:size] - solution[size : 2 * size]) / spread
-    return weights, float(solution[2 * size] - solution[2 * size + 1] - weights @ mean)
+def _best(
+    measured: dict[float, _Measured], loose: np.ndarray, coverage: float, stricter: Level | None
+) -> tuple[Level, dict[str, float]]:
+    """The level with the highest mean slice IoU, and what it reaches; without any that is good enough, one that trusts
+    no map. No box is to be wider than with a stricter level."""
+    count = len(loose)
+    best, best_score = Level(THRESHOLDS[0], 0.0, -1.0), float(loose.mean())
+    safe_share, failed_share = 0.0, 0.0
+    for threshold, one in measured.items():
+        seen = one.doubtful[np.isfinite(one.doubtful)]
+        if not seen.size or (stricter and threshold < stricter.threshold):
+            continue
+        for limit in np.quantile(seen, np.linspace(LEAST_TRUSTED, 1, LIMITS)):
+            # As wide as possible where all are trusted: what is a little more doubtful than these is not known to fail.
+            limit = 1.0 if limit >= seen.max() else float(limit)
+            safe = one.doubtful <= limit
+            if safe.sum() < LEAST_TRUSTED * count:
+                continue
+            for column, margin in enumerate(MARGINS):
+                if stricter and margin > stricter.margin:
+                    continue
+                failed = int((one.covered[safe, column] < coverage).sum())
+                if failed + 1 > ACCEPTED_FAILURES * (safe.sum() + 1):
+                    continue
+                score = float(np.where(safe, one.overlap[:, column], loose).mean())
+                if score > best_score:
+                    best, best_score = Level(threshold, margin, limit), score
+                    safe_share, failed_share = float(safe.mean()), failed / float(safe.sum())
+    return best, {
+        "safe": round(safe_share, 4),
+        "failed_among_safe": round(failed_share, 4),
+        "slice_iou": round(best_score, 4),
+        "loose_slice_iou": round(float(loose.mean()), 4),
+    }
 
 
 def _whole(frame: Frame) -> np.ndarray:

@@ -58,23 +58,17 @@ def smoothed_shares(shares: np.ndarray, frame: Frame, patch: int) -> np.ndarray:
     return shares * inside
 
 
-def cleaned(
-    shares: np.ndarray, frame: Frame, patch: int, threshold: float, near: np.ndarray | None = None
-) -> CleanMap:
+def cleaned(shares: np.ndarray, frame: Frame, patch: int, threshold: float) -> CleanMap:
     """The largest component of patches over the threshold (by its sum of shares) that holds a sure patch.
 
     Parameters
     ----------
     shares
         From `smoothed_shares`.
-    near
-        (slices, rows, columns) bool: instead, the components that touch these patches.
     """
     labels, count = ndimage.label(shares > threshold, structure=np.ones((3, 3, 3)))
     kept = np.zeros(shares.shape, bool)
-    if near is not None:
-        kept = np.isin(labels, np.setdiff1d(labels[near], 0))
-    elif count:
+    if count:
         numbers = np.arange(1, count + 1)
         masses = ndimage.sum_labels(shares, labels, numbers)
         peaks = ndimage.maximum(shares, labels, numbers)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core import model_card as common
 from .calibrating import ACCEPTED_FAILURES
-from .calibration import FEATURES, STRICT, Calibration
+from .calibration import STRICT, Calibration
 from .model import CORRECTOR_FAMILY
 
 if TYPE_CHECKING:
@@ -124,10 +124,10 @@ def model_card(recipe: CorrectorRecipe, facts: CorrectorFacts, metadata: dict[st
             )
         scale = f"Pixels of {recipe.sampling.spacing_mm:.2f} mm, from the size of the objects in the cases"
     measures = {"validation_loss": ("validation loss", ".4f"), "patch_dice": ("Dice of patches", ".3f")}
-    report = calibration.report
-    safety = (
-        f"{report['safe']:.0%} of the boxes are trusted, and of those {report['failed_among_safe']:.1%} lose more than "
-        f"{1 - STRICT:.0%} of the object (the calibration allows {ACCEPTED_FAILURES:.0%})."
+    rows = "\n".join(
+        f"| {coverage:g} | {level.threshold:g} | {level.margin:g} | {max(level.doubtful, 0):.0%} "
+        f"| {reached['safe']:.0%} | {reached['failed_among_safe']:.1%} | {reached['slice_iou']:.3f} |"
+        for (coverage, level), reached in zip(calibration.levels.items(), calibration.report.values(), strict=True)
     )
     return f"""# {facts.name}
 
@@ -162,12 +162,15 @@ On {checked}. All rows are in [log.csv](log.csv); the weights with the lowest va
 
 ![validation](validation.png)
 
-Calibrated on {calibration.cases} boxes: a patch counts when more than {calibration.threshold:g} of it is object, and
-each box gets a margin of its own, foretold from what its map looks like ({", ".join(FEATURES)}); its median is
-{report["margin"]:.2f} patches. A map that would need more than {calibration.widest:g} patches is not trusted.
+Calibrated on {calibration.cases} boxes. For every coverage (share of the object that is to stay in the boxes of the
+slices): a patch counts when more than the threshold of it is object; the margin (patches) is added on every side; a map
+of which more is doubtful than the limit is not trusted, and its box is kept as it is. At most {ACCEPTED_FAILURES:.0%}
+of the trusted boxes may miss the coverage. The slice IoU is that of all boxes, kept ones included; with loose boxes it
+is {calibration.report[STRICT]["loose_slice_iou"]:.3f}.
 
-{safety} A box that is not trusted is kept as it is. Over all boxes, kept ones included, the mean slice IoU went from
-{report["loose_slice_iou"]:.3f} to {report["slice_iou"]:.3f}.
+| coverage | threshold | margin | limit of doubt | trusted | of these, missed | slice IoU |
+| --: | --: | --: | --: | --: | --: | --: |
+{rows}
 """
 
 

@@ -41,11 +41,18 @@ SHARE_OF_SCENES, SHARE_OF_TRAINING = 0.1, 0.85
 CALIBRATION_MARGINS = (0.0, 0.1, 0.25, 0.5, 1.0)
 OBJECT_PIXELS = 44
 """Pixels along an object of a user's cases; the box around it is up to three times as long."""
-COPIES = 36
+COPIES = 120
 """Deformed copies of a user's cases that are trained on."""
+VALIDATION_COPIES = 12
+LEAST_TO_HOLD_BACK = 3
+"""Cases; of so many and more, one in four but at least one is held back."""
+ENOUGH_TO_CALIBRATE = 3
+"""Cases held back; with fewer, deformed copies of them are calibrated on, too, since so few show little of how patients
+differ. With enough of them copies would only differ more than patients do, and make the calibration too careful."""
 UNLIKE = 1.6
 """How much stronger the copies differ that are calibrated on where no case can be held back: they stand for others."""
 
+_HALF_PRECISION = 6e4
 _WHOLE = ("steps", "phantoms", "validation_phantoms", "calibration_boxes", "batch_size", "validations")
 
 
@@ -207,16 +214,16 @@ class CorrectorRecipe:
             return SceneSets(*sets, self.sampling, True)
         sampling = replace(self.sampling, spacing_mm=spacing_of(cases), inverted_share=0.0)
         rng = np.random.default_rng([self.seed, 5])
-        # A quarter of the cases is held back where there are enough of them.
-        held = len(cases) // 4
+        held = max(len(cases) // 4, 1) if len(cases) >= LEAST_TO_HOLD_BACK else 0
         kept, back = list(cases[: len(cases) - held]), list(cases[len(cases) - held :])
         copies = []
         for number in range(COPIES):
             progress(number / COPIES, f"deformed copies: {number + 1} of {COPIES}")
-            copies.append(deformed(kept[number % len(kept)], rng))
+            copies.append(_copy(kept[number % len(kept)], rng))
         source, strength = (back, 1.0) if back else (kept, UNLIKE)
-        others = [deformed(source[number % len(source)], rng, strength) for number in range(max(12, 2 * len(source)))]
-        return SceneSets(kept + copies, others, back + others, sampling, bool(back))
+        others = [_copy(source[number % len(source)], rng, strength) for number in range(VALIDATION_COPIES)]
+        calibration = back if len(back) >= ENOUGH_TO_CALIBRATE else back + others
+        return SceneSets(kept + copies, back + others, calibration, sampling, bool(back))
 
     def calibrate(
         self, network: torch.nn.Module, scenes: SceneSets, device: torch.device, progress: Progress
@@ -228,14 +235,13 @@ class CorrectorRecipe:
         for number in range(self.calibration_boxes):
             share = SHARE_OF_TRAINING + (0.99 - SHARE_OF_TRAINING) * number / self.calibration_boxes
             progress(share, f"calibrating: box {number + 1} of {self.calibration_boxes}")
-            group = number % len(scenes.calibration)
-            scene = scenes.calibration[group]
+            scene = scenes.calibration[number % len(scenes.calibration)]
             box = loose_box(scene.mask, margins[int(rng.integers(len(margins)))], rng)
             axis = int(rng.integers(3))
             step = min(float(scene.image.spacing[axis]), float(box.size[axis]))
             frame = Frame.cut(box, axis, step, scenes.sampling.spacing_mm, scenes.sampling.side)
             shares = share_map(network, scene.image, frame, self.patch, device)
-            found.append(CalibrationCase(frame, shares, mask_on(frame, scene.mask), group))
+            found.append(CalibrationCase(frame, shares, mask_on(frame, scene.mask)))
         return calibrated(found, self.patch)
 
     def _write(self, output: Path, network: torch.nn.Module, log: TrainingLog, facts: CorrectorFacts) -> None:
@@ -250,6 +256,14 @@ class CorrectorRecipe:
             log=log.as_csv(),
             curve=validation_curve(log.rows),
         )
+
+
+def _copy(scene: Scene, rng: np.random.Generator, strength: float = 1.0) -> Scene:
+    """A deformed copy in half precision, so that many of large cases fit into memory."""
+    made = deformed(scene, rng, strength)
+    # No channel depends on the scale of the intensities, and half precision ends at 65504.
+    factor = min(1.0, _HALF_PRECISION / max(float(np.abs(made.image.array).max()), 1.0))
+    return replace(made, image=made.image.with_array((made.image.array * factor).astype(np.float16)))
 
 
 def spacing_of(cases: Sequence[Scene]) -> float:

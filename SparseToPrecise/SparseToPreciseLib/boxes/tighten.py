@@ -64,7 +64,7 @@ class TightenResult:
     volume_before_mm3, volume_after_mm3
         Of the given and of the tightened box.
     coverage
-        The share of the object for which the margin was calibrated.
+        The share of the object for which threshold and margin were calibrated.
     frame
         The slices.
     timings, device, model, notes
@@ -136,7 +136,8 @@ def tighten(
     margin_mm
         Added on every side of the result.
     coverage
-        Share of the object that is to lie in the per-slice boxes; the model's calibration has the margin for it.
+        Share of the object that is to lie in the per-slice boxes; the model's calibration has threshold and
+        margin for it.
     progress
         Told about every batch of slices; may cancel.
 
@@ -152,23 +153,21 @@ def tighten(
     if not 0 < coverage <= 1:
         raise InputError(f"The coverage must lie between 0 and 1, not {coverage:g}.")
     check_within(box, image.grid)
-    calibration = corrector.calibration
-    stored = calibration.stored_coverage(coverage)
+    stored = corrector.calibration.stored_coverage(coverage)
+    level = corrector.calibration.levels[stored]
     number = axis_of(axis, image.grid, box)
     frame = corrector.frame(box, number, slice_step(image.grid, box, number))
     timings: dict[str, float] = {}
     with timed(timings, "network"):
         shares = corrector.shares(image, frame, progress.part(0.0, 0.95))
     with timed(timings, "clean-up"):
-        clean = cleaned(
-            smoothed_shares(shares, frame, corrector.patch), frame, corrector.patch, calibration.threshold
-        )
-        reason = calibration.doubt(clean)
+        clean = cleaned(smoothed_shares(shares, frame, corrector.patch), frame, corrector.patch, level.threshold)
+        reason = corrector.calibration.doubt(clean, stored)
         if Appearance.of(image, frame).flat:
             reason = "the image is the same everywhere in the box"
         bounds = None
         if not reason:
-            bounds = slice_bounds(clean, calibration.margin(clean, stored)[0] * clean.patch_mm + margin_mm)
+            bounds = slice_bounds(clean, level.margin * clean.patch_mm + margin_mm)
         slices = _slices(clean, bounds)
     result = box if bounds is None else around_slices(bounds, frame)
     notes = [note for note in (corrector.note,) if note]

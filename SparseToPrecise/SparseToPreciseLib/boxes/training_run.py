@@ -18,13 +18,13 @@ from .segment import SEGMENTER_FAMILY
 Boxes = Volume | Box | Sequence[Box]
 """Of objects in an image: a labelmap whose extent on every plane is meant, or boxes of one object each."""
 
-CASES_MINUTES = 5.0
+CASES_MINUTES = 15.0
 """Of training with a user's cases."""
 CORRECTOR_CASES = {
     "sampling::largest_margin": 1.0,
     "sampling::largest_block": 64,
     "batch_size": 2,
-    "calibration_boxes": 60,
+    "calibration_boxes": 100,
 }
 """What a corrector does otherwise with a user's cases: looser boxes, so more cells, of which it sees fewer at once."""
 

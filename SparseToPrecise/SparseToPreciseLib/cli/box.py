@@ -43,7 +43,10 @@ _Segment = Annotated[
     typer.Option(help="ID, name or label value of the segment in ROI; needed when there are several."),
 ]
 _Coverage = Annotated[
-    float, typer.Option(help="Share of the object that is to stay inside; the model's calibration sets its threshold.")
+    float,
+    typer.Option(
+        help="Share of the object that is to stay inside: 0.99 keeps it, 0.9 is much tighter and may cut a tenth of it."
+    ),
 ]
 _Margin = Annotated[float, typer.Option(metavar="MM", help="Left around what was found, within the given box.")]
 _Axis = Annotated[
