@@ -253,18 +253,19 @@ def test_cases_that_fail_are_told_apart_by_their_maps() -> None:
     rng = np.random.default_rng(1)
     frame = frame_of()
     mask = share_on(frame, mask_on(GRID))
-    good = shares_of(frame)
+    good = shares_of(frame, 2)
     cases = []
-    for number in range(90):
+    for number in range(60):
         faint = number % 3 == 0
-        shares = np.clip(good * (0.5 if faint else 1.0) + rng.normal(0, 0.02, good.shape), 0, 1).astype(np.float32)
+        noise = rng.normal(0, 0.02, good.shape)
+        shares = np.clip(good * (0.5 if faint else 1.0) + noise, 0, 1).astype(np.float32)
         if faint:
-            shares[:, : shares.shape[1] // 2] = 0  # half of the object is not seen
+            shares[8:] = 0  # most of the object is not seen
         cases.append(CalibrationCase(frame, shares, mask))
-    found = calibrated(cases, 16)
-    doubts = [bool(found.doubt(map_of(case, found, 16), 0.99)) for case in cases]
+    found = calibrated(cases, 2)
+    doubts = [bool(found.doubt(map_of(case, found, 2), 0.99)) for case in cases]
     assert all(doubts[::3]), "each of them is doubted"
-    assert sum(doubts) <= 30 + 6, "clear cases are trusted"
+    assert sum(doubts) <= 20 + 4, "clear cases are trusted"
     assert found.report[0.99]["failed_among_safe"] <= ACCEPTED_FAILURES
     assert found.report[0.99]["slice_iou"] > found.report[0.99]["loose_slice_iou"] + 0.1
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.errors import InputError
+from ..core.progress import Progress
 from .calibration import COVERAGES, SUREST, Calibration, Level, doubtful_share, surest_patch
 from .cleanup import cleaned, slice_bounds, smoothed_shares, widened
 from .frame import Frame
@@ -60,7 +61,7 @@ class _Measured:
     covered: np.ndarray
 
 
-def calibrated(cases: Sequence[CalibrationCase], patch: int) -> Calibration:
+def calibrated(cases: Sequence[CalibrationCase], patch: int, progress: Progress | None = None) -> Calibration:
     """Choose threshold, margin and limit of doubt for every coverage.
 
     Of all that few enough of the trusted cases fail with (so few that, of one more case drawn like these, the chance to
@@ -79,7 +80,11 @@ def calibrated(cases: Sequence[CalibrationCase], patch: int) -> Calibration:
     tight = [tight_bounds(case.mask, case.frame) for case in cases]
     objects = [ObjectPart.of(case.mask, case.frame) for case in cases]
     loose = np.array([mean_slice_iou(_whole(case.frame), one) for case, one in zip(cases, tight, strict=True)])
-    measured = {threshold: _measure(cases, smooth, tight, objects, patch, threshold) for threshold in THRESHOLDS}
+    measured = {}
+    for number, threshold in enumerate(THRESHOLDS):
+        if progress is not None:
+            progress(number / len(THRESHOLDS), f"calibrating: threshold {number + 1} of {len(THRESHOLDS)}")
+        measured[threshold] = _measure(cases, smooth, tight, objects, patch, threshold)
     levels: dict[float, Level] = {}
     report: dict[float, dict[str, float]] = {}
     stricter = None
@@ -119,26 +124,29 @@ def _best(
     count = len(loose)
     best, best_score = Level(THRESHOLDS[0], 0.0, -1.0), float(loose.mean())
     safe_share, failed_share = 0.0, 0.0
-    for threshold, one in measured.items():
-        seen = one.doubtful[np.isfinite(one.doubtful)]
-        if not seen.size or (stricter and threshold < stricter.threshold):
-            continue
-        for limit in np.quantile(seen, np.linspace(LEAST_TRUSTED, 1, LIMITS)):
-            # As wide as possible where all are trusted: what is a little more doubtful than these is not known to fail.
-            limit = 1.0 if limit >= seen.max() else float(limit)
-            safe = one.doubtful <= limit
-            if safe.sum() < LEAST_TRUSTED * count:
+    # What is doubtful in one kind of image may be usual in another: a limit is the last resort.
+    for limits in ([1.0], np.linspace(LEAST_TRUSTED, 1, LIMITS)[:-1]):
+        for threshold, one in measured.items():
+            seen = one.doubtful[np.isfinite(one.doubtful)]
+            if not seen.size or (stricter and threshold < stricter.threshold):
                 continue
-            for column, margin in enumerate(MARGINS):
-                if stricter and margin > stricter.margin:
+            for share in limits:
+                limit = 1.0 if share == 1 else float(np.quantile(seen, share))
+                safe = one.doubtful <= limit
+                if safe.sum() < LEAST_TRUSTED * count:
                     continue
-                failed = int((one.covered[safe, column] < coverage).sum())
-                if failed + 1 > ACCEPTED_FAILURES * (safe.sum() + 1):
-                    continue
-                score = float(np.where(safe, one.overlap[:, column], loose).mean())
-                if score > best_score:
-                    best, best_score = Level(threshold, margin, limit), score
-                    safe_share, failed_share = float(safe.mean()), failed / float(safe.sum())
+                for column, margin in enumerate(MARGINS):
+                    if stricter and margin > stricter.margin:
+                        continue
+                    failed = int((one.covered[safe, column] < coverage).sum())
+                    if failed + 1 > ACCEPTED_FAILURES * (safe.sum() + 1):
+                        continue
+                    score = float(np.where(safe, one.overlap[:, column], loose).mean())
+                    if score > best_score:
+                        best, best_score = Level(threshold, margin, limit), score
+                        safe_share, failed_share = float(safe.mean()), failed / float(safe.sum())
+        if best.doubtful >= 0:
+            break
     return best, {
         "safe": round(safe_share, 4),
         "failed_among_safe": round(failed_share, 4),

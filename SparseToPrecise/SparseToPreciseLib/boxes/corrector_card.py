@@ -116,7 +116,7 @@ def model_card(recipe: CorrectorRecipe, facts: CorrectorFacts, metadata: dict[st
         copies = facts.scenes - facts.user_cases
         data = f"{facts.user_cases} case(s) that a user gave, {max(copies, 0)} deformed copies of them"
         data += f", starting from the weights of {facts.start}." if facts.start else "."
-        checked = "deformed copies of cases that training did not see"
+        checked = "cases that training did not see, and deformed copies of them"
         if not facts.held_back:
             checked = (
                 "other deformed copies **of the same cases**: whether the model fits other images is not measured, "

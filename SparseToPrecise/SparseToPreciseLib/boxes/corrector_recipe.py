@@ -36,8 +36,8 @@ from .patches import PATCHES, share_map
 from .scenes import Scene, deformed, mask_on, phantom_scenes
 from .simulation import loose_box
 
-SHARE_OF_SCENES, SHARE_OF_TRAINING = 0.1, 0.85
-"""Of the progress: making the scenes, and where calibrating begins."""
+SHARE_OF_SCENES, SHARE_OF_TRAINING, SHARE_OF_BOXES = 0.1, 0.85, 0.93
+"""Of the progress: making the scenes, where calibrating begins, and where its boxes have been looked at."""
 CALIBRATION_MARGINS = (0.0, 0.1, 0.25, 0.5, 1.0)
 OBJECT_PIXELS = 44
 """Pixels along an object of a user's cases; the box around it is up to three times as long."""
@@ -228,12 +228,12 @@ class CorrectorRecipe:
     def calibrate(
         self, network: torch.nn.Module, scenes: SceneSets, device: torch.device, progress: Progress
     ) -> Calibration:
-        """Threshold, margins and safety of a trained network."""
+        """What a trained network's maps mean, by boxes around the objects in `scenes.calibration`."""
         rng = np.random.default_rng([self.seed, 7])
         found = []
         margins = [one for one in CALIBRATION_MARGINS if one <= scenes.sampling.largest_margin]
         for number in range(self.calibration_boxes):
-            share = SHARE_OF_TRAINING + (0.99 - SHARE_OF_TRAINING) * number / self.calibration_boxes
+            share = SHARE_OF_TRAINING + (SHARE_OF_BOXES - SHARE_OF_TRAINING) * number / self.calibration_boxes
             progress(share, f"calibrating: box {number + 1} of {self.calibration_boxes}")
             scene = scenes.calibration[number % len(scenes.calibration)]
             box = loose_box(scene.mask, margins[int(rng.integers(len(margins)))], rng)
@@ -242,7 +242,7 @@ class CorrectorRecipe:
             frame = Frame.cut(box, axis, step, scenes.sampling.spacing_mm, scenes.sampling.side)
             shares = share_map(network, scene.image, frame, self.patch, device)
             found.append(CalibrationCase(frame, shares, mask_on(frame, scene.mask)))
-        return calibrated(found, self.patch)
+        return calibrated(found, self.patch, progress.part(SHARE_OF_BOXES, 0.99))
 
     def _write(self, output: Path, network: torch.nn.Module, log: TrainingLog, facts: CorrectorFacts) -> None:
         metadata = bundle_metadata(self, facts)
