@@ -22,6 +22,7 @@ from SparseToPreciseLib.boxes.model import Corrector  # noqa: E402
 from SparseToPreciseLib.boxes.patches import between_planes, cell_chances, patch_shares  # noqa: E402
 from SparseToPreciseLib.boxes.scenes import Scene, mask_on  # noqa: E402
 from SparseToPreciseLib.boxes.slice_measures import covered, mean_slice_iou, tight_bounds  # noqa: E402
+from SparseToPreciseLib.boxes.tighten import SliceBox, TightenResult  # noqa: E402
 from SparseToPreciseLib.core.box import Box  # noqa: E402
 
 STRICT = 0.99
@@ -44,12 +45,13 @@ class Counts:
     own_masks: tuple[int, ...] = (1, 3, 5)
     own_structures: tuple[int, ...] = (0, 1)
     own_repeats: int = 4
-    own_minutes: float = 4.0
+    own_minutes: float = 3.0
+    calibration_boxes: int = 100
     large: tuple[int, int, int] = (300, 512, 512)
 
 
 FULL = Counts()
-QUICK = Counts((0.1, 0.5), 4, (1, 3), 2, 0.05, (0.25,), 1, 3, (1,), (0,), 1, 0.05, (60, 256, 256))
+QUICK = Counts((0.1, 0.5), 4, (1, 3), 2, 0.05, (0.25,), 1, 3, (1,), (0,), 1, 0.05, 30, (60, 256, 256))
 
 
 @dataclass
@@ -100,6 +102,16 @@ class Look:
         shares = smoothed_shares(self.shares(patch), self.frame, patch)
         clean = cleaned(shares, self.frame, patch, level.threshold)
         return slice_bounds(clean, level.margin * clean.patch_mm), not calibration.doubt(clean, coverage)
+
+    def filled(self, bounds: np.ndarray) -> np.ndarray:
+        """(K, J, I) bool on the image's grid: within the boxes of the slices."""
+        box, there = self.frame.box, ~np.isnan(bounds[:, 0, 0])
+        slices = [
+            SliceBox(number, float(at), bounds[number] if there[number] else None, (), 1.0, False)
+            for number, at in enumerate(self.frame.positions())
+        ]
+        found = TightenResult(box, slices, self.frame.axis, True, "", 0.0, 0.0, STRICT, self.frame, {}, "cpu", "")
+        return found.slices_as_volume(self.scene.image.grid).array > 0
 
     def network_boxes(self) -> np.ndarray:
         """The boxes of the network's own mask: no patches, calibration or clean-up."""

@@ -1,18 +1,19 @@
-"""The picture of real structures in their boxes: label, default segmenter and histograms on one slice each."""
+"""Pictures of objects in their boxes: the label and what was found, on one slice each."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tables import number, percent
 
 from SparseToPreciseLib.boxes.scenes import Scene
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.files import write_atomically
 
 COLOURS = ("lime", "deepskyblue", "red")
+"""Of the label and of what was found, in this order."""
 _AROUND = 0.35
 """Of the box's extent on the slice, shown beyond it."""
 
@@ -23,23 +24,25 @@ class Panel:
 
     Attributes
     ----------
-    name, margin, dice
-        Of the structure; of the box; of the masks but the label, in their order.
+    name, margin
+        Of the case, and of the box: column and row of the picture.
+    caption
+        A line or two.
     image, box, masks
         (J, I): intensities, which pixels lie in the box, and the label and what was found.
     """
 
     name: str
     margin: float
-    dice: tuple[float, ...]
+    caption: str
     image: np.ndarray
     box: np.ndarray
     masks: tuple[np.ndarray, ...]
 
     @staticmethod
-    def of(scene: Scene, margin: float, box: Box, masks: dict[str, np.ndarray], scores: dict[str, float]) -> Panel:
-        label, *found = masks
-        k = int(masks[label].sum(axis=(1, 2)).argmax())
+    def of(scene: Scene, margin: float, box: Box, masks: Sequence[np.ndarray], caption: str) -> Panel:
+        """`masks`: the label and what was found, (K, J, I) bool on the image's grid."""
+        k = int(masks[0].sum(axis=(1, 2)).argmax())
         inside = box.mask_on(scene.image.grid)[k]
         part = []
         for axis, length in zip((1, 0), inside.shape, strict=True):
@@ -50,15 +53,15 @@ class Panel:
         return Panel(
             scene.name,
             margin,
-            tuple(scores[name] for name in found),
+            caption,
             scene.image.array[k, rows, columns].astype(np.float32),
             inside[rows, columns],
-            tuple(mask[k, rows, columns] for mask in masks.values()),
+            tuple(mask[k, rows, columns] for mask in masks),
         )
 
 
 def draw(panels: list[Panel], path: Path) -> None:
-    """One column for each structure, one row for each margin; K slices with I to the right and J upwards."""
+    """One column for each case, one row for each margin; K slices with I to the right and J upwards."""
     from matplotlib.figure import Figure
 
     names, margins = (list(dict.fromkeys(getattr(one, key) for one in panels)) for key in ("name", "margin"))
@@ -78,7 +81,6 @@ def draw(panels: list[Panel], path: Path) -> None:
         shown.set_xlim(-0.5, one.image.shape[1] - 0.5)
         shown.set_ylim(-0.5, one.image.shape[0] - 0.5)
         shown.set_axis_off()
-        of_rule, of_model = (number(value) for value in one.dice)
-        shown.set_title(f"{one.name}, {percent(one.margin)}\nmodel {of_model}, histograms {of_rule}", fontsize=6)
+        shown.set_title(one.caption, fontsize=6)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, lambda to: figure.savefig(to, dpi=110, format="png"))

@@ -54,8 +54,13 @@ def run(context: Context) -> dict:
                 if kind == "real":
                     structures.setdefault(scene.name, {})[f"{margin:g}"] = scores
                     if margin in DRAWN:
-                        masks = {"label": truth, **{name: answers[name] for name in (HISTOGRAMS, MODEL)}}
-                        panels.append(Panel.of(scene, margin, box, masks, scores))
+                        told = ", ".join(
+                            f"{name} {number(scores[key])}"
+                            for name, key in (("model", MODEL), ("histograms", HISTOGRAMS))
+                        )
+                        caption = f"{scene.name}, {percent(margin)}\n{told}"
+                        masks = truth, answers[HISTOGRAMS], answers[MODEL]
+                        panels.append(Panel.of(scene, margin, box, masks, caption))
     means = {
         kind: {name: {margin: float(np.mean(values)) for margin, values in by.items()} for name, by in found.items()}
         for kind, found in rows.items()

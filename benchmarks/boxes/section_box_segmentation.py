@@ -23,7 +23,6 @@ from SparseToPreciseLib.boxes.segmenter_level import calibrated_level
 from SparseToPreciseLib.boxes.segmenter_recipe import SegmenterRecipe
 from SparseToPreciseLib.boxes.segmenter_training import SegmenterTrainer, box_loss, mask_loss
 from SparseToPreciseLib.boxes.simulation import loose_box
-from SparseToPreciseLib.boxes.tighten import SliceBox, TightenResult
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.devices import Device
 from SparseToPreciseLib.core.networks import build_network
@@ -152,15 +151,7 @@ def _corrected(scene: Scene, box: Box, corrector: Trained, coverage: float) -> S
     """The boxes of slices that the corrector finds, whether it is sure or not; the loose box where it finds none."""
     look = Look.at(scene, box, AXIS, corrector)
     bounds, _ = look.corrected(PATCHES[0], corrector.calibrations[PATCHES[0]], coverage)
-    there = ~np.isnan(bounds[:, 0, 0])
-    if not there.any():
-        return _filled(scene, box)
-    slices = [
-        SliceBox(n, float(at), bounds[n] if there[n] else None, (), 1.0, False)
-        for n, at in enumerate(look.frame.positions())
-    ]
-    found = TightenResult(box, slices, AXIS, True, "", 0.0, 0.0, coverage, look.frame, {}, "cpu", "")
-    return _labelled(scene, found.slices_as_volume(scene.image.grid).array > 0)
+    return _filled(scene, box) if np.isnan(bounds).all() else _labelled(scene, look.filled(bounds))
 
 
 def _recipe(name: str) -> SegmenterRecipe:
