@@ -63,7 +63,7 @@ def tiny_corrector(folder: Path, seed: int = 0) -> Path:
     torch.manual_seed(seed)
     network = build_network(description)
     options = {"learning_rate": 1e-2, "batch_size": 2, "validations": 1, "seed": seed, "bfloat16": False}
-    CorrectorTrainer(network, [scene], [scene], sampling, 16, None, device="cpu", steps=20, **options).run()
+    CorrectorTrainer(network, [scene], [scene], sampling, 16, None, device="cpu", steps=30, **options).run()
     rng = np.random.default_rng(seed)
     frames = [drawn_frame(scene, sampling, rng) for _ in range(30)]
     shares = [share_map(network.eval(), scene.image, frame, 16, torch.device("cpu")) for frame in frames]
