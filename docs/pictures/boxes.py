@@ -25,7 +25,8 @@ def main() -> None:
     thumbnail()
     given = {"image": SAMPLE / "LooseBox.nrrd", "roi": SAMPLE / "LooseBox-ROI.mrk.json"}
     picture = IMAGES / "boxes-tighten.png"
-    tightened = tighten_files(TightenRequest(**given, output=WORK / "tight.mrk.json", picture=picture))
+    request = TightenRequest(**given, output=WORK / "tight.mrk.json", coverage=0.9, picture=picture)
+    tightened = tighten_files(request)
     print(f"{tightened.corrector.name}: {tightened.report['tightened']['volume_after_mm3'] / 1000:.1f} cm3")
     print("safe" if tightened.result.safe else tightened.result.notes)
     picture = IMAGES / "boxes-segment.png"
