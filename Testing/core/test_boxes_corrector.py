@@ -341,6 +341,13 @@ def test_margin_and_coverage_widen_the_box(corrector: Corrector) -> None:
     assert low <= high
 
 
+def test_where_little_is_taken_off_a_lower_coverage_is_named(corrector: Corrector) -> None:
+    image, tight = image_on(GRID), TIGHT.grown(1.5, 1.5)
+    told = {share: tighten(image, tight, corrector, coverage=share).notes for share in (0.9, 0.99)}
+    assert not told[0.9] and "lower coverage" in told[0.99][0]
+    assert not tighten(image, LOOSE, corrector).notes
+
+
 def test_an_empty_box_is_kept_and_says_so(corrector: Corrector) -> None:
     flat = image_on(GRID).with_array(np.zeros(GRID.shape, np.float32))
     result = tighten(flat, LOOSE, corrector)

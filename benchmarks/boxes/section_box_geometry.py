@@ -16,6 +16,8 @@ from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.phantoms.blobs import make_blob
 
 TITLE = "Geometry"
+COVERAGE = 0.9
+"""At a higher one little is taken off, and boxes that stay as they are would prove nothing."""
 _TURN = np.array([[0.8, -0.6, 0.0], [0.48, 0.64, -0.6], [0.36, 0.48, 0.8]])
 
 
@@ -35,11 +37,11 @@ def run(context: Context) -> dict:
 
 def _unchecked(image: Volume, box: Box, corrector: Corrector) -> Box:
     """The tightened box whether the model is sure or not: a box that is kept would prove nothing."""
-    calibration = corrector.calibration
+    level = corrector.calibration.levels[COVERAGE]
     frame = corrector.frame(box, 2, slice_step(image.grid, box, 2))
     shares = smoothed_shares(corrector.shares(image, frame), frame, corrector.patch)
-    clean = cleaned(shares, frame, corrector.patch, calibration.threshold)
-    return around_slices(slice_bounds(clean, calibration.margin(clean, 0.9)[0] * clean.patch_mm), frame)
+    clean = cleaned(shares, frame, corrector.patch, level.threshold)
+    return around_slices(slice_bounds(clean, level.margin * clean.patch_mm), frame)
 
 
 def _stored(image: Volume, box: Box):

@@ -19,6 +19,9 @@ from .cleanup import CleanMap, cleaned, parts_of, slice_bounds, smoothed_shares
 from .frame import Frame, axis_of, check_within, slice_step
 from .model import Corrector
 
+LITTLE = 0.1
+"""Of the box's volume: where less is taken off, the user is told how to get more."""
+
 
 @dataclass(frozen=True)
 class SliceBox:
@@ -173,6 +176,8 @@ def tighten(
     notes = [note for note in (corrector.note,) if note]
     if reason:
         notes.append(f"The box was kept as it is: {reason}.")
+    elif result.volume_mm3 > (1 - LITTLE) * box.volume_mm3 and stored > min(corrector.calibration.levels):
+        notes.append("Little was taken off; with a lower coverage it is more, and some of the object may be cut.")
     progress(1.0, "done")
     return TightenResult(
         result,
