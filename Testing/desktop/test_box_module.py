@@ -361,6 +361,8 @@ class BoxModuleInTheApplication(ModuleCase):
         self.panel.work.segmenters.set_model("boxes-segmenter")
         slicer.util.setSliceViewerLayers(background=self.image, fit=True)
         loose = self.box()
+        ui = self.panel.work.ui
+        ui.coverageComboBox.setCurrentText("0.9")  # at which the default model has something to show
         self.click(self.panel.work.tightenRow.run_button)
         if self.box().volume_mm3 < loose.volume_mm3:
             center = self.box().center
