@@ -64,10 +64,13 @@ class _Measured:
 def calibrated(cases: Sequence[CalibrationCase], patch: int, progress: Progress | None = None) -> Calibration:
     """Choose threshold, margin and limit of doubt for every coverage.
 
-    Of all that few enough of the trusted cases fail with (so few that, of one more case drawn like these, the chance to
-    fail is at most `ACCEPTED_FAILURES`: conformal risk control, Angelopoulos et al., 2022), those with the highest
-    mean slice IoU are taken; a box that is not trusted counts as the loose one. The report tells, by coverage: "safe"
-    (share of boxes that are trusted), "failed_among_safe", "slice_iou" and "loose_slice_iou".
+    Of all that few enough of the trusted cases fail with, those with the highest mean slice IoU are taken; a box that
+    is not trusted counts as the loose one. Few enough is what conformal risk control (Angelopoulos et al., 2022) asks
+    for so that one more case fails with a chance of at most `ACCEPTED_FAILURES`. Its proof is for one number that is
+    chosen on independent cases; here several are, and boxes share objects, so that it is a rule and not a guarantee.
+
+    The report tells, by coverage: "safe" (share of boxes that are trusted), "failed_among_safe", "slice_iou" and
+    "loose_slice_iou".
 
     Raises
     ------
