@@ -26,6 +26,9 @@ from SparseToPreciseLib.boxes.tighten import SliceBox, TightenResult  # noqa: E4
 from SparseToPreciseLib.core.box import Box  # noqa: E402
 
 STRICT = 0.99
+LOWER = (0.95, 0.9)
+"""Coverages that a user may ask for instead; what they keep is measured by the same bar."""
+JUDGED = "A user may ask for a lower coverage; in those rows, too, *kept* and *cut* mean 99 % of the object."
 GRABCUT_CORE = 0.3
 """Of the way from the middle of a box to its faces: what GrabCut is told to be object."""
 
@@ -39,7 +42,7 @@ class Counts:
     masks: tuple[int, ...] = (1, 3, 5, 10, 20)
     livers: int = 6
     training_minutes: float = 15.0
-    real_margins: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0)
+    real_margins: tuple[float, ...] = (0.0, 0.1, 0.25, 0.5, 1.0)
     real_repeats: int = 2
     structures: int = 11
     own_masks: tuple[int, ...] = (1, 3, 5)

@@ -125,7 +125,8 @@ def _verdict(fresh: dict) -> str:
                 f"- Default model, {label}, margin 25 %: slice IoU {number(loose['0.25']['iou'])} (loose) → "
                 f"{number(used['0.25']['iou'])}; without the safety test {number(free['0.25']['iou'])}, and then "
                 f"{percent(free['0.25']['enough'])} of the boxes keep 99 % of the object. It is sure of "
-                f"{percent(safe)} of the boxes over all margins and cut {cut} object(s) while sure."
+                f"{percent(safe)} of the boxes over all margins and cut {cut} object(s) while sure"
+                + (f", {used['0']['cut_while_safe']} of them in boxes without any margin." if "0" in used else ".")
             )
     rows = fresh.get("masks", {}).get("found", {}).get("rows")
     if rows:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from box_context import FULL, ROOT, Context, Look, kept_when_unsafe, rules, summary
+from box_context import FULL, JUDGED, LOWER, ROOT, Context, Look, kept_when_unsafe, rules, summary
 from box_pictures import Panel, draw
 from section_box_phantoms import SHRINKS, rows_of_margins
 from tables import number, percent
@@ -49,8 +49,6 @@ class Trained:
 
 
 PATCHES = (2, 4, 8)
-LOWER = (0.95, 0.9)
-"""Coverages that a user may ask for instead; what they keep is measured by the same bar."""
 PICTURE = "boxes-masks.png"
 DRAWN, SHOWN = (0.25, 0.5, 1.0), 6
 """Margins and patients in the picture."""
@@ -168,7 +166,8 @@ def render(found: dict) -> str:
         "weights; with three masks and more, one in four (but at least one) is held back to calibrate. *U-Net's mask* "
         "is the same network trained on the same masks for the same time, and the box of its own mask on every slice: "
         "what the calibration and the clean-up add is the difference. p is the side of a patch in pixels, where the "
-        "object has some 44: 2 is what is used, 4 and 8 are what 16 and 32 are where it has 176.\n\n"
+        "object has some 44: 2 is what is used, 4 and 8 are what 16 and 32 are where it has 176. "
+        f"{JUDGED}\n\n"
         + rows_of_margins(found["rows"])
         + f"\n\n![Loose boxes around one organ, and what a corrector makes of them](../images/{PICTURE})\n\n"
         "The corrector of most masks on patients that it has never seen, where the organ is largest. White: the loose "

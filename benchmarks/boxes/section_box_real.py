@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 import SimpleITK as sitk
-from box_context import ROOT, Context, Look, kept_when_unsafe, rules, summary
+from box_context import JUDGED, LOWER, ROOT, Context, Look, kept_when_unsafe, rules, summary
 from section_box_phantoms import rows_of_margins
 from tables import number, percent, table
 
@@ -16,8 +16,6 @@ from SparseToPreciseLib.boxes.simulation import loose_box
 from SparseToPreciseLib.core.volume import Volume
 
 TITLE = "Real CT and MR, default corrector"
-TIGHTER = (0.95, 0.9)
-"""Coverages that a user may ask for instead; what they keep is measured by the same bar."""
 DATA = ROOT.parent / "shared" / "data"
 CT, MR = "abdomen_ct_3mm", "abdomen_mr_slab_3mm"
 STRUCTURES = (
@@ -67,7 +65,7 @@ def run(context: Context) -> dict:
                 bounds, safe = look.corrected(corrector.patch, corrector.calibration)
                 tighter = {
                     f"corrector, coverage {share:g}": look.corrected(corrector.patch, corrector.calibration, share)
-                    for share in TIGHTER
+                    for share in LOWER
                 }
                 scores = {
                     "loose box": look.score(look.loose),
@@ -110,7 +108,8 @@ def render(found: dict) -> str:
             )
         lines.append([name, *cells])
     return (
-        "Labels are another model's output. Boxes end with the field of view. Slices along the image's third axis.\n\n"
+        "Labels are another model's output. Boxes end with the field of view. Slices along the image's third axis. "
+        f"{JUDGED}\n\n"
         + rows_of_margins(found["rows"])
         + "\n\nBy structure: slice IoU of the loose box → of the corrector's boxes whether sure or not, and in how "
         "many of the boxes it is sure (else the loose box is kept):\n\n"

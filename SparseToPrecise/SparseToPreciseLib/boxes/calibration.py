@@ -1,7 +1,8 @@
 """From which share of object on a patch counts, for every wanted coverage, and which maps are not trusted.
 
-All of it is measured on boxes around objects whose masks are known and that training has not seen. The threshold is the
-main lever: a low one widens a box where the network is in doubt, and only there, so that clear objects get tight boxes.
+All of it is measured on boxes around objects whose masks are known and that training has not seen, or of which it has
+seen other copies only. The threshold is the main lever: a low one widens a box where the network is in doubt, where a
+margin would widen it everywhere.
 """
 
 from __future__ import annotations

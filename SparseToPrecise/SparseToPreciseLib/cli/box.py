@@ -45,7 +45,7 @@ _Segment = Annotated[
 _Coverage = Annotated[
     float,
     typer.Option(
-        help="Share of the object that is to stay inside: 0.99 keeps it, 0.9 is much tighter and may cut a tenth of it."
+        help="Share of the object that is to stay inside: 0.99 is careful, 0.9 much tighter and may cut a tenth of it."
     ),
 ]
 _Margin = Annotated[float, typer.Option(metavar="MM", help="Left around what was found, within the given box.")]
