@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -50,8 +51,8 @@ def tiny_corrector(folder: Path, seed: int = 0) -> Path:
     from SparseToPreciseLib.boxes.calibrating import CalibrationCase, calibrated
     from SparseToPreciseLib.boxes.channels import CHANNELS
     from SparseToPreciseLib.boxes.corrector_training import CorrectorTrainer, Sampling, drawn_frame
+    from SparseToPreciseLib.boxes.looking import View, look
     from SparseToPreciseLib.boxes.model import CORRECTOR_FAMILY
-    from SparseToPreciseLib.boxes.patches import share_map
     from SparseToPreciseLib.boxes.scenes import Scene
     from SparseToPreciseLib.boxes.scenes import mask_on as share_on
     from SparseToPreciseLib.core.bundle_writing import write_bundle
@@ -59,16 +60,16 @@ def tiny_corrector(folder: Path, seed: int = 0) -> Path:
 
     arguments = {"spatial_dims": 3, "in_channels": CHANNELS, "out_channels": 1, "channels": [8, 16], "strides": [2]}
     description = {"name": "UNet", "arguments": arguments}
-    scene, sampling = Scene(image_on(GRID), mask_on(GRID)), Sampling(side=SIDE, inverted_share=0.0)
+    scene, sampling = Scene(image_on(GRID), mask_on(GRID)), Sampling(View(SIDE), inverted_share=0.0)
     torch.manual_seed(seed)
     network = build_network(description)
     options = {"learning_rate": 1e-2, "batch_size": 2, "validations": 1, "seed": seed, "bfloat16": False}
     CorrectorTrainer(network, [scene], [scene], sampling, 16, None, device="cpu", steps=30, **options).run()
     rng = np.random.default_rng(seed)
     frames = [drawn_frame(scene, sampling, rng) for _ in range(30)]
-    shares = [share_map(network.eval(), scene.image, frame, 16, torch.device("cpu")) for frame in frames]
-    cases = [CalibrationCase(*pair, share_on(pair[0], scene.mask)) for pair in zip(frames, shares, strict=True)]
-    parameters = {"patch": 16, "side": SIDE, "spacing_mm": None, "calibration": calibrated(cases, 16).as_parameters()}
+    looks = [look(network.eval(), scene.image, one, sampling.view, 16, torch.device("cpu")) for one in frames]
+    cases = [CalibrationCase(seen, share_on(seen.given, scene.mask)) for seen in looks]
+    parameters = {"patch": 16, **asdict(sampling.view), "calibration": calibrated(cases, 16).as_parameters()}
     metadata = {"name": "tiny", "family": CORRECTOR_FAMILY, "network": description, "parameters": parameters}
     write_bundle(folder, metadata, network.state_dict(), inference={}, training={}, card="# Tiny\n")
     return folder

@@ -13,8 +13,9 @@ from SparseToPreciseLib.boxes import patches
 from SparseToPreciseLib.boxes.baselines import histogram_mask, otsu_mask, shrunk_bounds
 from SparseToPreciseLib.boxes.calibrating import ACCEPTED_FAILURES, CalibrationCase, calibrated
 from SparseToPreciseLib.boxes.calibration import Calibration, Level
-from SparseToPreciseLib.boxes.cleanup import CleanMap, cleaned, parts_of, slice_bounds, smoothed_shares
+from SparseToPreciseLib.boxes.cleanup import CleanMap, cleaned, parts_of, slice_bounds, smoothed_shares, widened
 from SparseToPreciseLib.boxes.frame import CELL, Frame, axis_of, check_within, slice_step
+from SparseToPreciseLib.boxes.looking import Look
 from SparseToPreciseLib.boxes.metrics import coverage, evaluate
 from SparseToPreciseLib.boxes.model import Corrector
 from SparseToPreciseLib.boxes.patches import between_planes, patch_centres, patch_shares
@@ -111,26 +112,6 @@ def test_patch_shares_are_means_of_their_pixels(patch: int) -> None:
         assert shares[0, 1, row, column] == pytest.approx(cells[0, 1][inside].mean(), abs=1e-6)
 
 
-def test_blocks_of_planes_cover_all_of_them_once() -> None:
-    for planes in (8, 96, 104, 300):
-        found = patches.blocks(planes)
-        assert [n for first, stop, _, _ in found for n in range(first, stop)] == list(range(planes))
-        assert all(start <= first and stop <= end for first, stop, start, end in found)
-        assert max(end - start for _, _, start, end in found) <= patches.PLANES_AT_ONCE + 2 * patches.OVERLAP
-
-
-def test_a_long_box_is_seen_in_blocks_with_nearly_the_same_answer(corrector: Corrector, monkeypatch) -> None:
-    frame = corrector.frame(LOOSE, 2, 1.5)
-    whole = corrector.shares(image_on(GRID), frame)
-    monkeypatch.setattr(patches, "PLANES_AT_ONCE", 8)
-    monkeypatch.setattr(patches, "OVERLAP", 8)
-    seen = []
-    parts = corrector.shares(image_on(GRID), frame, Progress(lambda share, _: seen.append(share)))
-    assert len(seen) > 1
-    # Not equal: instance normalisation sees another part of the box.
-    assert np.mean(np.abs(parts - whole)) < 0.1
-
-
 def test_planes_become_slices_at_their_positions() -> None:
     frame = frame_of()
     ramp = np.repeat(frame.plane_positions()[:, None, None].astype(np.float32), 2, axis=1)
@@ -176,11 +157,11 @@ def test_gaps_are_interpolated_and_ends_dropped() -> None:
     gap = there[len(there) // 2]
     kept = clean.kept.copy()
     kept[gap] = False
-    torn = type(clean)(frame, 16, clean.shares, 0.3, kept)
+    torn = CleanMap(frame, 16, clean.shares, 0.3, kept)
     bounds, whole = slice_bounds(torn), slice_bounds(clean)
     assert np.allclose(bounds[gap], (whole[gap - 1] + whole[gap + 1]) / 2)
     assert np.isnan(bounds[: there[0]]).all() and np.isnan(bounds[there[-1] + 1 :]).all()
-    more = slice_bounds(torn, 2 * frame.step)
+    more = widened(bounds, frame, 2 * frame.step)
     assert np.flatnonzero(~np.isnan(more[:, 0, 0]))[0] == max(there[0] - 2, 0)
     assert (more[gap, :, 0] <= bounds[gap, :, 0]).all() and (np.abs(more[gap]) <= LOOSE.size[:2, None] / 2 + 1e-9).all()
 
@@ -208,13 +189,12 @@ def blurred_cases(count: int, seed: int) -> list[CalibrationCase]:
         vague = float(rng.uniform(0, 2.5))
         shares = ndimage.shift(shares_of(frame, 8), (0, *rng.normal(0, 0.6 * vague, 2)), order=1, mode="nearest")
         shares = ndimage.gaussian_filter(shares, (0, vague, vague)).astype(np.float32)
-        cases.append(CalibrationCase(frame, shares, share_on(frame, mask_on(GRID))))
+        cases.append(CalibrationCase(Look(frame, frame, shares), share_on(frame, mask_on(GRID))))
     return cases
 
 
 def map_of(case: CalibrationCase, calibration: Calibration, patch: int = 8, coverage: float = 0.99) -> CleanMap:
-    threshold = calibration.levels[coverage].threshold
-    return cleaned(smoothed_shares(case.shares, case.frame, patch), case.frame, patch, threshold)
+    return case.seen.cleaned(patch, calibration.levels[coverage].threshold)
 
 
 def kept_by(calibration: Calibration, cases: list[CalibrationCase], coverage: float = 0.99) -> list[float]:
@@ -223,7 +203,7 @@ def kept_by(calibration: Calibration, cases: list[CalibrationCase], coverage: fl
     for case in cases:
         clean = map_of(case, calibration, 8, coverage)
         if not calibration.doubt(clean, coverage):
-            bounds = slice_bounds(clean, calibration.levels[coverage].margin * clean.patch_mm)
+            bounds = case.seen.bounds(clean, calibration.levels[coverage].margin * clean.patch_mm)
             kept.append(covered(bounds, case.mask, case.frame))
     return kept
 
@@ -261,7 +241,7 @@ def test_cases_that_fail_are_told_apart_by_their_maps() -> None:
         shares = np.clip(good * (0.5 if faint else 1.0) + noise, 0, 1).astype(np.float32)
         if faint:
             shares[8:] = 0  # most of the object is not seen
-        cases.append(CalibrationCase(frame, shares, mask))
+        cases.append(CalibrationCase(Look(frame, frame, shares), mask))
     found = calibrated(cases, 2)
     doubts = [bool(found.doubt(map_of(case, found, 2), 0.99)) for case in cases]
     assert all(doubts[::3]), "each of them is doubted"
@@ -276,7 +256,7 @@ def test_where_every_map_fails_or_there_are_few_none_is_trusted(count: int) -> N
     shares = shares_of(frame, 2)
     if count == 40:
         shares[8:] = 0  # more is missing than any margin makes up for
-    cases = [CalibrationCase(frame, shares, share_on(frame, mask_on(GRID))) for _ in range(count)]
+    cases = [CalibrationCase(Look(frame, frame, shares), share_on(frame, mask_on(GRID))) for _ in range(count)]
     found = calibrated(cases, 2)
     clean = cleaned(smoothed_shares(shares, frame, 2), frame, 2, found.levels[0.99].threshold)
     assert "could not be relied on" in found.doubt(clean, 0.99)

@@ -19,6 +19,7 @@ from SparseToPreciseLib.boxes.corrector_training import (
     draw_sample,
     turned,
 )
+from SparseToPreciseLib.boxes.looking import View
 from SparseToPreciseLib.boxes.model import CORRECTOR_FAMILY, load_corrector
 from SparseToPreciseLib.boxes.scenes import Scene, case_scenes, deformed
 from SparseToPreciseLib.boxes.training_run import train_corrector
@@ -46,7 +47,7 @@ TINY = {
     "calibration_boxes": 4,
     "batch_size": 1,
     "validations": 1,
-    "sampling::side": 32,
+    "sampling::view::side": 32,
 }
 SCENE = Scene(image_on(GRID), mask_on(GRID))
 
@@ -60,6 +61,25 @@ def test_samples_have_the_mask_on_the_cells_of_the_image() -> None:
     assert bright[inside].mean() > bright[~inside].mean() + 0.3
     assert not sample.mask[0][sample.channels[4:7].max(axis=0) > 1].any(), "no object beyond the box"
     assert all(size % 8 == 0 for size in sample.mask.shape[1:])
+
+
+def test_samples_that_tell_directions_are_never_mirrored() -> None:
+    """The object's heavier end lies at the upper end of I, J and K."""
+    array = np.zeros((40, 40, 40), np.float32)
+    array[22:34, 22:34, 22:34] = 1
+    array[12:22, 24:30, 24:30] = array[24:30, 12:22, 24:30] = array[24:30, 24:30, 12:22] = 1
+    flipped = np.diag([-1.0, 1.0, -1.0, 1.0])
+    scene = Scene(Volume(array, flipped), Volume(array.astype(np.uint8), flipped))
+    rng, sampling = np.random.default_rng(3), Sampling(View(32, 20.0, True), inverted_share=0.0)
+    for _ in range(6):
+        mask = draw_sample(scene, sampling, rng).mask[0]
+        heavier = []
+        for axis in range(3):
+            there = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
+            middle = (there[0] + there[-1]) / 2
+            line = mask.sum(axis=tuple({0, 1, 2} - {axis}))
+            heavier.append(float((line * np.arange(len(line))).sum() / line.sum()) > middle)
+        assert heavier == [False, True, False], "along S, A and R, wherever I, J and K point"
 
 
 def test_turned_samples_keep_positions_with_their_axes() -> None:
@@ -85,7 +105,7 @@ def test_batches_of_different_sizes_have_no_weight_where_nothing_was() -> None:
 def test_training_lowers_the_loss() -> None:
     torch.manual_seed(0)
     trainer = CorrectorTrainer(
-        build_network(NETWORK), [SCENE], [SCENE], Sampling(side=32), 16, None,
+        build_network(NETWORK), [SCENE], [SCENE], Sampling(View(32)), 16, None,
         steps=25, learning_rate=0.02, batch_size=1, validations=2,
     )  # fmt: skip
     losses = [row["validation_loss"] for row in trainer.run().rows]
@@ -149,11 +169,11 @@ def test_recipes_that_make_no_sense_are_refused(change: dict, sentence: str) -> 
 def test_phantoms_become_a_bundle_that_can_be_used(tmp_path: Path) -> None:
     bundle = train_corrector(tmp_path / "mine", phantoms=2, steps=2, seed=3, device="cpu", overrides=TINY)
     corrector = load_corrector(str(bundle.path), "cpu")
-    assert corrector.patch == 2 and corrector.side == 32 and corrector.spacing_mm is None
+    assert corrector.patch == 2 and corrector.view == View(32)
     assert bundle.metadata["training"]["seed"] == 3 and bundle.metadata["training"]["steps"] == 2
     assert "never seen a patient" in bundle.card
     written = json.loads((bundle.path / "configs/train.json").read_text())
-    assert written["phantoms"] == 2 and written["sampling"]["side"] == 32
+    assert written["phantoms"] == 2 and written["sampling"]["view"]["side"] == 32
     assert recipe_from(written).config() == written
 
 
@@ -161,8 +181,7 @@ def test_one_mask_is_enough_and_the_card_says_what_that_is_worth(tmp_path: Path)
     cases = [(image_on(GRID), mask_on(GRID))]
     bundle = train_corrector(tmp_path / "mine", cases=cases, steps=2, device="cpu", overrides=TINY)
     corrector = load_corrector(str(bundle.path), "cpu")
-    # The object has some 44 pixels along its sides.
-    assert corrector.spacing_mm == pytest.approx(np.cbrt(18 * 24 * 30) / 44, rel=0.1)
+    assert corrector.view.oriented and corrector.view.typical_mm == pytest.approx(np.cbrt(18 * 24 * 30), rel=0.1)
     assert bundle.metadata["data_source"] == "user cases (1)"
     assert "of the same cases" in bundle.card
     first = bundle.load_network().state_dict()

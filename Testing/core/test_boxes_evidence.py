@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from SparseToPreciseLib.boxes.evidence import sharpened
 from SparseToPreciseLib.boxes.hull import box_hull
 from SparseToPreciseLib.boxes.metrics import dice
-from SparseToPreciseLib.boxes.segmenter_evidence import sharpened
 
 SHAPE = (30, 34, 38)
 FROM_MIDDLE = [(np.arange(n) - (n - 1) / 2)[:, None, None] for n in SHAPE]

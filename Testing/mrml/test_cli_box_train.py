@@ -36,7 +36,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch):
             arguments = {key: shipped[key] for key in ("spatial_dims", "in_channels", "out_channels")}
             config["network"] = {"name": "UNet", "arguments": arguments | {"channels": [4, 8], "strides": [2]}}
             config |= {"batch_size": 1, "validations": 2, "validation_phantoms": 1}
-            config["sampling"]["side"] = 48
+            config["sampling"].get("view", config["sampling"])["side"] = 48
             if "calibration_boxes" in config:
                 config["calibration_boxes"] = 2
         return config

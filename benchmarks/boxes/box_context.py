@@ -14,12 +14,12 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "benchmarks" / "editing"))  # its tables and its reading of the real images
 
+from SparseToPreciseLib.boxes import looking  # noqa: E402
 from SparseToPreciseLib.boxes.baselines import histogram_mask, in_box, otsu_mask  # noqa: E402
 from SparseToPreciseLib.boxes.calibration import Calibration  # noqa: E402
-from SparseToPreciseLib.boxes.cleanup import cleaned, slice_bounds, smoothed_shares  # noqa: E402
 from SparseToPreciseLib.boxes.frame import CELL, Frame  # noqa: E402
 from SparseToPreciseLib.boxes.model import Corrector  # noqa: E402
-from SparseToPreciseLib.boxes.patches import between_planes, cell_chances, patch_shares  # noqa: E402
+from SparseToPreciseLib.boxes.patches import between_planes  # noqa: E402
 from SparseToPreciseLib.boxes.scenes import Scene, mask_on  # noqa: E402
 from SparseToPreciseLib.boxes.slice_measures import covered, mean_slice_iou, tight_bounds  # noqa: E402
 from SparseToPreciseLib.boxes.tighten import SliceBox, TightenResult  # noqa: E402
@@ -41,7 +41,7 @@ class Counts:
     phantoms: int = 30
     masks: tuple[int, ...] = (1, 3, 5, 10, 20)
     livers: int = 6
-    training_minutes: float = 15.0
+    training_minutes: float = 10.0
     real_margins: tuple[float, ...] = (0.0, 0.1, 0.25, 0.5, 1.0)
     real_repeats: int = 2
     structures: int = 11
@@ -68,30 +68,33 @@ class Context:
     notes: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Look:
-    """A box around a known object, and what the network says of it."""
+    """A box around a known object, and what a corrector says of it.
+
+    `corrector` has a network, a view, and what is needed for `corrected`; None where only rules are asked.
+    """
 
     scene: Scene
     frame: Frame
     mask: np.ndarray
     tight: np.ndarray
-    chances: np.ndarray | None
+    corrector: Any
+    _seen: dict[int, looking.Look] = field(default_factory=dict)
 
     @staticmethod
     def at(scene: Scene, box: Box, axis: int, corrector: Any) -> Look:
         step = min(float(scene.image.spacing[axis]), float(box.size[axis]))
-        frame = Frame.cut(box, axis, step) if corrector is None else corrector.frame(box, axis, step)
-        chances = None
-        if corrector is not None:
-            found = cell_chances(corrector.network, scene.image, frame, torch.device("cpu"))
-            chances = np.concatenate([block.cpu().numpy() for block in found])
+        view = looking.View() if corrector is None else corrector.view
+        frame = view.frame(box, axis, step)
         mask = mask_on(frame, scene.mask)
-        return Look(scene, frame, mask, tight_bounds(mask, frame), chances)
+        return Look(scene, frame, mask, tight_bounds(mask, frame), corrector)
 
-    def shares(self, patch: int) -> np.ndarray:
-        planes = patch_shares(torch.from_numpy(self.chances)[None], patch)[0].numpy()
-        return between_planes(planes, self.frame)
+    def seen(self, patch: int) -> looking.Look:
+        if patch not in self._seen:
+            network, view = self.corrector.network, self.corrector.view
+            self._seen[patch] = looking.look(network, self.scene.image, self.frame, view, patch, torch.device("cpu"))
+        return self._seen[patch]
 
     @property
     def loose(self) -> np.ndarray:
@@ -102,9 +105,9 @@ class Look:
     def corrected(self, patch: int, calibration: Calibration, coverage: float = STRICT) -> tuple[np.ndarray, bool]:
         """Per-slice boxes whatever the safety test says, and what it says."""
         level = calibration.levels[coverage]
-        shares = smoothed_shares(self.shares(patch), self.frame, patch)
-        clean = cleaned(shares, self.frame, patch, level.threshold)
-        return slice_bounds(clean, level.margin * clean.patch_mm), not calibration.doubt(clean, coverage)
+        seen = self.seen(patch)
+        clean = seen.cleaned(patch, level.threshold)
+        return seen.bounds(clean, level.margin * clean.patch_mm), not calibration.doubt(clean, coverage)
 
     def filled(self, bounds: np.ndarray) -> np.ndarray:
         """(K, J, I) bool on the image's grid: within the boxes of the slices."""
@@ -117,8 +120,11 @@ class Look:
         return found.slices_as_volume(self.scene.image.grid).array > 0
 
     def network_boxes(self) -> np.ndarray:
-        """The boxes of the network's own mask: no patches, calibration or clean-up."""
-        cells = between_planes(self.chances, self.frame)
+        """The boxes of the network's own mask in one look: no patches, intensities, calibration or clean-up."""
+        view, grid = self.corrector.view, self.frame.cells(0, self.frame.planes)
+        channels = view.channels(self.scene.image, self.frame)
+        chances = looking.cell_chances(self.corrector.network, channels, grid, view, torch.device("cpu"))
+        cells = between_planes(np.ascontiguousarray(chances), self.frame)
         inside = np.repeat(np.repeat(cells > 0.5, CELL, axis=1), CELL, axis=2)
         return tight_bounds(inside.astype(np.float32), self.frame)
 

@@ -6,7 +6,6 @@ import numpy as np
 from box_context import Context
 from tables import number, table
 
-from SparseToPreciseLib.boxes.cleanup import cleaned, slice_bounds, smoothed_shares
 from SparseToPreciseLib.boxes.frame import slice_step
 from SparseToPreciseLib.boxes.model import Corrector
 from SparseToPreciseLib.boxes.simulation import loose_box
@@ -38,10 +37,10 @@ def run(context: Context) -> dict:
 def _unchecked(image: Volume, box: Box, corrector: Corrector) -> Box:
     """The tightened box whether the model is sure or not: a box that is kept would prove nothing."""
     level = corrector.calibration.levels[COVERAGE]
-    frame = corrector.frame(box, 2, slice_step(image.grid, box, 2))
-    shares = smoothed_shares(corrector.shares(image, frame), frame, corrector.patch)
-    clean = cleaned(shares, frame, corrector.patch, level.threshold)
-    return around_slices(slice_bounds(clean, level.margin * clean.patch_mm), frame)
+    frame = corrector.view.frame(box, 2, slice_step(image.grid, box, 2))
+    seen = corrector.look(image, frame)
+    clean = seen.cleaned(corrector.patch, level.threshold)
+    return around_slices(seen.bounds(clean, level.margin * clean.patch_mm), frame)
 
 
 def _stored(image: Volume, box: Box):

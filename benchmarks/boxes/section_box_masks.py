@@ -16,13 +16,12 @@ from tables import number, percent
 
 from SparseToPreciseLib.boxes.baselines import shrunk_bounds
 from SparseToPreciseLib.boxes.calibration import Calibration
-from SparseToPreciseLib.boxes.corrector_training import CorrectorTrainer, Sampling
-from SparseToPreciseLib.boxes.frame import Frame
+from SparseToPreciseLib.boxes.corrector_training import CorrectorTrainer
+from SparseToPreciseLib.boxes.looking import View
 from SparseToPreciseLib.boxes.model import CORRECTOR_FAMILY, DEFAULT_CORRECTOR
 from SparseToPreciseLib.boxes.scenes import Scene, case_scenes
 from SparseToPreciseLib.boxes.simulation import loose_box
 from SparseToPreciseLib.boxes.training_run import CORRECTOR_CASES
-from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.packaged_configs import packaged_config, recipe_from
 from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.phantoms.series import make_patient
@@ -41,11 +40,8 @@ class Trained:
     """A network and its calibrations by size of patch; what `train_corrector` writes into a bundle, for one patch."""
 
     network: torch.nn.Module
-    sampling: Sampling
+    view: View
     calibrations: dict[int, Calibration]
-
-    def frame(self, box: Box, axis: int, step_mm: float) -> Frame:
-        return Frame.cut(box, axis, step_mm, self.sampling.spacing_mm, self.sampling.side)
 
 
 PATCHES = (2, 4, 8)
@@ -91,7 +87,7 @@ def trained(context: Context, cases: list[Scene], patches: tuple[int, ...], minu
         calibrated.write_text(json.dumps({p: one.as_parameters() for p, one in made.items()}))
     stored = json.loads(calibrated.read_text())
     calibrations = {int(p): Calibration.from_parameters(one) for p, one in stored.items()}
-    return Trained(network, sets.sampling, calibrations)
+    return Trained(network, sets.sampling.view, calibrations)
 
 
 def run(context: Context) -> dict:

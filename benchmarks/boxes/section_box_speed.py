@@ -13,7 +13,6 @@ import torch
 from box_context import Context
 from tables import number, table
 
-from SparseToPreciseLib.boxes.channels import Appearance, cell_channels
 from SparseToPreciseLib.boxes.frame import CELL, CONTEXT, Frame
 from SparseToPreciseLib.boxes.model import load_corrector
 from SparseToPreciseLib.boxes.scenes import Scene
@@ -57,7 +56,7 @@ def _patch_by_patch(context: Context, scene: Scene, frame: Frame) -> tuple[float
     at the face of a box has; timed on some of them."""
     corrector = context.corrector
     stride, side = _PATCH // 2 // CELL, _PATCH // CELL
-    channels = cell_channels(scene.image, frame, Appearance.of(scene.image, frame), 0, frame.planes)
+    channels = corrector.view.channels(scene.image, frame)
     around = side + 2 * CONTEXT // CELL
     around += -around % 8
     planes, rows, columns = channels.shape[1:]

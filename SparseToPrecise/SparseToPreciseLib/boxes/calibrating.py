@@ -12,6 +12,7 @@ from ..core.progress import Progress
 from .calibration import COVERAGES, SUREST, Calibration, Level, doubtful_share, surest_patch
 from .cleanup import cleaned, slice_bounds, smoothed_shares, widened
 from .frame import Frame
+from .looking import Look
 from .slice_measures import ObjectPart, mean_slice_iou, tight_bounds
 
 THRESHOLDS = (0.0005, 0.001, 0.002, 0.004, 0.007, 0.012, 0.02, 0.035, 0.06, 0.1, 0.2, 0.3, 0.5)
@@ -27,21 +28,23 @@ LIMITS = 12
 
 @dataclass(frozen=True)
 class CalibrationCase:
-    """What the network said of the slices of a box, and the truth.
+    """What the network said of a box, and the truth.
 
     Attributes
     ----------
-    frame
-        Of the box.
-    shares
-        (slices, rows, columns): the network's map of patches, as it is.
+    seen
+        The network's map of patches, as it is.
     mask
-        (slices, pixel rows, pixel columns): 1 for object.
+        (slices, pixel rows, pixel columns) on the slices of the whole box: 1 for object.
     """
 
-    frame: Frame
-    shares: np.ndarray
+    seen: Look
     mask: np.ndarray
+
+    @property
+    def frame(self) -> Frame:
+        """Of the whole box."""
+        return self.seen.given
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def calibrated(cases: Sequence[CalibrationCase], patch: int, progress: Progress 
     """
     if not cases:
         raise InputError("There are no cases to calibrate with; give at least one image with its mask.")
-    smooth = [smoothed_shares(case.shares, case.frame, patch) for case in cases]
+    smooth = [smoothed_shares(case.seen.shares, case.seen.frame, patch) for case in cases]
     tight = [tight_bounds(case.mask, case.frame) for case in cases]
     objects = [ObjectPart.of(case.mask, case.frame) for case in cases]
     loose = np.array([mean_slice_iou(_whole(case.frame), one) for case, one in zip(cases, tight, strict=True)])
@@ -108,10 +111,10 @@ def _measure(
     doubtful = np.full(len(cases), np.inf)
     covered, overlap = (np.zeros((len(cases), len(MARGINS))) for _ in range(2))
     for number, case in enumerate(cases):
-        clean = cleaned(smooth[number], case.frame, patch, threshold)
+        clean = cleaned(smooth[number], case.seen.frame, patch, threshold)
         if not clean.empty and surest_patch(clean) >= SUREST:
             doubtful[number] = doubtful_share(clean)
-        tightest = slice_bounds(clean)
+        tightest = case.seen.on_given(slice_bounds(clean))
         for column, margin in enumerate(MARGINS):
             bounds = widened(tightest, case.frame, margin * clean.patch_mm)
             covered[number, column] = objects[number].covered(bounds)

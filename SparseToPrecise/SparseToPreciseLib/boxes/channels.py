@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,11 @@ from ..core.errors import InputError
 from ..core.volume import Grid, Volume
 from .frame import Frame, sampled
 
-CHANNELS = 8
+CHANNELS = 9
+NEAR = 0
+IN_IMAGE = 7
+POSITIONS = slice(4, 7)
+"""Of the channels that tell where a cell is: along the columns (u), the rows (v) and the planes."""
 BINS = 64
 """Of the histograms; each holds as many values of the box, so that soft tissue is resolved beside air and bone."""
 _SAMPLES = 40
@@ -92,36 +97,47 @@ class Appearance:
         return np.interp(values, self.edges, np.linspace(-1, 1, BINS - 1)).astype(np.float32)
 
 
-def cell_channels(image: Volume, frame: Frame, appearance: Appearance, first: int, stop: int) -> np.ndarray:
-    """(CHANNELS, stop - first, rows, columns) float32 of the planes first .. stop - 1 of cells.
+def cell_channels(
+    image: Volume, frame: Frame, appearance: Appearance, typical_mm: float | None = None
+) -> np.ndarray:
+    """(CHANNELS, planes, rows, columns) float32 of the cells of a box.
 
     In order: intensity around the median of the box's middle; likeness to that median; rank of the intensity in the
     box; evidence; how far from the middle of the box along u, v and the axis (1 at its faces); whether the cell lies
-    in the image.
+    in the image; how much longer the box is than `typical_mm` (log-ratio, within -1 and 1; 0 where None).
 
     Raises
     ------
     InputError
         The image has values that are no numbers there.
     """
-    grid = frame.cells(first, stop)
+    grid = frame.cells(0, frame.planes)
     values = sampled(image, grid)
     if not np.isfinite(values).all():
         raise InputError(f"{image.name or 'The image'} has values that are no numbers in or near the box; mend it.")
     result = np.empty((CHANNELS, *values.shape), np.float32)
     scaled = (values - appearance.middle) / appearance.spread
-    result[0] = np.tanh(scaled / 2.5)
+    result[NEAR] = np.tanh(scaled / 2.5)
     # Normalisation within the network shifts what it is given; likeness stays the highest value wherever that is.
     result[1] = np.exp(-0.5 * (scaled / 1.5) ** 2)
     result[2] = appearance.rank(values)
     result[3] = appearance.evidence(values)
     half = frame.box.size / 2
     u, v = (np.minimum(np.abs(at) / half[one], 1.5) for at, one in zip(frame.cell_centres(), frame.plane, strict=True))
-    result[4], result[5] = u, v[:, None]
-    along = np.abs(frame.plane_positions()[first:stop]) / half[frame.axis]
-    result[6] = np.minimum(along, 1.5)[:, None, None]
-    result[7] = in_image(image.grid, grid)
+    along = np.minimum(np.abs(frame.plane_positions()) / half[frame.axis], 1.5)
+    result[POSITIONS] = np.stack(np.broadcast_arrays(u, v[:, None], along[:, None, None]))
+    result[IN_IMAGE] = in_image(image.grid, grid)
+    result[8] = 0.0 if typical_mm is None else np.tanh(np.log(np.cbrt(frame.box.volume_mm3) / typical_mm))
     return result
+
+
+def reordered(cells: np.ndarray, axes: Sequence[int]) -> np.ndarray:
+    """(CHANNELS, planes, rows, columns) with these axes (0 to 2) first to third; the channels of positions follow."""
+    cells = cells.transpose(0, *(axis + 1 for axis in axes))
+    # Positions are told along the last axis, the middle one and the first, in that order.
+    order = np.arange(len(cells))
+    order[POSITIONS] = [POSITIONS.stop - 1 - axes[axis] for axis in (2, 1, 0)]
+    return cells[order]
 
 
 def in_image(image: Grid, grid: Grid) -> np.ndarray | float:

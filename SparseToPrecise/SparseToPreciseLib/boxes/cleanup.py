@@ -77,11 +77,11 @@ def cleaned(shares: np.ndarray, frame: Frame, patch: int, threshold: float) -> C
     return CleanMap(frame, patch, shares, threshold, kept)
 
 
-def slice_bounds(clean: CleanMap, margin_mm: float = 0.0) -> np.ndarray:
+def slice_bounds(clean: CleanMap) -> np.ndarray:
     """The box of the component on every slice: (slices, 2, 2) lower and upper bound along u and v, mm, NaN for none.
 
-    Edges lie where the share crosses the threshold, between patches; slices between others are interpolated; the
-    margin is added on every side, along the axis to the nearest whole slice, and the faces of the box end everything.
+    Edges lie where the share crosses the threshold, between patches; slices between others are interpolated, and the
+    faces of the box end everything.
     """
     bounds = component_bounds(clean, clean.kept)
     there = np.flatnonzero(~np.isnan(bounds[:, 0, 0]))
@@ -90,11 +90,11 @@ def slice_bounds(clean: CleanMap, margin_mm: float = 0.0) -> np.ndarray:
         for one in range(2):
             for side in range(2):
                 bounds[numbers, one, side] = np.interp(numbers, there, bounds[there, one, side])
-    return widened(bounds, clean.frame, margin_mm)
+    return widened(bounds, clean.frame, 0.0)
 
 
 def widened(bounds: np.ndarray, frame: Frame, margin_mm: float) -> np.ndarray:
-    """Per-slice boxes with a margin on every side, within the box."""
+    """Per-slice boxes with a margin on every side, along the axis to the nearest whole slice, within the box."""
     bounds = bounds.copy()
     there = np.flatnonzero(~np.isnan(bounds[:, 0, 0]))
     if not there.size:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..core import model_card as common
@@ -24,6 +24,7 @@ CHANNEL_NAMES = (
     "distance along v",
     "distance along the axis",
     "in the image",
+    "length of the box by that of the objects trained on",
 )
 
 
@@ -85,8 +86,7 @@ def bundle_metadata(recipe: CorrectorRecipe, facts: CorrectorFacts) -> dict[str,
         "network": dict(recipe.network),
         "parameters": {
             "patch": recipe.patch,
-            "side": recipe.sampling.side,
-            "spacing_mm": recipe.sampling.spacing_mm,
+            **asdict(recipe.sampling.view),
             "largest_margin": recipe.sampling.largest_margin,
             "calibration": facts.calibration.as_parameters(),
         },
@@ -111,7 +111,7 @@ def model_card(recipe: CorrectorRecipe, facts: CorrectorFacts, metadata: dict[st
             "after another is drawn around them. **The model has never seen a patient.**"
         )
         checked = f"{facts.validation_scenes} other phantoms"
-        scale = "The pixels follow the box, since the size of the object is not known"
+        told = "It is not told how large objects are, nor which way the image lies"
     else:
         copies = facts.scenes - facts.user_cases
         data = f"{facts.user_cases} case(s) that a user gave, {max(copies, 0)} deformed copies of them"
@@ -122,7 +122,10 @@ def model_card(recipe: CorrectorRecipe, facts: CorrectorFacts, metadata: dict[st
                 "other deformed copies **of the same cases**: whether the model fits other images is not measured, "
                 "and the calibration may be too hopeful"
             )
-        scale = f"Pixels of {recipe.sampling.spacing_mm:.2f} mm, from the size of the objects in the cases"
+        view = recipe.sampling.view
+        told = f"It is told how large the box is beside the objects of the cases ({view.typical_mm:.1f} mm long)"
+        if view.oriented:
+            told += ", and it sees all images the same way round (R, A, S), so that it can tell left from right"
     measures = {"validation_loss": ("validation loss", ".4f"), "patch_dice": ("Dice of patches", ".3f")}
     rows = "\n".join(
         f"| {coverage:g} | {level.threshold:g} | {level.margin:g} | {max(level.doubtful, 0):.0%} "
@@ -137,10 +140,12 @@ for diagnosis.
 
 ## What it does
 
-A {recipe.network["name"]} sees the box on a lattice of cells and gives the chance of each to be object; the mean of a
-patch ({recipe.patch} x {recipe.patch} pixels, a cell has 2 x 2) is the expected share of object in it. {scale}; a box
-as long as it is wide has sides of {recipe.sampling.side} pixels where they follow the box. Margins of up to
-{recipe.sampling.largest_margin:.0%} of the object's size per side were trained on.
+A {recipe.network["name"]} sees the box on a lattice of cells and gives the chance of each to be object, which is then
+sharpened by the intensities that this image has there and elsewhere; the mean of a patch ({recipe.patch} x
+{recipe.patch} pixels, a cell has 2 x 2) is the expected share of object in it. The pixels follow the box: one that is
+as long as it is wide has sides of {recipe.sampling.view.side}. Where the object seems to fill only a part of the box,
+that part is looked at once more. {told}. Margins of up to {recipe.sampling.largest_margin:.0%} of the object's size per
+side were trained on.
 
 ```bash
 sparse-to-precise box tighten IMAGE ROI --output ROI_OUT --model {facts.name}
@@ -149,7 +154,7 @@ sparse-to-precise box tighten IMAGE ROI --output ROI_OUT --model {facts.name}
 ## Training
 
 - Data: {data}
-- Cross-entropy and Tversky loss of cells plus cross-entropy of patches; Adam, learning rate
+- Cross-entropy of cells, so that chances are what they say; Adam, learning rate
   {recipe.learning_rate:g} falling to 0 along a cosine, {recipe.batch_size} boxes a step and process, gradients clipped
   at norm 1.
 {common.how_it_ended(recipe, metadata["training"])}

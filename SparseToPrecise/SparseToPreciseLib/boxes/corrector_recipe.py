@@ -30,17 +30,15 @@ from .calibration import Calibration
 from .channels import CHANNELS
 from .corrector_card import CorrectorFacts, bundle_metadata, model_card, validation_curve
 from .corrector_training import CorrectorTrainer, Sampling
-from .frame import Frame
+from .looking import look
 from .model import CORRECTOR_FAMILY
-from .patches import PATCHES, share_map
+from .patches import PATCHES
 from .scenes import Scene, deformed, mask_on, phantom_scenes
 from .simulation import loose_box
 
 SHARE_OF_SCENES, SHARE_OF_TRAINING, SHARE_OF_BOXES = 0.1, 0.85, 0.93
 """Of the progress: making the scenes, where calibrating begins, and where its boxes have been looked at."""
 CALIBRATION_MARGINS = (0.0, 0.1, 0.25, 0.5, 1.0)
-OBJECT_PIXELS = 44
-"""Pixels along an object of a user's cases; the box around it is up to three times as long."""
 COPIES = 120
 """Deformed copies of a user's cases that are trained on."""
 VALIDATION_COPIES = 12
@@ -71,7 +69,7 @@ class CorrectorRecipe:
     calibration_boxes
         On how many boxes, around phantoms of other seeds or held-back cases, threshold, margin and safety are measured.
     sampling
-        How boxes are drawn. With a user's cases its `spacing_mm` is chosen from them.
+        How boxes are drawn. With a user's cases the view's `typical_mm` is measured on them.
     patch
         Side of a patch in pixels, one of `PATCHES`.
     network
@@ -187,6 +185,7 @@ class CorrectorRecipe:
         """The content of configs/train.json that runs this recipe."""
         config = packaged_config(CORRECTOR_FAMILY, "train.json")
         values = asdict(self)
+        config["sampling"]["view"] |= values["sampling"].pop("view")
         config["sampling"] |= values.pop("sampling")
         return json.loads(json.dumps(config | values))
 
@@ -212,7 +211,8 @@ class CorrectorRecipe:
                 sets.append(phantom_scenes(seeds, progress=progress.part(done / total, (done + count) / total)))
                 done += count
             return SceneSets(*sets, self.sampling, True)
-        sampling = replace(self.sampling, spacing_mm=spacing_of(cases), inverted_share=0.0)
+        view = replace(self.sampling.view, typical_mm=typical_length(cases))
+        sampling = replace(self.sampling, view=view, inverted_share=0.0)
         rng = np.random.default_rng([self.seed, 5])
         held = max(len(cases) // 4, 1) if len(cases) >= LEAST_TO_HOLD_BACK else 0
         kept, back = list(cases[: len(cases) - held]), list(cases[len(cases) - held :])
@@ -239,9 +239,10 @@ class CorrectorRecipe:
             box = loose_box(scene.mask, margins[int(rng.integers(len(margins)))], rng)
             axis = int(rng.integers(3))
             step = min(float(scene.image.spacing[axis]), float(box.size[axis]))
-            frame = Frame.cut(box, axis, step, scenes.sampling.spacing_mm, scenes.sampling.side)
-            shares = share_map(network, scene.image, frame, self.patch, device)
-            found.append(CalibrationCase(frame, shares, mask_on(frame, scene.mask)))
+            view = scenes.sampling.view
+            frame = view.frame(box, axis, step)
+            seen = look(network, scene.image, frame, view, self.patch, device)
+            found.append(CalibrationCase(seen, mask_on(frame, scene.mask)))
         return calibrated(found, self.patch, progress.part(SHARE_OF_BOXES, 0.99))
 
     def _write(self, output: Path, network: torch.nn.Module, log: TrainingLog, facts: CorrectorFacts) -> None:
@@ -266,10 +267,9 @@ def _copy(scene: Scene, rng: np.random.Generator, strength: float = 1.0) -> Scen
     return replace(made, image=made.image.with_array((made.image.array * factor).astype(np.float16)))
 
 
-def spacing_of(cases: Sequence[Scene]) -> float:
-    """Spacing (mm) at which the median object has `OBJECT_PIXELS` along its sides (their geometric mean)."""
-    sizes = [float(np.cbrt(Box.bounding(case.mask).size.prod())) for case in cases]
-    return float(np.median(sizes)) / OBJECT_PIXELS
+def typical_length(cases: Sequence[Scene]) -> float:
+    """Median length (mm) of the objects: the geometric mean of the sides of each one's box."""
+    return float(np.median([np.cbrt(Box.bounding(case.mask).volume_mm3) for case in cases]))
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,23 @@ class Frame:
         slices = max(1, round(box.size[axis] / step_mm))
         return Frame(box, axis, float(spacing_mm), float(box.size[axis] / slices), slices)
 
+    def part(self, low: np.ndarray, high: np.ndarray, side: int) -> Frame:
+        """The slices of this one that a smaller box meets, whose own pixels follow that box.
+
+        Parameters
+        ----------
+        low, high
+            (3,) its corners in box coordinates; along the axis it is grown to whole slices.
+        side
+            As in `cut`.
+        """
+        half = self.box.size[self.axis] / 2
+        low, high = np.array(low, dtype=np.float64), np.array(high, dtype=np.float64)
+        first = max(int(np.floor((low[self.axis] + half) / self.step + 1e-6)), 0)
+        stop = min(int(np.ceil((high[self.axis] + half) / self.step - 1e-6)), self.slices)
+        low[self.axis], high[self.axis] = first * self.step - half, stop * self.step - half
+        return Frame.cut(self.box.within(low, high), self.axis, self.step, None, side)
+
     @property
     def plane(self) -> tuple[int, int]:
         """The box's axes along the columns (u) and rows (v) of a slice."""

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 
-import numpy as np
-
-from ..core.box import Box
 from ..core.bundles import Bundle
 from ..core.devices import Device
 from ..core.errors import InputError
@@ -16,6 +13,7 @@ from ..core.volume import Volume
 from .calibration import Calibration
 from .channels import CHANNELS
 from .frame import Frame
+from .looking import Look, View, look
 from .patches import PATCHES
 
 CORRECTOR_FAMILY = "boxes-corrector"
@@ -42,23 +40,18 @@ class Corrector(OpenedModel):
     def __init__(self, bundle: Bundle, device: Device) -> None:
         with reading_parameters(bundle) as parameters:
             self.patch = int(parameters["patch"])
-            self.side = int(parameters["side"])
-            spacing = parameters["spacing_mm"]
-            self.spacing_mm = None if spacing is None else float(spacing)
-            if self.patch not in PATCHES or not 32 <= self.side <= 512 or not (spacing is None or spacing > 0):
-                raise InputError(f"it cannot work with patch {self.patch}, side {self.side}, spacing {spacing}")
+            typical = parameters["typical_mm"]
+            self.view = View(
+                int(parameters["side"]), None if typical is None else float(typical), bool(parameters["oriented"])
+            )
+            if self.patch not in PATCHES or not 32 <= self.view.side <= 512 or not (typical is None or typical > 0):
+                raise InputError(f"it cannot work with patch {self.patch}, side {self.view.side}, objects of {typical}")
             self.calibration = Calibration.from_parameters(parameters["calibration"])
         super().__init__(bundle, device, CHANNELS, 1)
 
-    def frame(self, box: Box, axis: int, step_mm: float) -> Frame:
-        """The slices on which this model looks at a box."""
-        return Frame.cut(box, axis, step_mm, self.spacing_mm, self.side)
-
-    def shares(self, image: Volume, frame: Frame, progress: Progress | None = None) -> np.ndarray:
-        """(slices, rows, columns) the share of object in every patch, as the network sees it."""
-        from .patches import share_map
-
-        return self.run(lambda device: share_map(self.network, image, frame, self.patch, device, progress))
+    def look(self, image: Volume, frame: Frame, progress: Progress | None = None) -> Look:
+        """What the network says of the slices of a box, from `self.view.frame`."""
+        return self.run(lambda device: look(self.network, image, frame, self.view, self.patch, device, progress))
 
 
 def load_corrector(model: str | os.PathLike[str] | None = None, device: str = "auto") -> Corrector:

@@ -59,7 +59,7 @@ class SegmenterRecipe:
         As `core.networks.build_network` takes it.
     all_axes, own_intensities
         Whether the trained model looks along all three axes of a box, and whether what it finds is sharpened by the
-        image's own intensities (`segmenter_evidence`).
+        image's own intensities (`evidence`).
     learning_rate, batch_size, validations, bfloat16
         As in `TrainingLoop`; the batch counts boxes.
 

@@ -7,9 +7,9 @@ import torch
 
 from ..core.progress import Progress
 from ..core.volume import Volume
+from .evidence import sharpened
 from .frame import MULTIPLE, Frame
 from .segmenter_channels import IN_IMAGE, NEAR, POSITIONS, box_cells, plane_channels, turned
-from .segmenter_evidence import sharpened
 
 PLANES_AT_ONCE = 32
 
@@ -31,7 +31,7 @@ def cell_probabilities(
     views
         Along how many axes the box is cut, at first along the frame's own; the mean is taken.
     own_intensities
-        Whether it is sharpened by what this image's intensities say, see `segmenter_evidence`.
+        Whether it is sharpened by what this image's intensities say, see `evidence`.
 
     Returns
     -------

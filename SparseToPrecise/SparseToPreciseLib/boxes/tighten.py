@@ -15,8 +15,9 @@ from ..core.errors import InputError
 from ..core.progress import Progress, timed
 from ..core.volume import Grid, Volume
 from .channels import Appearance
-from .cleanup import CleanMap, cleaned, parts_of, slice_bounds, smoothed_shares
+from .cleanup import CleanMap, parts_of
 from .frame import Frame, axis_of, check_within, slice_step
+from .looking import Look, around_bounds
 from .model import Corrector
 
 LITTLE = 0.1
@@ -159,19 +160,19 @@ def tighten(
     stored = corrector.calibration.stored_coverage(coverage)
     level = corrector.calibration.levels[stored]
     number = axis_of(axis, image.grid, box)
-    frame = corrector.frame(box, number, slice_step(image.grid, box, number))
+    frame = corrector.view.frame(box, number, slice_step(image.grid, box, number))
     timings: dict[str, float] = {}
     with timed(timings, "network"):
-        shares = corrector.shares(image, frame, progress.part(0.0, 0.95))
+        seen = corrector.look(image, frame, progress.part(0.0, 0.95))
     with timed(timings, "clean-up"):
-        clean = cleaned(smoothed_shares(shares, frame, corrector.patch), frame, corrector.patch, level.threshold)
+        clean = seen.cleaned(corrector.patch, level.threshold)
         reason = corrector.calibration.doubt(clean, stored)
         if Appearance.of(image, frame).flat:
             reason = "the image is the same everywhere in the box"
         bounds = None
         if not reason:
-            bounds = slice_bounds(clean, level.margin * clean.patch_mm + margin_mm)
-        slices = _slices(clean, bounds)
+            bounds = seen.bounds(clean, level.margin * clean.patch_mm + margin_mm)
+        slices = _slices(seen, clean, bounds)
     result = box if bounds is None else around_slices(bounds, frame)
     notes = [note for note in (corrector.note,) if note]
     if reason:
@@ -198,31 +199,27 @@ def tighten(
 
 def around_slices(bounds: np.ndarray, frame: Frame) -> Box:
     """The box around the boxes of all slices (slices, 2, 2), in the frame's own axes."""
-    there = np.flatnonzero(~np.isnan(bounds[:, 0, 0]))
-    low, high = np.empty(3), np.empty(3)
-    positions = frame.positions()
-    low[frame.axis], high[frame.axis] = positions[there[0]] - frame.step / 2, positions[there[-1]] + frame.step / 2
-    for one, axis in enumerate(frame.plane):
-        low[axis], high[axis] = np.nanmin(bounds[:, one, 0]), np.nanmax(bounds[:, one, 1])
-    return frame.box.within(low, high)
+    return frame.box.within(*around_bounds(bounds, frame))
 
 
-def _slices(clean: CleanMap, bounds: np.ndarray | None) -> list[SliceBox]:
-    """One entry a slice; without bounds each has the whole box."""
-    frame = clean.frame
+def _slices(seen: Look, clean: CleanMap, bounds: np.ndarray | None) -> list[SliceBox]:
+    """One entry a slice of the given box; without bounds each has the whole box."""
+    frame = seen.given
     whole = np.array([[-frame.box.size[axis] / 2, frame.box.size[axis] / 2] for axis in frame.plane])
     slices = []
     for number, position in enumerate(frame.positions()):
-        own = bool(clean.kept[number].any())
+        at = number - seen.first
+        looked_at = 0 <= at < seen.frame.slices
+        own = looked_at and bool(clean.kept[at].any())
         here = whole if bounds is None else bounds[number]
-        parts = parts_of(clean, number) if own and bounds is not None else []
+        parts = [part + seen.shift for part in parts_of(clean, at)] if own and bounds is not None else []
         slices.append(
             SliceBox(
                 number,
                 float(position),
                 None if np.isnan(here).any() else here,
                 tuple(parts) if len(parts) > 1 else (),
-                float(clean.shares[number].max()),
+                float(clean.shares[at].max()) if looked_at else 0.0,
                 bounds is not None and not own and not np.isnan(here).any(),
             )
         )

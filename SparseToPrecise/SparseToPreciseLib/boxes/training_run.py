@@ -22,11 +22,10 @@ CASES_MINUTES = 15.0
 """Of training with a user's cases."""
 CORRECTOR_CASES = {
     "sampling::largest_margin": 1.0,
-    "sampling::largest_block": 64,
-    "batch_size": 2,
+    "sampling::view::oriented": True,
     "calibration_boxes": 100,
 }
-"""What a corrector does otherwise with a user's cases: looser boxes, so more cells, of which it sees fewer at once."""
+"""What a corrector does otherwise with a user's cases: looser boxes, and images that all lie the same way in RAS."""
 
 
 def train_corrector(

@@ -6,6 +6,7 @@ Arrays are K,J,I (numpy order); world is RAS in millimetres; `ijk_to_ras` maps v
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import permutations
 
 import numpy as np
 from scipy import ndimage
@@ -69,6 +70,13 @@ class Grid:
         """(..., 3) RAS points in mm to fractional voxel coordinates (I, J, K)."""
         inverse = self.ras_to_ijk
         return np.asarray(ras, dtype=np.float64) @ inverse[:3, :3].T + inverse[:3, 3]
+
+    def nearest_ras_axes(self) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+        """For each of R, A and S the index axis (0: I, 1: J, 2: K) that runs most nearly along it, and 1 or -1: which
+        way. Every index axis is taken once."""
+        directions = self.ijk_to_ras[:3, :3] / self.spacing
+        axes = max(permutations(range(3)), key=lambda order: np.abs(directions[range(3), order]).sum())
+        return axes, tuple(-1 if directions[ras, axis] < 0 else 1 for ras, axis in enumerate(axes))
 
     def contains(self, ras: np.ndarray) -> np.ndarray:
         """Which of the (..., 3) RAS points lie inside a voxel of the grid."""
