@@ -126,6 +126,14 @@ def model_card(recipe: CorrectorRecipe, facts: CorrectorFacts, metadata: dict[st
         told = f"It is told how large the box is beside the objects of the cases ({view.typical_mm:.1f} mm long)"
         if view.oriented:
             told += ", and it sees all images the same way round (R, A, S), so that it can tell left from right"
+    does = (
+        f"A {recipe.network['name']} sees the box on a lattice of cells and gives the chance of each to be object, "
+        "which is then sharpened by the intensities that this image has there and elsewhere; the mean of a patch "
+        f"({recipe.patch} x {recipe.patch} pixels, a cell has 2 x 2) is the expected share of object in it. The pixels "
+        f"follow the box: one that is as long as it is wide has sides of {recipe.sampling.view.side} pixels. Where the "
+        f"object seems to fill only a part of the box, that part is looked at once more. {told}. Margins of up to "
+        f"{recipe.sampling.largest_margin:.0%} of the object's size per side were trained on."
+    )
     measures = {"validation_loss": ("validation loss", ".4f"), "patch_dice": ("Dice of patches", ".3f")}
     rows = "\n".join(
         f"| {coverage:g} | {level.threshold:g} | {level.margin:g} | {max(level.doubtful, 0):.0%} "
@@ -140,12 +148,7 @@ for diagnosis.
 
 ## What it does
 
-A {recipe.network["name"]} sees the box on a lattice of cells and gives the chance of each to be object, which is then
-sharpened by the intensities that this image has there and elsewhere; the mean of a patch ({recipe.patch} x
-{recipe.patch} pixels, a cell has 2 x 2) is the expected share of object in it. The pixels follow the box: one that is
-as long as it is wide has sides of {recipe.sampling.view.side}. Where the object seems to fill only a part of the box,
-that part is looked at once more. {told}. Margins of up to {recipe.sampling.largest_margin:.0%} of the object's size per
-side were trained on.
+{common.paragraph(does)}
 
 ```bash
 sparse-to-precise box tighten IMAGE ROI --output ROI_OUT --model {facts.name}
@@ -153,7 +156,7 @@ sparse-to-precise box tighten IMAGE ROI --output ROI_OUT --model {facts.name}
 
 ## Training
 
-- Data: {data}
+{common.paragraph(f"- Data: {data}")}
 - Cross-entropy of cells, so that chances are what they say; Adam, learning rate
   {recipe.learning_rate:g} falling to 0 along a cosine, {recipe.batch_size} boxes a step and process, gradients clipped
   at norm 1.

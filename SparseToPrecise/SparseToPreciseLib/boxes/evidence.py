@@ -15,12 +15,14 @@ ROUNDS = 3
 _FAINT = 2e-3
 _SMOOTH = 1.0
 """Cells over which the evidence of intensities is averaged, against noise."""
-_MOST = 4.0
+MOST = 4.0
 """Log-ratio that intensities can reach: where the network is surer than this, it has the last word."""
 _SURE = 1e-3
 
 
-def sharpened(chances: np.ndarray, near: np.ndarray, inside: np.ndarray, there: np.ndarray) -> np.ndarray:
+def sharpened(
+    chances: np.ndarray, near: np.ndarray, inside: np.ndarray, there: np.ndarray, most: float = MOST
+) -> np.ndarray:
     """The chance of object by the network and by the intensities of what it found, together.
 
     Log-odds of the network plus the log-ratio of two histograms, of what is found and of what is not, each weighted
@@ -35,6 +37,8 @@ def sharpened(chances: np.ndarray, near: np.ndarray, inside: np.ndarray, there: 
     inside, there
         (K, J, I) bool: the cells of the box that lie in the image; all cells in the image, which is where the
         background is learnt from.
+    most
+        As `MOST`.
 
     Returns
     -------
@@ -50,7 +54,7 @@ def sharpened(chances: np.ndarray, near: np.ndarray, inside: np.ndarray, there: 
         for weight in (found, (1 - found) * there):
             counts = ndimage.gaussian_filter1d(np.bincount(bins.ravel(), weight.ravel(), BINS), 1.5)
             shares.append(counts / max(counts.sum(), 1e-9) + _FAINT)
-        ratio = np.clip(np.log(shares[0] / shares[1]), -_MOST, _MOST).astype(np.float32)[bins]
+        ratio = np.clip(np.log(shares[0] / shares[1]), -most, most).astype(np.float32)[bins]
         odds = of_network + ndimage.gaussian_filter(ratio, _SMOOTH)
         result = (1 / (1 + np.exp(-odds))).astype(np.float32)
     return result
