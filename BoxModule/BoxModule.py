@@ -50,7 +50,7 @@ class BoxModuleParameterNode:
     corrector: str
     segmenter: str
     axis: Annotated[str, Choice(["auto", "I", "J", "K"])] = "auto"
-    coverage: Annotated[str, Choice(["0.9", "0.95", "0.98", "0.99", "0.995"])] = "0.99"
+    coverage: Annotated[str, Choice(["0.8", "0.9", "0.95", "0.98", "0.99", "0.995"])] = "0.99"
     margin: Annotated[float, WithinRange(0, 20)] = 0.0
     withinSlices: bool = True
     trainSegment: str = ""

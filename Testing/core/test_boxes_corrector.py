@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -9,10 +11,11 @@ from box_cases import GRID, GRIDS, LOOSE, TIGHT, image_on, mask_on, tiny_correct
 from edit_cases import rotation
 from scipy import ndimage
 
+import house
 from SparseToPreciseLib.boxes import patches
 from SparseToPreciseLib.boxes.baselines import histogram_mask, otsu_mask, shrunk_bounds
 from SparseToPreciseLib.boxes.calibrating import ACCEPTED_FAILURES, CalibrationCase, calibrated
-from SparseToPreciseLib.boxes.calibration import Calibration, Level
+from SparseToPreciseLib.boxes.calibration import COVERAGES, Calibration, Level
 from SparseToPreciseLib.boxes.cleanup import CleanMap, cleaned, parts_of, slice_bounds, smoothed_shares, widened
 from SparseToPreciseLib.boxes.frame import CELL, Frame, axis_of, check_within, slice_step
 from SparseToPreciseLib.boxes.looking import Look
@@ -229,6 +232,12 @@ def test_less_coverage_is_tighter_and_more_loses_less() -> None:
     assert np.mean(kept_by(found, others, 0.9)) < np.mean(kept_by(found, others, 0.995))
 
 
+def test_the_panel_offers_the_coverages_that_are_calibrated() -> None:
+    module = (house.ROOT / "BoxModule" / "BoxModule.py").read_text(encoding="utf-8")
+    offered = re.search(r"coverage: Annotated\[str, Choice\(\[(.*?)\]\)\]", module).group(1)
+    assert [float(one.strip(' "')) for one in offered.split(",")] == list(COVERAGES)
+
+
 def test_cases_that_fail_are_told_apart_by_their_maps() -> None:
     rng = np.random.default_rng(1)
     frame = frame_of()
@@ -323,8 +332,8 @@ def test_margin_and_coverage_widen_the_box(corrector: Corrector) -> None:
 
 def test_where_little_is_taken_off_a_lower_coverage_is_named(corrector: Corrector) -> None:
     image, tight = image_on(GRID), TIGHT.grown(1.5, 1.5)
-    told = {share: tighten(image, tight, corrector, coverage=share).notes for share in (0.9, 0.99)}
-    assert not told[0.9] and "lower coverage" in told[0.99][0]
+    told = {share: tighten(image, tight, corrector, coverage=share).notes for share in (0.8, 0.99)}
+    assert not told[0.8] and "lower coverage" in told[0.99][0]
     assert not tighten(image, LOOSE, corrector).notes
 
 

@@ -97,7 +97,10 @@ def test_a_margin_is_added_within_the_given_box(box_cli, box_folder: Path) -> No
     without = tighten(box_cli, box_folder)
     # One slice: along the slices' axis a margin is made of whole ones.
     wider = tighten(box_cli, box_folder, "--margin", "1.5")
-    np.testing.assert_allclose(wider.size - without.size, [3, 3, 3], atol=1e-3)
+    low, high = LOOSE.bounds_ras.T
+    expected = np.clip(without.bounds_ras + (-1.5, 1.5), low[:, None], high[:, None])
+    np.testing.assert_allclose(wider.bounds_ras, expected, atol=1e-3)
+    assert (wider.size > without.size + 2.5).all()
     assert sides(tighten(box_cli, box_folder, "--margin", "50")) == pytest.approx(sides(LOOSE), abs=1e-3)
 
 

@@ -218,7 +218,7 @@ class TestOutputs:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals as Unix has them")
-@pytest.mark.parametrize("moment", ["reading", "loading", "slice", "writing"])
+@pytest.mark.parametrize("moment", ["reading", "loading", "looking", "writing"])
 def test_stopping_at_any_moment_leaves_nothing_behind(box_folder: Path, moment: str) -> None:
     outputs = {box_folder / name for name in ("o.mrk.json", "s.seg.nrrd", "r.json")}
     before = snapshot(box_folder)

@@ -41,7 +41,7 @@ class Counts:
     phantoms: int = 30
     masks: tuple[int, ...] = (1, 3, 5, 10, 20)
     livers: int = 6
-    training_minutes: float = 10.0
+    training_minutes: float = 8.0
     real_margins: tuple[float, ...] = (0.0, 0.1, 0.25, 0.5, 1.0)
     real_repeats: int = 2
     structures: int = 11

@@ -34,10 +34,10 @@ MARGIN = 0.5
 AXIS = 2
 WEAK_PER_LIVER = 4
 LEVEL_BOXES = 12
-SHARE_OF_CORRECTOR = 0.225
+SHARE_OF_CORRECTOR = 0.28125
 """Of the time that a corrector is trained for: how long each segmenter is."""
 LOOSE, IDEAL, MASKS = "loose boxes", "ideal boxes of slices", "masks"
-CORRECTED = {f"corrected boxes of slices, coverage {share:g}": share for share in (STRICT, 0.9)}
+CORRECTED = {f"corrected boxes of slices, coverage {share:g}": share for share in (STRICT, 0.9, 0.8)}
 ALL_AXES = "ideal boxes of planes along all axes"
 LABELS = (LOOSE, "tight 3D boxes", *CORRECTED, IDEAL, ALL_AXES, MASKS)
 CODE = ("segment*.py", "evidence.py", "losses.py", "hull.py", "likeness.py")

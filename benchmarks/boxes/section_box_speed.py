@@ -111,7 +111,7 @@ def render(found: dict) -> str:
     shape = " × ".join(str(n) for n in large["shape"][::-1])
     one_by_one = f"the same network, {found['patches']} patches of {_PATCH} pixels one by one"
     rows = [
-        ["tighten, one pass", number(found["tighten_seconds"], 2)],
+        ["tighten, both looks", number(found["tighten_seconds"], 2)],
         [one_by_one, number(found["patch_seconds"], 1)],
         ["ratio", number(found["ratio"], 3)],
     ]

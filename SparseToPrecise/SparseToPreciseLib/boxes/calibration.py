@@ -14,7 +14,7 @@ from typing import Any
 from ..core.errors import InputError
 from .cleanup import CleanMap
 
-COVERAGES = (0.9, 0.95, 0.98, 0.99, 0.995)
+COVERAGES = (0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
 STRICT = 0.99
 """The coverage that is reported of a model."""
 SUREST = 0.4

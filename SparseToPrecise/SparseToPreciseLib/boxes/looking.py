@@ -158,12 +158,12 @@ def look(
     """
     progress = progress or Progress()
     network = network.to(device)
-    progress(0.0, "first look")
+    progress(0.0, "looking at the box")
     first = Look(given, given, _shares(network, image, given, view, patch, device))
     part = object_part(first, patch)
     if part is None:
         return first
-    progress(0.5, "second look")
+    progress(0.5, "looking again, at the object")
     frame = given.part(*part, view.side)
     return Look(given, frame, _shares(network, image, frame, view, patch, device))
 
