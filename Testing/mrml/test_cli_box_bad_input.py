@@ -168,7 +168,7 @@ class TestModels:
         sentence = refused()
         assert "The bundle tiny" in sentence and "is refused: the SHA-256" in sentence
 
-    @pytest.mark.parametrize("key", ["patch", "calibration", "side"])
+    @pytest.mark.parametrize("key", ["patch", "calibration", "side", "typical_mm", "oriented"])
     def test_parameters_missing(self, refused, box_folder: Path, key: str) -> None:
         path = box_folder / "corrector" / "configs" / "metadata.json"
         metadata = json.loads(path.read_text())
