@@ -121,6 +121,20 @@ def test_every_axis_of_a_grid_is_the_nearest_of_one_direction() -> None:
     assert Grid((2, 3, 4), mixed).nearest_ras_axes() == ((2, 0, 1), (1, -1, 1))
 
 
+class Unsteady(Alike):
+    """No number in half precision, as real convolutions are now and then."""
+
+    def forward(self, given: torch.Tensor) -> torch.Tensor:
+        return super().forward(given) * (torch.nan if torch.is_autocast_enabled("cpu") else 1.0)
+
+
+def test_what_is_no_number_in_half_precision_is_computed_in_full() -> None:
+    view = View(48)
+    frame = frame_of(LOOSE, 2, view)
+    given = view.channels(image_on(GRID), frame), frame.cells(0, frame.planes), view, CPU
+    assert np.array_equal(cell_chances(Unsteady(), *given), cell_chances(Alike(), *given))
+
+
 def test_looking_may_be_cancelled() -> None:
     frame = frame_of(LOOSE, 2, View(48))
     with pytest.raises(Cancelled):

@@ -206,8 +206,12 @@ def cell_chances(
 
     shown = np.ascontiguousarray(view.shown(channels, grid))
     given = torch.from_numpy(shown)[None].to(device, memory_format=torch.channels_last_3d)
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=device.type != "mps"):
-        logits = network(given)
+    with torch.inference_mode():
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type != "mps"):
+            logits = network(given)
+        if not torch.isfinite(logits).all():
+            # Convolutions in bfloat16 are not a number now and then; in full precision they are.
+            logits = network(given)
     return view.as_stored(torch.sigmoid(logits.float())[0, 0].cpu().numpy(), grid)
 
 

@@ -196,6 +196,11 @@ class TrainingLoop:
         self.network.eval()
         with torch.inference_mode():
             measured = self._measure()
+            if self.bfloat16 and not math.isfinite(measured["validation_loss"]):
+                # As with steps: once more in full precision before the weights are given up.
+                self.bfloat16 = False
+                measured = self._measure()
+                self.bfloat16 = True
         row = {
             "minutes": round(minutes, 3),
             "steps": step,
