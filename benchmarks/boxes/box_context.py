@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -208,3 +209,12 @@ def pairs(counts: Counts) -> Iterator[tuple[float, int]]:
     for margin in counts.margins:
         for number in range(counts.phantoms):
             yield margin, number
+
+
+def fingerprint(scenes: list[Scene]) -> str:
+    """Of what images and masks hold, for the names of what was trained on them."""
+    whole = hashlib.sha256()
+    for scene in scenes:
+        whole.update(np.ascontiguousarray(scene.image.array).tobytes())
+        whole.update(np.ascontiguousarray(scene.mask.array).tobytes())
+    return whole.hexdigest()

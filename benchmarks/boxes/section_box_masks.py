@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from box_context import FULL, JUDGED, LOWER, ROOT, Context, Look, kept_when_unsafe, rules, summary
+from box_context import FULL, JUDGED, LOWER, ROOT, Context, Look, fingerprint, kept_when_unsafe, rules, summary
 from box_pictures import Panel, draw
 from section_box_phantoms import SHRINKS, rows_of_margins
 from tables import number, percent
@@ -58,7 +58,7 @@ def trained(context: Context, cases: list[Scene], patches: tuple[int, ...], minu
     changes = {"start": DEFAULT_CORRECTOR, "seed": context.seed + 1, "minutes": minutes}
     changes |= CORRECTOR_CASES | {"calibration_boxes": context.counts.calibration_boxes}
     recipe = recipe_from(packaged_config(CORRECTOR_FAMILY, "train.json"), changes)
-    setting = json.dumps([recipe.config(), context.corrector.sha256, [one.name for one in cases], patches])
+    setting = json.dumps([recipe.config(), context.corrector.sha256, fingerprint(cases), patches])
     folder = context.cache / "correctors" / hashlib.sha256(setting.encode()).hexdigest()[:16]
     torch.manual_seed(recipe.seed)
     network, _ = recipe.first_network()

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-from box_context import STRICT, Context, Look
+from box_context import STRICT, Context, Look, fingerprint
 from section_box_masks import PATCHES, TEST_SEED, TRAINING_SEED, Trained, livers, trained
 from tables import number, percent, table
 
@@ -68,7 +68,7 @@ def run(context: Context) -> dict:
     for name, scenes in labels.items():
         row = _kept(
             context.cache,
-            [name, minutes, context.seed, _fingerprint(scenes), _fingerprint(test)],
+            [name, minutes, context.seed, fingerprint(scenes), fingerprint(test)],
             lambda name=name, scenes=scenes: _row(_learnt(name, scenes, minutes, context.seed), tests),
         )
         # How well the label itself would do as a segmentation, where it is not the mask.
@@ -129,14 +129,6 @@ def _kept(cache: Path, setting: list, compute: Callable[[], dict]) -> dict:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(compute()), encoding="utf-8")
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _fingerprint(scenes: list[Scene]) -> str:
-    whole = hashlib.sha256()
-    for scene in scenes:
-        whole.update(np.ascontiguousarray(scene.image.array).tobytes())
-        whole.update(np.ascontiguousarray(scene.mask.array).tobytes())
-    return whole.hexdigest()
 
 
 def _labelled(scene: Scene, mask: np.ndarray) -> Scene:
