@@ -1,6 +1,6 @@
 """The benchmark of loose boxes: docs/benchmarks/boxes.md and .json, every row from one run.
 
-python benchmarks/boxes/run.py [--quick] [--only real,speed] [--cache DIR] [--output DIR]
+    python benchmarks/boxes/run.py [--quick] [--only real,speed] [--cache DIR] [--output DIR]
 """
 
 from __future__ import annotations

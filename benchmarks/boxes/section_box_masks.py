@@ -162,7 +162,7 @@ def render(found: dict) -> str:
         "weights; with three masks and more, one in four (but at least one) is held back to calibrate. *U-Net's mask* "
         "is the same network trained on the same masks for the same time, and the box of its own mask on every slice: "
         "what the calibration and the clean-up add is the difference. p is the side of a patch in pixels, where the "
-        "object has some 44: 2 is what is used, 4 and 8 are what 16 and 32 are where it has 176. "
+        "object has some 55 in the second look: 2 is what is used, 4 and 8 are what 16 and 32 are where it has 220. "
         f"{JUDGED}\n\n"
         + rows_of_margins(found["rows"])
         + f"\n\n![Loose boxes around one organ, and what a corrector makes of them](../images/{PICTURE})\n\n"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 PATCHES = (2, 4, 8, 16, 32)
-"""Sides of a patch, pixels; an object of 44 pixels with patches of 4 is as one of 176 pixels with patches of 16."""
+"""Sides of a patch, pixels; an object of 55 pixels with patches of 4 is as one of 220 pixels with patches of 16."""
 
 
 def patch_shares(cells: torch.Tensor, patch: int) -> torch.Tensor:
