@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 from cli_files import RADIUS, snapshot, stopped_at
 from SparseToPreciseLib.cli import demo_case
+from SparseToPreciseLib.cli.reporting import ProgressMode, reporting
+from SparseToPreciseLib.cli.stopping import Stopped, lost_stop, stoppable
 from SparseToPreciseLib.core import files as core_files
 
 
@@ -58,6 +61,49 @@ def test_a_signal_between_two_outputs_comes_too_late(cli, folder: Path, monkeypa
     cli.succeeds("edit", *inputs, *options, "-o", outputs[0], "--picture", outputs[1], "--report", outputs[2])
     assert stopped == outputs and all(path.is_file() for path in outputs)
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+def swallowed(number: signal.Signals) -> None:
+    """A signal while code runs that ignores every exception."""
+    with contextlib.suppress(BaseException):
+        signal.raise_signal(number)
+
+
+@pytest.mark.parametrize("mode", list(ProgressMode))
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_request_that_was_swallowed_is_heard_at_the_next_step(mode: ProgressMode, number: signal.Signals) -> None:
+    with stoppable(), reporting(mode) as reporter:
+        reporter.progress(0.1, "going on")
+        swallowed(number)
+        with pytest.raises(Stopped) as stopped:
+            reporter.progress.part(0.2, 0.8).check()
+        assert stopped.value.signal == number
+
+
+def test_a_second_request_stops_what_swallowed_the_first() -> None:
+    with stoppable(), pytest.raises(Stopped) as stopped:
+        swallowed(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+    assert stopped.value.signal == signal.SIGTERM
+
+
+def test_cleaning_up_is_not_interrupted() -> None:
+    cleaned = []
+    with stoppable(), pytest.raises(Stopped):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            assert not lost_stop()
+            cleaned.append(True)
+    assert cleaned
+
+
+def test_what_was_swallowed_before_the_outputs_got_their_names_comes_too_late() -> None:
+    with stoppable(), reporting(ProgressMode.NONE) as reporter:
+        swallowed(signal.SIGINT)
+        core_files.about_to_replace()
+        reporter.progress(1.0, "done")
 
 
 def test_a_stopped_demonstration_says_what_may_be_there(cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

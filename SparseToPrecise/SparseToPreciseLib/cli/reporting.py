@@ -12,6 +12,7 @@ from typing import Any
 
 from ..core.errors import InputError
 from ..core.progress import Progress
+from .stopping import lost_stop
 
 
 class ProgressMode(str, Enum):
@@ -36,7 +37,7 @@ class Reporter:
 
     def __init__(self, mode: ProgressMode, progress: Progress | None = None) -> None:
         self.mode = mode
-        self.progress = progress or Progress(self._print_step)
+        self.progress = progress or Progress(self._print_step, lost_stop)
         self._more: dict[str, Any] = {}
 
     def add_to_next_step(self, **more: Any) -> None:
@@ -95,7 +96,7 @@ def reporting(mode: ProgressMode) -> Iterator[Reporter]:
         with _bar() as progress:
             yield Reporter(mode, progress)
     else:
-        yield Reporter(mode, Progress())
+        yield Reporter(mode, Progress(None, lost_stop))
 
 
 def without_nan(row: dict[str, float]) -> dict[str, float | None]:
@@ -115,4 +116,6 @@ def _bar() -> Iterator[Progress]:
     columns = (BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     with Bar(*columns, transient=True) as bar:
         task = bar.add_task("starting", total=1.0)
-        yield Progress(lambda fraction, message: bar.update(task, completed=fraction, description=message))
+        yield Progress(
+            lambda fraction, message: bar.update(task, completed=fraction, description=message), lost_stop
+        )

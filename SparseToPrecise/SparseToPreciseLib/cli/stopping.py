@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 
 from ..core.files import called_before_replacing
@@ -32,6 +33,32 @@ class Stopped(BaseException):
         self.left = "nothing was written."
 
 
+class _Handler:
+    """Raises `Stopped` for a signal, once, and again where it was lost.
+
+    Python raises it wherever the main thread is. That may be code that swallows every exception (a bare `except`, a
+    question for an attribute in C), after which the work would go on as if nothing had been asked.
+    """
+
+    def __init__(self) -> None:
+        self._number: int | None = None
+        self._raised: Callable[[], Stopped | None] = lambda: None
+
+    def __call__(self, number: int, frame: object) -> None:
+        self._number = number
+        self.again_if_lost()
+
+    def again_if_lost(self) -> None:
+        # An exception lives as long as it is on its way; a second Ctrl-C must not interrupt the cleaning up.
+        if self._number is not None and self._raised() is None:
+            stopped = Stopped(self._number)
+            self._raised = weakref.ref(stopped)
+            try:
+                raise stopped
+            finally:
+                del stopped  # its traceback holds this frame, which must not hold it
+
+
 @contextlib.contextmanager
 def stoppable() -> Iterator[None]:
     """Within it, SIGINT and SIGTERM raise `Stopped`; files being written are removed on the way out.
@@ -43,21 +70,26 @@ def stoppable() -> Iterator[None]:
         for name in handled:
             signal.signal(name, signal.SIG_IGN)
 
-    def stop(number: int, frame: object) -> None:
-        ignore()  # a second Ctrl-C must not interrupt the cleaning up
-        raise Stopped(number)
-
     handled = [signal.SIGINT, signal.SIGTERM]
     if threading.current_thread() is not threading.main_thread():
         yield  # Python leaves signals to the main thread
         return
-    before = {name: signal.signal(name, stop) for name in handled}
+    handler = _Handler()
+    before = {name: signal.signal(name, handler) for name in handled}
     try:
         with called_before_replacing(ignore):
             yield
     finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
+        for name, previous in before.items():
+            signal.signal(name, previous)
+
+
+def lost_stop() -> bool:
+    """Raise `Stopped` again where one was swallowed; else false, so that a `Progress` can ask at every step."""
+    handler = signal.getsignal(signal.SIGTERM)
+    if isinstance(handler, _Handler) and threading.current_thread() is threading.main_thread():
+        handler.again_if_lost()
+    return False
 
 
 @contextlib.contextmanager
