@@ -24,7 +24,7 @@ def test_patients_are_alike_and_not_the_same(patients: list[Blob]) -> None:
     masks = []
     for one in patients:
         mask = one.mask.array > 0
-        shift = np.round(40 - np.mean(np.nonzero(mask), axis=1)).astype(int)
+        shift = np.round(64 - np.mean(np.nonzero(mask), axis=1)).astype(int)
         masks.append(np.roll(mask, shift, axis=(0, 1, 2)))
     found = [
         2 * np.count_nonzero(first & second) / (np.count_nonzero(first) + np.count_nonzero(second))
@@ -42,4 +42,4 @@ def test_the_organ_is_whole_and_neighbours_overlap_with_it_in_intensity(patients
         inside = one.image.array[mask]
         assert 60 < np.median(inside) < 170
         alike = np.abs(one.image.array[~mask] - np.median(inside)) < inside.std()
-        assert alike.mean() > 0.01, "as many voxels elsewhere look like it"
+        assert np.count_nonzero(alike) > 0.2 * np.count_nonzero(mask), "much elsewhere looks like it"

@@ -27,7 +27,7 @@ import section_box_segmentation  # noqa: E402
 import section_box_speed  # noqa: E402
 import torch  # noqa: E402
 from box_context import FULL, LOWER, QUICK, ROOT, Context, rules  # noqa: E402
-from section_box_segmentation import CORRECTED, IDEAL  # noqa: E402
+from section_box_segmentation import CORRECTED, gaps  # noqa: E402
 from tables import number, percent  # noqa: E402
 
 from SparseToPreciseLib.boxes.model import load_corrector  # noqa: E402
@@ -147,14 +147,8 @@ def _verdict(fresh: dict) -> str:
         )
     rows = fresh.get("segmentation", {}).get("found", {}).get("rows")
     if rows:
-        best = max(CORRECTED, key=lambda name: rows[name]["loose"][0])
-        loose, tight = (
-            number(rows[best][kind][0] - rows[IDEAL][kind][0], 3, signed=True) for kind in ("loose", "tight")
-        )
-        lines.append(
-            f"- Segmentation learnt from {best} (the best of the coverages in loose boxes): Dice {loose} in loose "
-            f"boxes and {tight} in tight ones, beside what ideal boxes teach (bar: −0.03)."
-        )
+        told = "; ".join(f"{name}: {gaps(rows, name)}" for name in CORRECTED)
+        lines.append(f"- Dice of segmenters beside what ideal boxes of slices teach (bar: −0.03). Learnt from {told}.")
     return "\n".join(lines)
 
 

@@ -15,8 +15,8 @@ from .frame import Frame
 from .looking import Look
 from .slice_measures import ObjectPart, mean_slice_iou, tight_bounds
 
-THRESHOLDS = (0.0005, 0.001, 0.002, 0.004, 0.007, 0.012, 0.02, 0.035, 0.06, 0.1, 0.2, 0.3, 0.5)
-MARGINS = (0.0, 0.5, 1.0, 2.0, 4.0)
+THRESHOLDS = (0.0005, 0.001, 0.002, 0.004, 0.007, 0.012, 0.02, 0.035, 0.05, 0.07, 0.1, 0.14, 0.2, 0.25, 0.3, 0.4, 0.5)
+MARGINS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0)
 """In patches; those that are tried for every case."""
 ACCEPTED_FAILURES = 0.04
 """Of the cases that are trusted, so many may miss the wanted coverage."""

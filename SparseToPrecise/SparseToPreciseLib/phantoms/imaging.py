@@ -71,12 +71,15 @@ class Scanner:
     steps: tuple[float, float, float]
 
 
-COARSEST = 3.6
+FINEST, COARSEST = 0.9, 3.6
 
 
-def random_scanner(rng: np.random.Generator, shape: tuple[int, int, int], coarsest: float = COARSEST) -> Scanner:
-    """An image is usually coarser than the cube on which it is edited: up to `coarsest` times, or in thick slices."""
-    step = np.full(3, np.exp(rng.uniform(np.log(0.9), np.log(coarsest))))
+def random_scanner(
+    rng: np.random.Generator, shape: tuple[int, int, int], coarsest: float = COARSEST, finest: float = FINEST
+) -> Scanner:
+    """An image is usually coarser than the cube on which it is edited: its voxels are `finest` to `coarsest` units
+    long, or it has thick slices."""
+    step = np.full(3, np.exp(rng.uniform(np.log(finest), np.log(coarsest))))
     if rng.random() < 0.3:
         step = np.minimum(step, 2.0)
         step[rng.integers(3)] *= rng.uniform(1.5, 4.5)

@@ -24,7 +24,8 @@ _TEMPLATE = 16
 _BEFORE, _AFTER = 16, 6
 """Organs that the liver presses into, and that press into it."""
 _EXTENT = 30.0
-_COARSEST = 2.2
+_FINEST, _COARSEST = 0.5, 1.2
+"""A liver is 23 to 56 voxels of the scanner long then, as kidneys are in CT of 1.5 mm."""
 _SHIFT, _BEND = 1.5, 0.09
 
 
@@ -41,7 +42,7 @@ def _template() -> tuple[list[shapes.Shape], shapes.Shape, list[shapes.Shape], l
     return organs, shapes.moved(anatomy.target, np.eye(3, dtype=np.float32), at), vessels, tissues
 
 
-def make_patient(number: int, *, size: int = 80, spacing_mm: float = 2.0) -> Blob:
+def make_patient(number: int, *, size: int = 128, spacing_mm: float = 1.25) -> Blob:
     """Patient `number` of the series; the same arguments always give the same case.
 
     Parameters
@@ -53,7 +54,7 @@ def make_patient(number: int, *, size: int = 80, spacing_mm: float = 2.0) -> Blo
     """
     rng = np.random.default_rng([number, 606])
     regions = _regions(rng, (size,) * 3)
-    scanner = random_scanner(rng, (size,) * 3, _COARSEST)
+    scanner = random_scanner(rng, (size,) * 3, _COARSEST, _FINEST)
     mask = annotate(rng, regions, scanner)
     image = form_image(rng, regions, scanner, ("ct", _values))
     matrix = np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0])
