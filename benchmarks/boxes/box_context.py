@@ -211,6 +211,13 @@ def pairs(counts: Counts) -> Iterator[tuple[float, int]]:
             yield margin, number
 
 
+def fingerprint_of_code(patterns: tuple[str, ...]) -> str:
+    """Of the library's files for boxes, for the names of what they computed."""
+    folder = Path(looking.__file__).parent
+    sources = [path.read_bytes() for pattern in patterns for path in sorted(folder.glob(pattern))]
+    return hashlib.sha256(b"".join(sources)).hexdigest()[:16]
+
+
 def fingerprint(scenes: list[Scene]) -> str:
     """Of what images and masks hold, for the names of what was trained on them."""
     whole = hashlib.sha256()

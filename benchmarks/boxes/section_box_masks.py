@@ -9,14 +9,25 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from box_context import FULL, JUDGED, LOWER, ROOT, Context, Look, fingerprint, kept_when_unsafe, rules, summary
+from box_context import (
+    FULL,
+    JUDGED,
+    LOWER,
+    ROOT,
+    Context,
+    Look,
+    fingerprint,
+    fingerprint_of_code,
+    kept_when_unsafe,
+    rules,
+    summary,
+)
 from box_pictures import Panel, draw
 from section_box_phantoms import SHRINKS, rows_of_margins
 from tables import number, percent
 
 from SparseToPreciseLib.boxes.baselines import shrunk_bounds
 from SparseToPreciseLib.boxes.calibration import Calibration
-from SparseToPreciseLib.boxes.corrector_training import CorrectorTrainer
 from SparseToPreciseLib.boxes.looking import View
 from SparseToPreciseLib.boxes.model import CORRECTOR_FAMILY, DEFAULT_CORRECTOR
 from SparseToPreciseLib.boxes.scenes import Scene, case_scenes
@@ -44,6 +55,8 @@ class Trained:
     calibrations: dict[int, Calibration]
 
 
+CODE = ("calibrat*.py", "cleanup.py", "evidence.py", "looking.py", "patches.py", "simulation.py", "slice_measures.py")
+"""What a calibration depends on beside weights and recipe."""
 PATCHES = (2, 4, 8)
 PICTURE = "boxes-masks.png"
 DRAWN, SHOWN = (0.25, 0.5, 1.0), 6
@@ -53,7 +66,7 @@ DRAWN, SHOWN = (0.25, 0.5, 1.0), 6
 def trained(context: Context, cases: list[Scene], patches: tuple[int, ...], minutes: float) -> Trained:
     """As `train_corrector` does it, for so many minutes; one network, calibrated for each size of patch.
 
-    What was trained once is kept in the cache.
+    What was trained once is kept in the cache; it is calibrated again where the code of that is another.
     """
     changes = {"start": DEFAULT_CORRECTOR, "seed": context.seed + 1, "minutes": minutes}
     changes |= CORRECTOR_CASES | {"calibration_boxes": context.counts.calibration_boxes}
@@ -63,21 +76,10 @@ def trained(context: Context, cases: list[Scene], patches: tuple[int, ...], minu
     torch.manual_seed(recipe.seed)
     network, _ = recipe.first_network()
     sets = recipe.scenes(case_scenes([(scene.image, scene.mask) for scene in cases]), Progress())
-    weights, calibrated = folder / "weights.pt", folder / "calibrations.json"
+    weights, calibrated = folder / "weights.pt", folder / f"calibrations-{fingerprint_of_code(CODE)}.json"
     folder.mkdir(parents=True, exist_ok=True)
     if not weights.exists():
-        CorrectorTrainer(
-            network,
-            sets.training,
-            sets.validation[:8],
-            sets.sampling,
-            recipe.patch,
-            recipe.minutes,
-            learning_rate=recipe.learning_rate,
-            batch_size=recipe.batch_size,
-            validations=3,
-            seed=recipe.seed,
-        ).run()
+        replace(recipe, validations=3).trainer(network, replace(sets, validation=sets.validation[:8])).run()
         torch.save(network.state_dict(), weights)
     network.load_state_dict(torch.load(weights, weights_only=True))
     network.eval()

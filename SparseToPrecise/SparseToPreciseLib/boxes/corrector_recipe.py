@@ -145,24 +145,14 @@ class CorrectorRecipe:
             torch.manual_seed(self.seed)
             network, start = self.first_network()
             scenes = self.scenes(cases, run.progress.part(0.0, SHARE_OF_SCENES))
-            trainer = CorrectorTrainer(
+            log = self.trainer(
                 network,
-                scenes.training,
-                scenes.validation,
-                scenes.sampling,
-                self.patch,
-                self.minutes,
-                learning_rate=self.learning_rate,
-                batch_size=self.batch_size,
-                validations=self.validations,
-                seed=self.seed,
+                scenes,
                 device=run.device,
-                bfloat16=self.bfloat16,
                 steps=steps_of(self, len(scenes.training), run.processes),
                 progress=run.progress.part(SHARE_OF_SCENES, SHARE_OF_TRAINING),
                 validated=validated,
-            )
-            log = trainer.run()
+            ).run()
             if run.first:
                 facts = CorrectorFacts(
                     name=run.output.name,
@@ -224,6 +214,23 @@ class CorrectorRecipe:
         others = [_copy(source[number % len(source)], rng, strength) for number in range(VALIDATION_COPIES)]
         calibration = back if len(back) >= ENOUGH_TO_CALIBRATE else back + others
         return SceneSets(kept + copies, back + others, calibration, sampling, bool(back))
+
+    def trainer(self, network: torch.nn.Module, scenes: SceneSets, **options: Any) -> CorrectorTrainer:
+        """What trains a network on scenes; options of `TrainingLoop` that the recipe does not decide."""
+        return CorrectorTrainer(
+            network,
+            scenes.training,
+            scenes.validation,
+            scenes.sampling,
+            self.patch,
+            self.minutes,
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            validations=self.validations,
+            seed=self.seed,
+            bfloat16=self.bfloat16,
+            **options,
+        )
 
     def calibrate(
         self, network: torch.nn.Module, scenes: SceneSets, device: torch.device, progress: Progress

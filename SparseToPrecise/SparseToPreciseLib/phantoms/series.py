@@ -25,7 +25,7 @@ _BEFORE, _AFTER = 16, 6
 """Organs that the liver presses into, and that press into it."""
 _EXTENT = 30.0
 _FINEST, _COARSEST = 0.5, 1.2
-"""A liver is 23 to 56 voxels of the scanner long then, as kidneys are in CT of 1.5 mm."""
+"""A liver is 23 to 56 voxels of the scanner long then, as kidneys are in CT of 2 to 5 mm."""
 _SHIFT, _BEND = 1.5, 0.09
 
 
