@@ -12,10 +12,10 @@ from ..core.volume import Grid, Volume
 from .frame import Frame, sampled
 
 CHANNELS = 9
-NEAR = 0
-IN_IMAGE = 7
+NEAR, LIKENESS, RANK, EVIDENCE = range(4)
 POSITIONS = slice(4, 7)
 """Of the channels that tell where a cell is: along the columns (u), the rows (v) and the planes."""
+IN_IMAGE, SIZE = 7, 8
 BINS = 64
 """Of the histograms; each holds as many values of the box, so that soft tissue is resolved beside air and bone."""
 _SAMPLES = 40
@@ -119,15 +119,15 @@ def cell_channels(
     scaled = (values - appearance.middle) / appearance.spread
     result[NEAR] = np.tanh(scaled / 2.5)
     # Normalisation within the network shifts what it is given; likeness stays the highest value wherever that is.
-    result[1] = np.exp(-0.5 * (scaled / 1.5) ** 2)
-    result[2] = appearance.rank(values)
-    result[3] = appearance.evidence(values)
+    result[LIKENESS] = np.exp(-0.5 * (scaled / 1.5) ** 2)
+    result[RANK] = appearance.rank(values)
+    result[EVIDENCE] = appearance.evidence(values)
     half = frame.box.size / 2
     u, v = (np.minimum(np.abs(at) / half[one], 1.5) for at, one in zip(frame.cell_centres(), frame.plane, strict=True))
     along = np.minimum(np.abs(frame.plane_positions()) / half[frame.axis], 1.5)
     result[POSITIONS] = np.stack(np.broadcast_arrays(u, v[:, None], along[:, None, None]))
     result[IN_IMAGE] = in_image(image.grid, grid)
-    result[8] = 0.0 if typical_mm is None else np.tanh(np.log(np.cbrt(frame.box.volume_mm3) / typical_mm))
+    result[SIZE] = 0.0 if typical_mm is None else np.tanh(np.log(np.cbrt(frame.box.volume_mm3) / typical_mm))
     return result
 
 

@@ -134,6 +134,11 @@ def model_card(recipe: CorrectorRecipe, facts: CorrectorFacts, metadata: dict[st
         f"object seems to fill only a part of the box, that part is looked at once more. {told}. Margins of up to "
         f"{recipe.sampling.largest_margin:.0%} of the object's size per side were trained on."
     )
+    learnt = (
+        f"- Cross-entropy of cells, so that chances are what they say; Adam, learning rate {recipe.learning_rate:g} "
+        f"falling to 0 along a cosine, {recipe.batch_size} boxes a step and process, gradients clipped at norm 1."
+    )
+    kept = "All rows are in [log.csv](log.csv); the weights with the lowest validation loss are kept."
     measures = {"validation_loss": ("validation loss", ".4f"), "patch_dice": ("Dice of patches", ".3f")}
     rows = "\n".join(
         f"| {coverage:g} | {level.threshold:g} | {level.margin:g} | {max(level.doubtful, 0):.0%} "
@@ -157,14 +162,12 @@ sparse-to-precise box tighten IMAGE ROI --output ROI_OUT --model {facts.name}
 ## Training
 
 {common.paragraph(f"- Data: {data}")}
-- Cross-entropy of cells, so that chances are what they say; Adam, learning rate
-  {recipe.learning_rate:g} falling to 0 along a cosine, {recipe.batch_size} boxes a step and process, gradients clipped
-  at norm 1.
+{common.paragraph(learnt)}
 {common.how_it_ended(recipe, metadata["training"])}
 
 ## Validation and calibration
 
-On {checked}. All rows are in [log.csv](log.csv); the weights with the lowest validation loss are kept.
+{common.paragraph(f"On {checked}. {kept}")}
 
 {common.before_and_after(facts.rows, measures)}
 
