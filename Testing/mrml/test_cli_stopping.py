@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,10 @@ def swallowed(number: signal.Signals) -> None:
 
 @pytest.mark.parametrize("mode", list(ProgressMode))
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_request_that_was_swallowed_is_heard_at_the_next_step(mode: ProgressMode, number: signal.Signals) -> None:
+def test_a_request_that_was_swallowed_is_heard_at_the_next_step(
+    mode: ProgressMode, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)  # or there would be no bar
     with stoppable(), reporting(mode) as reporter:
         reporter.progress(0.1, "going on")
         swallowed(number)

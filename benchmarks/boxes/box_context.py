@@ -23,7 +23,7 @@ from SparseToPreciseLib.boxes.model import Corrector  # noqa: E402
 from SparseToPreciseLib.boxes.patches import between_planes  # noqa: E402
 from SparseToPreciseLib.boxes.scenes import Scene, mask_on  # noqa: E402
 from SparseToPreciseLib.boxes.slice_measures import covered, mean_slice_iou, tight_bounds  # noqa: E402
-from SparseToPreciseLib.boxes.tighten import SliceBox, TightenResult  # noqa: E402
+from SparseToPreciseLib.boxes.tighten import SliceBox, TightenResult, around_slices  # noqa: E402
 from SparseToPreciseLib.core.box import Box  # noqa: E402
 
 STRICT = 0.99
@@ -110,15 +110,19 @@ class Look:
         clean = seen.cleaned(patch, level.threshold)
         return seen.bounds(clean, level.margin * clean.patch_mm), not calibration.doubt(clean, coverage)
 
-    def filled(self, bounds: np.ndarray) -> np.ndarray:
-        """(K, J, I) bool on the image's grid: within the boxes of the slices."""
-        box, there = self.frame.box, ~np.isnan(bounds[:, 0, 0])
+    def tightened(self, bounds: np.ndarray) -> TightenResult:
+        """What `tighten` gives for boxes of slices that it is sure of."""
+        there = ~np.isnan(bounds[:, 0, 0])
         slices = [
             SliceBox(number, float(at), bounds[number] if there[number] else None, (), 1.0, False)
             for number, at in enumerate(self.frame.positions())
         ]
-        found = TightenResult(box, slices, self.frame.axis, True, "", 0.0, 0.0, STRICT, self.frame, {}, "cpu", "")
-        return found.slices_as_volume(self.scene.image.grid).array > 0
+        box, axis = around_slices(bounds, self.frame), self.frame.axis
+        return TightenResult(box, slices, axis, True, "", 0.0, 0.0, STRICT, self.frame, {}, "cpu", "")
+
+    def filled(self, bounds: np.ndarray) -> np.ndarray:
+        """(K, J, I) bool on the image's grid: within the boxes of the slices."""
+        return self.tightened(bounds).slices_as_volume(self.scene.image.grid).array > 0
 
     def network_boxes(self) -> np.ndarray:
         """The boxes of the network's own mask in one look: no patches, intensities, calibration or clean-up."""

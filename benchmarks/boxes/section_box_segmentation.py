@@ -22,7 +22,7 @@ from SparseToPreciseLib.boxes.segmenter_level import calibrated_level
 from SparseToPreciseLib.boxes.segmenter_recipe import SegmenterRecipe
 from SparseToPreciseLib.boxes.segmenter_training import SegmenterTrainer, box_loss, mask_loss
 from SparseToPreciseLib.boxes.simulation import loose_box
-from SparseToPreciseLib.boxes.tighten import around_slices
+from SparseToPreciseLib.boxes.tighten import TightenResult
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.devices import Device
 from SparseToPreciseLib.core.networks import build_network
@@ -42,7 +42,8 @@ ALL_AXES = "ideal boxes of planes along all axes"
 LABELS = (LOOSE, "tight 3D boxes", *CORRECTED, IDEAL, ALL_AXES, MASKS)
 KINDS = ("loose", "tightened", "tight")
 """The boxes that a segmenter is given."""
-CODE = ("segment*.py", "evidence.py", "losses.py", "hull.py", "likeness.py")
+CODE = ("segment*.py", "channels.py", "evidence.py", "frame.py", "losses.py", "hull.py", "likeness.py", "scenes.py")
+CODE += ("simulation.py",)
 
 
 def run(context: Context) -> dict:
@@ -65,15 +66,19 @@ def run(context: Context) -> dict:
     tests = []
     for scene in test:
         loose = loose_box(scene.mask, MARGIN, rng)
-        by = loose, _tightened(scene, loose, corrector), Box.bounding(scene.mask)
-        tests.append((scene, dict(zip(KINDS, by, strict=True))))
-    corners = [box.corners().tolist() for _, by in tests for box in by.values()]
+        given = (loose, None), _tightened(scene, loose, corrector), (Box.bounding(scene.mask), None)
+        tests.append((scene, dict(zip(KINDS, given, strict=True))))
+    shown = [
+        _filled(scene, box) if slices is None else _labelled(scene, slices.slices_as_volume(scene.image.grid).array)
+        for scene, by in tests
+        for box, slices in by.values()
+    ]
     minutes = SHARE_OF_CORRECTOR * counts.training_minutes
     rows = {}
     for name, scenes in labels.items():
         row = _kept(
             context.cache,
-            [name, minutes, context.seed, fingerprint(scenes), fingerprint(test), corners],
+            [name, minutes, context.seed, fingerprint(scenes), fingerprint(test), fingerprint(shown)],
             lambda name=name, scenes=scenes: _row(_learnt(name, scenes, minutes, context.seed), tests),
         )
         # How well the label itself would do as a segmentation, where it is not the mask.
@@ -114,11 +119,13 @@ def gaps(rows: dict, name: str) -> str:
     )
 
 
-def _row(segmenter: Segmenter, tests: list[tuple[Scene, dict[str, Box]]]) -> dict[str, list[float]]:
+def _row(
+    segmenter: Segmenter, tests: list[tuple[Scene, dict[str, tuple[Box, TightenResult | None]]]]
+) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {kind: [] for kind in KINDS}
     for scene, by in tests:
-        for kind, box in by.items():
-            result = segment(scene.image, box, segmenter)
+        for kind, (box, slices) in by.items():
+            result = segment(scene.image, box, segmenter, slices=slices)
             found[kind].append(dice(result.segmentation.array > 0, scene.mask.array > 0))
     return {kind: [float(np.mean(values)), float(np.std(values))] for kind, values in found.items()}
 
@@ -148,11 +155,12 @@ def _corrected(scene: Scene, box: Box, corrector: Trained, coverage: float) -> S
     return _filled(scene, box) if np.isnan(bounds).all() else _labelled(scene, look.filled(bounds))
 
 
-def _tightened(scene: Scene, box: Box, corrector: Trained) -> Box:
-    """What `tighten` makes of a loose box: the box itself where the corrector is not sure."""
+def _tightened(scene: Scene, box: Box, corrector: Trained) -> tuple[Box, TightenResult | None]:
+    """What the command segments in: the tightened box and its slices; the given box where the corrector is not sure."""
     look = Look.at(scene, box, AXIS, corrector)
     bounds, safe = look.corrected(PATCHES[0], corrector.calibrations[PATCHES[0]])
-    return around_slices(bounds, look.frame) if safe else box
+    found = look.tightened(bounds) if safe else None
+    return (box, None) if found is None else (found.box, found)
 
 
 def _recipe(name: str) -> SegmenterRecipe:

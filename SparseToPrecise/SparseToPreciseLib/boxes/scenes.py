@@ -61,7 +61,8 @@ def case_scenes(cases: Iterable[tuple[Volume, Volume]], progress: Progress | Non
         progress(0.0, f"reading {name}")
         mask = labelmap.resampled_to(image.grid, "nearest", fill=0)
         if not mask.array.any():
-            raise InputError(f"The mask of {name} is empty: there is no object to learn from; leave the case out.")
+            why = "does not meet the image" if labelmap.array.any() else "is empty"
+            raise InputError(f"The mask of {name} {why}: there is no object to learn from; leave the case out.")
         tight = Box.bounding(mask.with_array(mask.array != 0))
         around = tight.grown(tight.size * CONTEXT_SHARE, tight.size * CONTEXT_SHARE)
         slices = image.grid.slices_around(around.corners(), 0.0)

@@ -206,13 +206,15 @@ def _slices(seen: Look, clean: CleanMap, bounds: np.ndarray | None) -> list[Slic
     """One entry a slice of the given box; without bounds each has the whole box."""
     frame = seen.given
     whole = np.array([[-frame.box.size[axis] / 2, frame.box.size[axis] / 2] for axis in frame.plane])
+    ends = whole.T[..., None]
     slices = []
     for number, position in enumerate(frame.positions()):
         at = number - seen.first
         looked_at = 0 <= at < seen.frame.slices
         own = looked_at and bool(clean.kept[at].any())
         here = whole if bounds is None else bounds[number]
-        parts = [part + seen.shift for part in parts_of(clean, at)] if own and bounds is not None else []
+        found = parts_of(clean, at) if own and bounds is not None else []
+        parts = [np.clip(part + seen.shift, *ends) for part in found]
         slices.append(
             SliceBox(
                 number,

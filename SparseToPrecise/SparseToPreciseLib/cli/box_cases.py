@@ -18,6 +18,8 @@ from .datalist import Entry, read_entries
 MaskCase = tuple[Volume, Volume]
 BoxCase = tuple[Volume, "Volume | list[Box]"]
 
+_LISTED = 10
+
 
 def corrector_cases(path: Path, label: int | None) -> Iterator[MaskCase]:
     """(image, mask) pairs of a datalist, read one by one as they are needed; all files it names are there.
@@ -100,7 +102,7 @@ def _object(file: Path, entry: Entry, label: int | None) -> Volume:
     """uint8 mask of the object in a label file."""
     labelmap = read_labelmap(file)
     values = label_values(labelmap.array, str(file)).tolist()
-    listed = ", ".join(map(str, values[:10])) or "none"
+    listed = ", ".join(map(str, values[:_LISTED])) + (f" and {len(values) - _LISTED} more" * (len(values) > _LISTED))
     if not values:
         raise InputError(f"{file} of {entry.where} is empty: there is no object to learn from; leave the case out.")
     if label is None and len(values) > 1:

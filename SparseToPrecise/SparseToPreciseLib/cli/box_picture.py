@@ -115,6 +115,8 @@ def _slices(axes: Axes, view: _View, frame: Box, result: TightenResult) -> None:
     """The boxes of the slices: that of the slice on a slice, else the outline of all as they stand on end."""
     step = frame.size[result.axis] / len(result.slices)
     plane = in_plane_axes(result.axis)
+    # A view between two slices shows one of them.
+    shown = min(max(int((view.position + frame.size[result.axis] / 2) // step), 0), len(result.slices) - 1)
     runs: list[list[np.ndarray]] = [[]]
     for one in result.slices:
         if one.bounds_mm is None:
@@ -123,7 +125,7 @@ def _slices(axes: Axes, view: _View, frame: Box, result: TightenResult) -> None:
         bounds[list(plane)] = one.bounds_mm
         bounds[result.axis] = one.position_mm - step / 2, one.position_mm + step / 2
         low, high = bounds[view.axis]
-        if not low - 1e-6 <= view.position < high:
+        if one.index != shown if view.axis == result.axis else not low - 1e-6 <= view.position <= high + 1e-6:
             continue
         if view.axis != result.axis:
             if runs[-1] and runs[-1][-1][result.axis, 1] < bounds[result.axis, 0] - step / 2:

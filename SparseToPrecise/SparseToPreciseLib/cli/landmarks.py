@@ -12,7 +12,7 @@ import typer
 from ..core.errors import Cancelled, InputError
 from ..core.progress import Progress
 from .reporting import ProgressMode, reporting, without_nan
-from .stopping import ending_early
+from .stopping import ending_early, lost_stop
 
 landmarks_app = typer.Typer(help="Landmarks from one annotated image: train, detect, evaluate.")
 
@@ -102,7 +102,7 @@ def train(
         try:
             bundle = train_files(
                 request,
-                Progress(reporter.progress, asked),
+                Progress(reporter.progress, lambda: lost_stop() or (asked is not None and asked())),
                 lambda row: reporter.add_to_next_step(validation=without_nan(row)),
             )
         except Cancelled as error:

@@ -49,7 +49,7 @@ class _Handler:
         self.again_if_lost()
 
     def again_if_lost(self) -> None:
-        # An exception lives as long as it is on its way; a second Ctrl-C must not interrupt the cleaning up.
+        # What is on its way is alive; a second Ctrl-C must not interrupt the cleaning up.
         if self._number is not None and self._raised() is None:
             stopped = Stopped(self._number)
             self._raised = weakref.ref(stopped)

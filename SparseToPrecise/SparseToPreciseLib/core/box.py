@@ -24,8 +24,9 @@ class Box:
     center
         (3,) RAS, mm.
     axes
-        (3, 3), columns are the unit directions of the box's own axes in RAS. A left-handed frame has its last axis
-        turned round, which is the same box.
+        (3, 3), columns are the unit directions of the box's own axes in RAS. They are turned round where needed, so
+        that the first two point to the R, A or S that is nearest to them, and the frame is right-handed: the same box
+        always has the same frame, however a file or an image stores it.
     size
         (3,) full lengths along these axes, mm.
 
@@ -54,6 +55,7 @@ class Box:
         # The nearest exact rotation, so that rounding in a file does not add up.
         left, _, right = np.linalg.svd(axes)
         axes = left @ right
+        axes = axes * np.where(axes[np.abs(axes).argmax(axis=0), range(3)] < 0, -1, 1)
         if np.linalg.det(axes) < 0:
             axes = axes * (1, 1, -1)
         for name, value in (("center", center), ("axes", axes), ("size", size)):

@@ -239,6 +239,8 @@ def _located(path_or_name: str | os.PathLike[str], family: str | None) -> Path:
             return bundle.path
     if family is not None:
         folders = [bundle.path for bundle in bundles if bundle.family == family]
+    if Path(path_or_name).is_dir():
+        raise InputError(f"{path_or_name} is a folder, but no bundle of a model (it has no configs and models).")
     there = ", ".join(folder.name for folder in folders) or "none"
     those = "those" if family is None else f"those of the family {family}"
     raise InputError(
