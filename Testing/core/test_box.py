@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -32,10 +34,13 @@ def test_grown_moves_each_side_by_itself() -> None:
         box.shrunk(3, 3)
 
 
-def test_left_handed_frame_is_the_same_box() -> None:
-    box = Box([1, 2, 3], TURN * (1, 1, -1), [4, 6, 8])
-    assert np.linalg.det(box.axes) > 0
-    assert Box([1, 2, 3], TURN, [4, 6, 8]).contains(box.corners()).all()
+@pytest.mark.parametrize("signs", list(itertools.product((1, -1), repeat=3)))
+@pytest.mark.parametrize("axes", [np.eye(3), TURN])
+def test_the_same_box_has_the_same_frame_whichever_way_its_axes_are_stored(axes, signs) -> None:
+    box, stored = Box([1, 2, 3], axes, [4, 6, 8]), Box([1, 2, 3], axes * signs, [4, 6, 8])
+    assert np.linalg.det(stored.axes) > 0
+    assert np.allclose(stored.axes, box.axes)
+    assert box.contains(stored.corners()).all()
 
 
 @pytest.mark.parametrize("size", [[1, 0, 1], [1, -2, 1], [1, np.nan, 1], [1, 2]])

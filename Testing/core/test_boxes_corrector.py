@@ -17,6 +17,7 @@ from SparseToPreciseLib.boxes.baselines import histogram_mask, otsu_mask, shrunk
 from SparseToPreciseLib.boxes.calibrating import ACCEPTED_FAILURES, CalibrationCase, calibrated
 from SparseToPreciseLib.boxes.calibration import COVERAGES, Calibration, Level
 from SparseToPreciseLib.boxes.cleanup import CleanMap, cleaned, parts_of, slice_bounds, smoothed_shares, widened
+from SparseToPreciseLib.boxes.contrast import contrast
 from SparseToPreciseLib.boxes.frame import CELL, Frame, axis_of, check_within, slice_step
 from SparseToPreciseLib.boxes.looking import Look
 from SparseToPreciseLib.boxes.metrics import coverage, evaluate
@@ -25,7 +26,7 @@ from SparseToPreciseLib.boxes.patches import between_planes, patch_centres, patc
 from SparseToPreciseLib.boxes.scenes import mask_on as share_on
 from SparseToPreciseLib.boxes.simulation import loose_box
 from SparseToPreciseLib.boxes.slice_measures import covered, mean_slice_iou, tight_bounds
-from SparseToPreciseLib.boxes.tighten import tighten
+from SparseToPreciseLib.boxes.tighten import _slices, tighten
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.bundles import open_bundle
 from SparseToPreciseLib.core.devices import Device
@@ -344,6 +345,47 @@ def test_an_empty_box_is_kept_and_says_so(corrector: Corrector) -> None:
     assert any("kept" in note for note in result.notes)
     kept = result.slices_as_volume(GRID).array > 0
     assert (kept == LOOSE.mask_on(GRID)).mean() > 0.999
+
+
+def test_a_box_of_noise_is_kept_whatever_the_network_says(corrector: Corrector, monkeypatch) -> None:
+    noise = image_on(GRID).with_array(np.random.default_rng(0).normal(0, 10, GRID.shape).astype(np.float32))
+    # A network that is sure of the object, by where it lies alone.
+    real = corrector.look(image_on(GRID), corrector.view.frame(LOOSE, 2, 1.5), Progress())
+    monkeypatch.setattr(corrector, "look", lambda *_: real)
+    assert tighten(image_on(GRID), LOOSE, corrector).safe
+    result = tighten(noise, LOOSE, corrector)
+    assert not result.safe and result.box == LOOSE
+    assert result.reason == "what was found looks like all that surrounds it"
+
+
+def test_contrast_is_that_of_what_was_found() -> None:
+    object_, noise = mask_on(GRID), np.random.default_rng(0).normal(0, 1, GRID.shape)
+    for name, grid in (("same", GRID), *GRIDS.items()):
+        chances = mask_on(grid).array.astype(np.float32)
+        assert contrast(object_, chances, grid) > 0.8, name
+        assert contrast(object_.with_array(noise), chances, grid) < 0.1, name
+    assert contrast(object_.with_array(np.ones(GRID.shape)), object_.array, GRID) == 0
+
+
+@pytest.mark.parametrize("axes", [np.eye(3), np.diag([-1.0, -1.0, 1.0]), np.diag([-1.0, 1.0, 1.0])])
+def test_the_answer_does_not_depend_on_which_way_the_axes_of_the_box_point(corrector: Corrector, axes) -> None:
+    expected = tighten(image_on(GRID), LOOSE, corrector, axis="K").box
+    found = tighten(image_on(GRID), Box(LOOSE.center, axes, LOOSE.size), corrector, axis="K").box
+    assert np.allclose(found.bounds_ras, expected.bounds_ras)
+
+
+def test_components_of_slices_lie_within_the_box(corrector: Corrector) -> None:
+    frame = corrector.view.frame(LOOSE, 2, 1.5)
+    seen = corrector.look(image_on(GRID), frame, Progress())
+    clean = seen.cleaned(corrector.patch, 1e-6)
+    # Two components on every slice, as far as the patches reach.
+    clean.kept[:] = True
+    clean.kept[:, :, clean.kept.shape[2] // 2] = False
+    half = LOOSE.size[list(frame.plane)] / 2
+    parts = [part for one in _slices(seen, clean, seen.bounds(clean)) for part in one.parts]
+    assert parts
+    for part in parts:
+        assert (np.abs(part) <= half[:, None] + 1e-9).all()
 
 
 def test_bad_input_is_refused_in_one_sentence(corrector: Corrector) -> None:

@@ -166,6 +166,15 @@ def test_an_empty_answer_is_a_note_and_no_error():
     assert result.notes == ["Nothing in the box looks like one object: the segmentation is empty."]
 
 
+def test_noise_is_no_object():
+    noise = image_on(GRID).with_array(np.random.default_rng(0).normal(0, 10, GRID.shape).astype(np.float32))
+    everywhere = by_rule(Rule(POSITIONS.start, 0.3))  # by where a cell lies, whatever the image
+    assert segment(image_on(GRID), LOOSE, everywhere).segmentation.array.any()
+    result = segment(noise, LOOSE, everywhere)
+    assert not result.segmentation.array.any()
+    assert result.notes[-1] == "What was found looks like all that surrounds it: the segmentation is empty."
+
+
 def test_the_boundary_lies_between_voxels_not_on_the_coarse_cells():
     """Probabilities are interpolated: on a grid five times finer the surface has no steps of a cell."""
     fine = TIGHT.grown(3, 3).grid(0.3)

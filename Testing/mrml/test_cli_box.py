@@ -12,6 +12,9 @@ import SimpleITK as sitk
 from box_cases import CENTRE, GRID, GRIDS, LOOSE, TIGHT, find_nothing, image_on, mask_on
 from edit_cases import rotation
 
+from SparseToPreciseLib.boxes.frame import Frame
+from SparseToPreciseLib.boxes.tighten import SliceBox, TightenResult
+from SparseToPreciseLib.cli import box_picture
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.image_files import read_labelmap
 from SparseToPreciseLib.mrml import files
@@ -170,6 +173,28 @@ def test_slices_as_a_labelmap_on_the_image_s_grid(box_cli, box_folder: Path, nam
     assert slices.GetSize() == image.GetSize() and slices.GetPixelID() == sitk.sitkUInt8
     np.testing.assert_allclose(slices.GetOrigin(), image.GetOrigin(), atol=1e-4)
     assert set(np.unique(sitk.GetArrayFromImage(slices))) == {0, 1}
+
+
+@pytest.mark.parametrize("count", [12, 24, 36])
+def test_a_view_between_two_slices_shows_one_of_them(tmp_path: Path, monkeypatch, count: int) -> None:
+    size = LOOSE.size[2]
+    bounds = np.array([[-8.0, 8.0], [-9.0, 9.0]])
+    middles = ((np.arange(count) + 0.5) / count - 0.5) * size
+    slices = [SliceBox(number, at, bounds, (), 1.0, False) for number, at in enumerate(middles)]
+    volumes = (LOOSE.volume_mm3, LOOSE.volume_mm3)
+    frame = Frame.cut(LOOSE, 2, size / count)
+    result = TightenResult(LOOSE, slices, 2, True, "", *volumes, 0.99, frame, {}, "cpu", "none")
+    drawn = []
+    real = box_picture._outline
+
+    def noted(axes, view, frame, bounds, color, **style) -> None:
+        drawn.append((view.position, color))
+        real(axes, view, frame, bounds, color, **style)
+
+    monkeypatch.setattr(box_picture, "_outline", noted)
+    box_picture.draw_boxes(tmp_path / "p.png", image_on(GRID), LOOSE, result)
+    shown = [position for position, color in drawn if color == box_picture.SLICE]
+    assert len(shown) == len(set(shown)) == box_picture.SLICES
 
 
 class TestUnsure:

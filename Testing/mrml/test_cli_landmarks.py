@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import errno
 import json
@@ -19,6 +20,7 @@ pytest.importorskip("torch")
 from landmark_cases import GRIDS, MOVED, ORIGIN, TURN, image_on, landmarks, reference
 
 from cli_files import CommandLine, snapshot
+from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.landmarks.localize import Place
 from SparseToPreciseLib.landmarks.template import load_template
@@ -192,6 +194,17 @@ class TestTrain:
         trained = json.loads((folder / "new" / "configs" / "metadata.json").read_text())["training"]
         assert trained["cancelled"] and 0 < trained["steps"] < 40
         assert load_template(folder / "new", "cpu").landmarks == list(TRUTH)
+
+    @pytest.mark.parametrize("keep", [True, False])
+    def test_a_request_that_was_swallowed_is_heard(self, cli: CommandLine, folder: Path, monkeypatch, keep) -> None:
+        def swallow_and_ask(request, progress: Progress, validated) -> None:
+            with contextlib.suppress(BaseException):
+                signal.raise_signal(signal.SIGTERM)
+            progress.part(0.1, 0.9).check()
+
+        monkeypatch.setattr("SparseToPreciseLib.cli.landmarks_files.train_files", swallow_and_ask)
+        answer = cli("landmarks", "train", *lesson(folder), *["--keep-on-cancel"] * keep)
+        assert (answer.code, answer.error) == (128 + signal.SIGTERM, "Stopped; nothing was written.\n")
 
     def test_ctrl_c_before_there_is_anything_to_keep(self, cli: CommandLine, folder: Path, monkeypatch) -> None:
         monkeypatch.setattr(

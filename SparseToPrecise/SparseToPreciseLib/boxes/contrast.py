@@ -9,7 +9,9 @@ from .channels import in_image
 from .frame import sampled
 
 LEAST_CONTRAST = 0.1
-"""Less is no object. Boxes around organs in CT and MR have 0.3 and more, boxes of white noise less than 0.05."""
+"""Less is no object. With the default models, boxes around organs in CT and MR have 0.2 and more, those of white noise
+less than 0.08."""
+NO_CONTRAST = "what was found looks like all that surrounds it"
 _BINS = 32
 
 

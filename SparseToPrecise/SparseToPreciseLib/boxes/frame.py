@@ -108,7 +108,7 @@ class Frame:
         """The pixels of slices first .. stop - 1 as a grid: I along u, J along v, K along the axis."""
         (u, v), (rows, columns) = self.pixels(), self.shape
         start = u[0], v[0], self.positions([first])[0]
-        return self._lattice(start, self.spacing, self.step, (stop - first, rows, columns))
+        return self.lattice(start, self.spacing, self.step, (stop - first, rows, columns))
 
     @property
     def cell(self) -> float:
@@ -133,9 +133,9 @@ class Frame:
         """The planes first .. stop - 1 of cells as an isotropic grid: I along u, J along v, K along the axis."""
         u, v = self.cell_centres()
         origin = u[0], v[0], self.plane_positions()[first]
-        return self._lattice(origin, self.cell, self.cell, (stop - first, len(v), len(u)))
+        return self.lattice(origin, self.cell, self.cell, (stop - first, len(v), len(u)))
 
-    def _lattice(self, first: Sequence[float], spacing: float, step: float, shape: tuple[int, int, int]) -> Grid:
+    def lattice(self, first: Sequence[float], spacing: float, step: float, shape: tuple[int, int, int]) -> Grid:
         """A grid whose first voxel is centred at (u, v, along the axis)."""
         order = [*self.plane, self.axis]
         origin = np.zeros(3)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..core.volume import Grid
 from .frame import CELL, CONTEXT, Frame
 
 if TYPE_CHECKING:
@@ -49,6 +50,13 @@ def patch_centres(frame: Frame, patch: int) -> tuple[np.ndarray, np.ndarray]:
         middle = (np.arange(count) * stride - beyond + side / 2) * CELL
         found.append((middle - CONTEXT) * frame.spacing - frame.box.size[one] / 2)
     return tuple(found)
+
+
+def patch_grid(frame: Frame, patch: int) -> Grid:
+    """The centres of the patches of all slices as a grid, (slices, patch rows, patch columns)."""
+    u, v = patch_centres(frame, patch)
+    stride = _window(patch)[1] * CELL * frame.spacing
+    return frame.lattice((u[0], v[0], frame.positions()[0]), stride, frame.step, (frame.slices, len(v), len(u)))
 
 
 def _window(patch: int) -> tuple[int, int, int]:

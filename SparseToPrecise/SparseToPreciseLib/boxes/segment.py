@@ -16,6 +16,7 @@ from ..core.errors import InputError
 from ..core.opened_model import OpenedModel, open_model, reading_parameters
 from ..core.progress import Progress, timed
 from ..core.volume import Grid, Volume
+from .contrast import LEAST_CONTRAST, NO_CONTRAST, contrast
 from .frame import Frame, axis_of, check_within
 from .model import NEEDED_BYTES
 from .segmenter_channels import SEEN
@@ -161,6 +162,9 @@ def segment(
         if slices is not None:
             allowed &= slices.slices_as_volume(probabilities.grid).array > 0
         one = _one_component(probabilities, allowed, segmenter.level)
+        noise = contrast(image, probabilities.array, probabilities.grid) < LEAST_CONTRAST
+        if noise:
+            one = one.with_array(np.zeros_like(one.array))
     with timed(timings, "resampling"):
         progress(0.85, "to the image's grid")
         array = _on_grid(one, image.grid, box, segmenter.level)
@@ -168,7 +172,8 @@ def segment(
             array &= slices.slices_as_volume(image.grid).array
     notes = [segmenter.note] if segmenter.note else []
     if not array.any():
-        notes.append("Nothing in the box looks like one object: the segmentation is empty.")
+        why = NO_CONTRAST if noise else "nothing in the box looks like one object"
+        notes.append(f"{why[0].upper()}{why[1:]}: the segmentation is empty.")
     progress(1.0, "done")
     volume = float(np.count_nonzero(array)) * image.grid.voxel_volume_mm3
     return SegmentResult(

@@ -16,9 +16,11 @@ from ..core.progress import Progress, timed
 from ..core.volume import Grid, Volume
 from .channels import Appearance
 from .cleanup import CleanMap, parts_of
+from .contrast import LEAST_CONTRAST, NO_CONTRAST, contrast
 from .frame import Frame, axis_of, check_within, slice_step
 from .looking import Look, around_bounds
 from .model import Corrector
+from .patches import patch_grid
 
 LITTLE = 0.1
 """Of the box's volume: where less is taken off, the user is told how to get more."""
@@ -169,6 +171,8 @@ def tighten(
         reason = corrector.calibration.doubt(clean, stored)
         if Appearance.of(image, frame).flat:
             reason = "the image is the same everywhere in the box"
+        elif contrast(image, seen.shares, patch_grid(seen.frame, corrector.patch)) < LEAST_CONTRAST:
+            reason = NO_CONTRAST
         bounds = None
         if not reason:
             bounds = seen.bounds(clean, level.margin * clean.patch_mm + margin_mm)
