@@ -166,13 +166,16 @@ def test_an_empty_answer_is_a_note_and_no_error():
     assert result.notes == ["Nothing in the box looks like one object: the segmentation is empty."]
 
 
-def test_noise_is_no_object():
+def test_noise_is_hardly_an_object_and_what_is_the_same_everywhere_is_none():
     noise = image_on(GRID).with_array(np.random.default_rng(0).normal(0, 10, GRID.shape).astype(np.float32))
     everywhere = by_rule(Rule(POSITIONS.start, 0.3))  # by where a cell lies, whatever the image
     assert segment(image_on(GRID), LOOSE, everywhere).segmentation.array.any()
-    result = segment(noise, LOOSE, everywhere)
+    assert not segment(image_on(GRID), LOOSE, everywhere).notes
+    told = "There may be no object: what was found looks like all that surrounds it. Check the segmentation."
+    assert segment(noise, LOOSE, everywhere).notes == [told]
+    result = segment(noise.with_array(np.full(GRID.shape, 7, np.float32)), LOOSE, everywhere)
     assert not result.segmentation.array.any()
-    assert result.notes[-1] == "What was found looks like all that surrounds it: the segmentation is empty."
+    assert result.notes == ["The image is the same everywhere in the box: the segmentation is empty."]
 
 
 def test_the_boundary_lies_between_voxels_not_on_the_coarse_cells():

@@ -162,8 +162,8 @@ def segment(
         if slices is not None:
             allowed &= slices.slices_as_volume(probabilities.grid).array > 0
         one = _one_component(probabilities, allowed, segmenter.level)
-        noise = contrast(image, probabilities.array, probabilities.grid) < LEAST_CONTRAST
-        if noise:
+        differs = contrast(image, probabilities.array, probabilities.grid)
+        if not differs:
             one = one.with_array(np.zeros_like(one.array))
     with timed(timings, "resampling"):
         progress(0.85, "to the image's grid")
@@ -172,8 +172,11 @@ def segment(
             array &= slices.slices_as_volume(image.grid).array
     notes = [segmenter.note] if segmenter.note else []
     if not array.any():
-        why = NO_CONTRAST if noise else "nothing in the box looks like one object"
-        notes.append(f"{why[0].upper()}{why[1:]}: the segmentation is empty.")
+        why = "Nothing in the box looks like one object" if differs else "The image is the same everywhere in the box"
+        notes.append(f"{why}: the segmentation is empty.")
+    elif differs < LEAST_CONTRAST:
+        # Not taken away: a model of somebody's own may know the object by its edge or place alone.
+        notes.append(f"There may be no object: {NO_CONTRAST}. Check the segmentation.")
     progress(1.0, "done")
     volume = float(np.count_nonzero(array)) * image.grid.voxel_volume_mm3
     return SegmentResult(
