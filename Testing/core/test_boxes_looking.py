@@ -9,7 +9,7 @@ from box_cases import GRID, LOOSE, TIGHT, image_on
 from box_cases import mask_on as case_mask
 
 from SparseToPreciseLib.boxes.channels import CHANNELS, POSITIONS
-from SparseToPreciseLib.boxes.looking import Look, View, cell_chances, look, object_part
+from SparseToPreciseLib.boxes.looking import LOCATED, Look, View, cell_chances, look, object_part
 from SparseToPreciseLib.boxes.patches import between_planes
 from SparseToPreciseLib.boxes.scenes import mask_on
 from SparseToPreciseLib.boxes.slice_measures import mean_slice_iou, tight_bounds
@@ -71,6 +71,15 @@ def test_where_nothing_or_nearly_all_may_be_object_there_is_no_second_look() -> 
     shape = Look(frame, frame, _constant(frame, 0.0)).shares.shape
     for value in (0.0, 0.9):
         assert object_part(Look(frame, frame, np.full(shape, value, np.float32)), 2) is None
+
+
+def test_where_no_patch_is_surely_object_there_is_no_second_look() -> None:
+    frame = frame_of(LOOSE, 2, View(48))
+    shares = np.zeros_like(_constant(frame, 0.0))
+    k, v, u = (size // 2 for size in shares.shape)
+    for value, second in ((LOCATED - 0.05, False), (LOCATED + 0.05, True)):
+        shares[k - 3 : k + 3, v - 3 : v + 3, u - 3 : u + 3] = value
+        assert (object_part(Look(frame, frame, shares), 2) is not None) == second
 
 
 @pytest.mark.parametrize("flips", [(1, 1, 1), (-1, 1, 1), (1, -1, -1)])
