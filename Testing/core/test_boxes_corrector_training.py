@@ -30,6 +30,7 @@ from SparseToPreciseLib.core.packaged_configs import packaged_config, recipe_fro
 from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.core.volume import Volume
 
+FAR_AWAY = GRID.ijk_to_ras + np.outer([200, 0, 0, 0], [0, 0, 0, 1])  # 200 mm to the right of GRID
 NETWORK = {
     "name": "UNet",
     "arguments": {
@@ -138,6 +139,7 @@ def test_cases_are_cropped_around_the_object_and_keep_their_place() -> None:
     [
         ([], "no cases to train on"),
         ([(image_on(GRID), mask_on(GRID).with_array(np.zeros(GRID.shape)))], "mask of image is empty"),
+        ([(image_on(GRID), Volume(mask_on(GRID).array, FAR_AWAY))], "mask of image does not meet the image"),
         ([(image_on(GRID).with_array(np.full(GRID.shape, np.nan)), mask_on(GRID))], "no numbers around the object"),
     ],
 )

@@ -33,3 +33,22 @@ def test_cancelling_stops_the_whole_and_its_parts_before_anything_is_reported() 
         with pytest.raises(Cancelled):
             act()
     assert seen == [0.1]
+
+
+@pytest.mark.parametrize("which", ["first", "second"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_second_question_cancels_as_well_as_the_first(which: str, first: bool) -> None:
+    seen: list[float] = []
+    asked: set[str] = set()
+    outer = Progress(lambda fraction, _: seen.append(fraction), (lambda: "first" in asked) if first else None)
+    both = outer.also(lambda: "second" in asked)
+    both(0.1)
+    asked.add(which)
+    if which == "first" and not first:
+        both(0.2)
+        assert seen == [0.1, 0.2]
+        return
+    for act in (lambda: both(0.2), both.check, both.part(0, 1).check):
+        with pytest.raises(Cancelled):
+            act()
+    assert seen == [0.1]

@@ -88,12 +88,18 @@ def test_a_corrector_of_one_mask_tightens(box_cli, tiny, box_folder: Path, datal
 def test_a_label_among_several(box_cli, tiny, box_folder: Path, datalist) -> None:
     labels = mask_on(GRID).array * 3
     labels[0, 0, 0] = 1
+    many = labels.copy()
+    many[0, 0, 4:16] = np.arange(4, 16)
     files.write_volume(mask_on(GRID).with_array(labels), box_folder / "labels.nii.gz")
     path = datalist({"image": "image.nrrd", "label": "labels.nii.gz"})
     assert "has the labels 1, 3; say by --label which one is the object" in box_cli.refuses(
         "train", "boxes-corrector", "--dataset", path, "-o", box_folder / "mine", *OPTIONS
     )
     box_cli.succeeds("train", "boxes-corrector", "--dataset", path, "-o", box_folder / "mine", "--label", 3, *OPTIONS)
+    files.write_volume(mask_on(GRID).with_array(many), box_folder / "labels.nii.gz")
+    assert "has no label 2, but 1, 3, 4, 5, 6, 7, 8, 9, 10, 11, and 4 more; leave the case out" in box_cli.refuses(
+        "train", "boxes-corrector", "--dataset", path, "-o", box_folder / "other", "--label", 2, *OPTIONS
+    )
 
 
 @pytest.mark.parametrize("case", [BOX, {"image": "image.nrrd", "box": ["loose.mrk.json"] * 2}, MASK])

@@ -80,11 +80,14 @@ class TestBadBundles:
 
         return sentence
 
-    def test_missing(self, refused, models: Path) -> None:
+    def test_missing(self, refused, models: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert "There is no bundle nobodys" in refused("nobodys")
         assert "There is no bundle" in refused(models / "nobodys")
         (models / "empty").mkdir()
         assert "lacks configs/metadata.json" in refused(models / "empty")
+        (folder / "plain").mkdir()
+        monkeypatch.chdir(folder)
+        assert "plain is a folder, but no bundle of a model" in refused("plain")
 
     def test_cut_short(self, refused, models: Path) -> None:
         weights = make_bundle(models / "mine") / WEIGHTS

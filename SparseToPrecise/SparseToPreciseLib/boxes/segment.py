@@ -16,6 +16,7 @@ from ..core.errors import InputError
 from ..core.opened_model import OpenedModel, open_model, reading_parameters
 from ..core.progress import Progress, timed
 from ..core.volume import Grid, Volume
+from .channels import Appearance
 from .contrast import LEAST_CONTRAST, NO_CONTRAST, contrast
 from .frame import Frame, axis_of, check_within
 from .model import NEEDED_BYTES
@@ -162,8 +163,8 @@ def segment(
         if slices is not None:
             allowed &= slices.slices_as_volume(probabilities.grid).array > 0
         one = _one_component(probabilities, allowed, segmenter.level)
-        differs = contrast(image, probabilities.array, probabilities.grid)
-        if not differs:
+        flat = Appearance.of(image, Frame.cut(box, axis, float(box.size[axis]))).flat
+        if flat:
             one = one.with_array(np.zeros_like(one.array))
     with timed(timings, "resampling"):
         progress(0.85, "to the image's grid")
@@ -172,9 +173,9 @@ def segment(
             array &= slices.slices_as_volume(image.grid).array
     notes = [segmenter.note] if segmenter.note else []
     if not array.any():
-        why = "Nothing in the box looks like one object" if differs else "The image is the same everywhere in the box"
+        why = "The image is the same everywhere in the box" if flat else "Nothing in the box looks like one object"
         notes.append(f"{why}: the segmentation is empty.")
-    elif differs < LEAST_CONTRAST:
+    elif contrast(image, probabilities.array, probabilities.grid) < LEAST_CONTRAST:
         # Not taken away: a model of somebody's own may know the object by its edge or place alone.
         notes.append(f"There may be no object: {NO_CONTRAST}. Check the segmentation.")
     progress(1.0, "done")

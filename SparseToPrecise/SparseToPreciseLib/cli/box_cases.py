@@ -9,7 +9,7 @@ import numpy as np
 
 from ..boxes.frame import check_within
 from ..core.box import Box
-from ..core.errors import InputError
+from ..core.errors import InputError, listing
 from ..core.image_files import label_values, read_image, read_labelmap
 from ..core.roi_json import read_box
 from ..core.volume import Volume
@@ -102,7 +102,7 @@ def _object(file: Path, entry: Entry, label: int | None) -> Volume:
     """uint8 mask of the object in a label file."""
     labelmap = read_labelmap(file)
     values = label_values(labelmap.array, str(file)).tolist()
-    listed = ", ".join(map(str, values[:_LISTED])) + (f" and {len(values) - _LISTED} more" * (len(values) > _LISTED))
+    listed = listing(values, _LISTED)
     if not values:
         raise InputError(f"{file} of {entry.where} is empty: there is no object to learn from; leave the case out.")
     if label is None and len(values) > 1:

@@ -124,13 +124,15 @@ def _slices(axes: Axes, view: _View, frame: Box, result: TightenResult) -> None:
         bounds = np.zeros((3, 2))
         bounds[list(plane)] = one.bounds_mm
         bounds[result.axis] = one.position_mm - step / 2, one.position_mm + step / 2
-        low, high = bounds[view.axis]
-        if one.index != shown if view.axis == result.axis else not low - 1e-6 <= view.position <= high + 1e-6:
-            continue
         if view.axis != result.axis:
+            low, high = bounds[view.axis]
+            if not low - 1e-6 <= view.position <= high + 1e-6:
+                continue
             if runs[-1] and runs[-1][-1][result.axis, 1] < bounds[result.axis, 0] - step / 2:
                 runs.append([])
             runs[-1].append(bounds)
+            continue
+        if one.index != shown:
             continue
         for part in one.parts if len(one.parts) > 1 else ():
             _outline(axes, view, frame, part, SLICE, linewidth=0.8, linestyle="dashed")

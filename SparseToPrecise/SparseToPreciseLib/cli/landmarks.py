@@ -10,9 +10,8 @@ from typing import Annotated
 import typer
 
 from ..core.errors import Cancelled, InputError
-from ..core.progress import Progress
 from .reporting import ProgressMode, reporting, without_nan
-from .stopping import ending_early, lost_stop
+from .stopping import ending_early
 
 landmarks_app = typer.Typer(help="Landmarks from one annotated image: train, detect, evaluate.")
 
@@ -102,7 +101,7 @@ def train(
         try:
             bundle = train_files(
                 request,
-                Progress(reporter.progress, lambda: lost_stop() or (asked is not None and asked())),
+                reporter.progress if asked is None else reporter.progress.also(asked),
                 lambda row: reporter.add_to_next_step(validation=without_nan(row)),
             )
         except Cancelled as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class InputError(ValueError):
     """Bad input, said in one sentence: what is wrong, with the value, and what to do about it.
@@ -20,6 +22,12 @@ def as_reason(sentence: str) -> str:
     first = sentence.partition(" ")[0]
     # "CT", "SHA-256" and "PyTorch" stay as they are.
     return sentence[:1].lower() + sentence[1:] if first[1:].islower() or len(first) == 1 else sentence
+
+
+def listing(entries: Sequence[object], most: int) -> str:
+    """So many entries of a list that may be long, and how many more there are."""
+    more = [f"and {len(entries) - most} more"] if len(entries) > most else []
+    return ", ".join([*map(str, entries[:most]), *more])
 
 
 def one_line(error: BaseException) -> str:

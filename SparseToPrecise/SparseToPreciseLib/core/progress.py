@@ -39,6 +39,10 @@ class Progress:
         if self._cancelled is not None and self._cancelled():
             raise Cancelled("cancelled")
 
+    def also(self, cancelled: Callable[[], bool]) -> Progress:
+        """A view that a second question can cancel, too."""
+        return Progress(self, lambda: bool(self._cancelled and self._cancelled()) or cancelled())
+
     def part(self, start: float, stop: float) -> Progress:
         """A view for a sub-task: its 0..1 is start..stop of this one."""
         return Progress(lambda fraction, message: self(start + (stop - start) * fraction, message), self._cancelled)

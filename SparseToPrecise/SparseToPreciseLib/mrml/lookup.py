@@ -6,7 +6,7 @@ import json
 
 import slicer
 
-from ..core.errors import InputError
+from ..core.errors import InputError, listing
 
 # Slicer changes label values when a segment moves to a layer of its own, so those of the file are kept beside it.
 _LABELS = "SparseToPrecise.LabelValues"
@@ -86,9 +86,8 @@ def _listing(node: slicer.vtkMRMLSegmentationNode, ids: list[str]) -> str:
     labels = label_values(node)
     segmentation = node.GetSegmentation()
     entries = []
-    for segment_id in ids[:_LISTED]:
+    for segment_id in ids:
         name = segmentation.GetSegment(segment_id).GetName()
         named = f"{name}, " if name and name != segment_id else ""
         entries.append(f"{segment_id} ({named}label {labels[segment_id]})")
-    more = [f"and {len(ids) - _LISTED} more"] if len(ids) > _LISTED else []
-    return ", ".join(entries + more)
+    return listing(entries, _LISTED)
