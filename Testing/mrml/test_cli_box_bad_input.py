@@ -92,8 +92,13 @@ class TestBox:
         assert "not [-10.0, 20.0, 20.0]" in refused("--bounds-ras", 10, 0, -20, 0, 0, 20, roi=None)
         assert "lies outside the image" in refused("--bounds-ras", 900, 920, -20, 0, 0, 20, roi=None)
         sentence = refused("--bounds-ras", "x", 0, -20, 0, 0, 20, roi=None)
-        assert "six numbers of millimetres, not 'x 0 -20 0 0 20'" in sentence
+        assert "six numbers of millimetres are needed, not 'x 0 -20 0 0 20'" in sentence
         assert "three finite coordinates (mm), not [nan, " in refused("--bounds-ras", "nan", 0, -20, 0, 0, 20, roi=None)
+
+    def test_four_numbers_that_swallow_the_next_option(self, box_cli, box_folder: Path) -> None:
+        given = box_folder / "image.nrrd", "--bounds-ras", 1, 2, 3, 4, "--output", box_folder / "o.mrk.json"
+        sentence = box_cli.refuses("box", "tighten", *given)
+        assert "'--bounds-ras': six numbers of millimetres are needed, not '1 2 3 4 --output " in sentence
 
     def test_none_or_two(self, refused) -> None:
         assert "not neither; give one of them" in refused(roi=None)

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from ..core.errors import InputError
 from .reporting import ProgressMode, reporting
 
 box_app = typer.Typer(help="Loose 3D boxes: tighten, segment inside, evaluate.")
@@ -34,9 +33,21 @@ _Roi = Annotated[
         show_default=False,
     ),
 ]
+def _numbers(texts: tuple[str, ...] | None) -> tuple[float, ...] | None:
+    """At the option itself: an option that fewer numbers have swallowed would be told as missing otherwise."""
+    try:
+        return None if texts is None else tuple(float(text) for text in texts)
+    except ValueError:
+        raise typer.BadParameter(f"six numbers of millimetres are needed, not {' '.join(texts)!r}.") from None
+
+
 _Bounds = Annotated[
     tuple[str, str, str, str, str, str] | None,
-    typer.Option(metavar="R R A A S S", help="Instead of ROI: lower and upper bound along R, A and S in mm."),
+    typer.Option(
+        metavar="R R A A S S",
+        help="Instead of ROI: lower and upper bound along R, A and S in mm.",
+        callback=_numbers,
+    ),
 ]
 _Segment = Annotated[
     str | None,
@@ -56,13 +67,6 @@ _Axis = Annotated[
 _Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 _Report = Annotated[Path | None, typer.Option(metavar="JSON", help="Write boxes, volumes, timings, device and model.")]
 _Progress = Annotated[ProgressMode, typer.Option(help="How to tell of progress.")]
-
-
-def _numbers(texts: tuple[str, ...] | None) -> tuple[float, ...] | None:
-    try:
-        return None if texts is None else tuple(float(text) for text in texts)
-    except ValueError:
-        raise InputError(f"--bounds-ras takes six numbers of millimetres, not {' '.join(texts)!r}.") from None
 
 
 @box_app.callback()
@@ -109,7 +113,7 @@ def tighten(
         request = TightenRequest(
             image=image,
             roi=roi,
-            bounds_ras=_numbers(bounds_ras),
+            bounds_ras=bounds_ras,
             segment=segment,
             output=output,
             slices_csv=slices_csv,
@@ -166,7 +170,7 @@ def segment_command(
         request = SegmentRequest(
             image=image,
             roi=roi,
-            bounds_ras=_numbers(bounds_ras),
+            bounds_ras=bounds_ras,
             segment=segment,
             output=output,
             tighten_first=tighten_first,
