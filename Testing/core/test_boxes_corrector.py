@@ -16,9 +16,10 @@ from SparseToPreciseLib.boxes import patches
 from SparseToPreciseLib.boxes.baselines import histogram_mask, otsu_mask, shrunk_bounds
 from SparseToPreciseLib.boxes.calibrating import ACCEPTED_FAILURES, CalibrationCase, calibrated
 from SparseToPreciseLib.boxes.calibration import COVERAGES, Calibration, Level
+from SparseToPreciseLib.boxes.channels import in_image
 from SparseToPreciseLib.boxes.cleanup import CleanMap, cleaned, parts_of, slice_bounds, smoothed_shares, widened
 from SparseToPreciseLib.boxes.contrast import contrast
-from SparseToPreciseLib.boxes.frame import CELL, Frame, axis_of, check_within, slice_step
+from SparseToPreciseLib.boxes.frame import CELL, Frame, axis_of, check_within, sampled, slice_step
 from SparseToPreciseLib.boxes.looking import Look
 from SparseToPreciseLib.boxes.metrics import coverage, evaluate
 from SparseToPreciseLib.boxes.model import Corrector
@@ -66,6 +67,29 @@ def test_a_mask_on_the_slices_has_the_objects_volume() -> None:
     frame = Frame.cut(LOOSE, 1, 1.5, 0.5)
     volume = share_on(frame, mask_on(GRID)).sum() * frame.spacing**2 * frame.step
     assert volume == pytest.approx(mask_on(GRID).array.sum() * 1.5**3, rel=0.02)
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_cells_beyond_the_image_are_told(name: str) -> None:
+    """On the grid of a box turned against the image, of which a part lies beyond it."""
+    image = GRIDS[name]
+    box = Box(LOOSE.center + (25, -20, 25), rotation((1, 2, -1), 40), LOOSE.size)
+    cells = frame_of(box).cells(3, 30)
+    inside = image.contains(cells.points_ras())
+    assert 0.05 < inside.mean() < 0.95
+    assert np.array_equal(in_image(image, cells), np.where(inside, 1, -1))
+
+
+def test_coarse_cells_hold_the_mean_of_the_voxels_in_them() -> None:
+    """Cells of 3 x 2 x 4 voxels, in single and in half precision; voxels beyond whole blocks do not count."""
+    array = np.random.default_rng(0).normal(100, 20, (26, 14, 20)).astype(np.float32)
+    volume = Volume(array, np.diag([1.0, 1.5, 2.0, 1.0]))
+    matrix = np.diag([4.0, 3.0, 6.0, 1.0])
+    matrix[:3, 3] = (1.5, 0.75, 2.0)
+    cells = Grid((8, 7, 5), matrix)
+    means = array[:24].reshape(8, 3, 7, 2, 5, 4).mean(axis=(1, 3, 5))
+    assert np.allclose(sampled(volume, cells), means, atol=1e-3)
+    assert np.allclose(sampled(volume.with_array(array.astype(np.float16)), cells), means, atol=0.05)
 
 
 def test_auto_takes_the_thickest_axis_of_the_image() -> None:

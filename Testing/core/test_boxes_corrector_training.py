@@ -17,6 +17,7 @@ from SparseToPreciseLib.boxes.corrector_training import (
     Sampling,
     collated,
     draw_sample,
+    drawn_frame,
     turned,
 )
 from SparseToPreciseLib.boxes.looking import View
@@ -83,6 +84,17 @@ def test_samples_that_tell_directions_are_never_mirrored() -> None:
         assert heavier == [False, True, False], "along S, A and R, wherever I, J and K point"
 
 
+@pytest.mark.parametrize("share", [0.0, 0.6])
+def test_so_many_boxes_are_close_as_is_wanted(share: float) -> None:
+    """Some are tight in any case, and the loosest still come."""
+    rng, tight = np.random.default_rng(0), Box.bounding(SCENE.mask).size
+    sampling = Sampling(View(32), largest_margin=1.0, close_share=share)
+    margins = np.array([(drawn_frame(SCENE, sampling, rng).box.size / tight - 1).max() / 2 for _ in range(300)])
+    assert 0.12 < (margins < 1e-6).mean() < 0.3
+    assert (margins < 0.26).mean() == pytest.approx(0.2 + 0.8 * (share + (1 - share) * 0.25), abs=0.12)
+    assert margins.max() > 0.6
+
+
 def test_turned_samples_keep_positions_with_their_axes() -> None:
     sample = draw_sample(SCENE, Sampling(), np.random.default_rng(1))
     for axes in ((2, 0, 1), (1, 0, 2)):
@@ -111,6 +123,26 @@ def test_training_lowers_the_loss() -> None:
     )  # fmt: skip
     losses = [row["validation_loss"] for row in trainer.run().rows]
     assert min(losses) < 0.8 * losses[0]
+
+
+def test_copies_give_way_to_new_ones_and_the_cases_stay() -> None:
+    cases, copies = [SCENE, SCENE], [Scene(SCENE.image, SCENE.mask, "old") for _ in range(3)]
+    made = []
+
+    def renew(rng: np.random.Generator) -> Scene:
+        made.append(Scene(SCENE.image, SCENE.mask, f"new {len(made)}"))
+        return made[-1]
+
+    given = [*cases, *copies]
+    trainer = CorrectorTrainer(
+        build_network(NETWORK), given, [SCENE], Sampling(View(32)), 16, None, renew, len(cases),
+        steps=9, batch_size=1, validations=1,
+    )  # fmt: skip
+    trainer.run()
+    assert len(made) == 2, "one in four steps"
+    assert trainer.scenes[:2] == cases and len(trainer.scenes) == 5
+    assert any(one is made[-1] for one in trainer.scenes[2:])
+    assert given == [*cases, *copies], "the caller's list is not changed"
 
 
 def test_deformed_copies_are_other_cases_of_the_same_object() -> None:

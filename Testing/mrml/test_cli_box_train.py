@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from box_cases import CENTRE, GRID, LOOSE, mask_on
 
-from SparseToPreciseLib.boxes import corrector_recipe, segmenter_recipe, training_run
+from SparseToPreciseLib.boxes import corrector_recipe, corrector_scenes, segmenter_recipe, training_run
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.bundles import open_bundle
 from SparseToPreciseLib.core.roi_json import read_box
@@ -45,7 +45,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(module, "packaged_config", small)
     monkeypatch.setitem(training_run.CORRECTOR_CASES, "calibration_boxes", 3)
     monkeypatch.setattr(training_run, "find_bundles", lambda family: [])  # else the shipped weights are of another size
-    monkeypatch.setattr(corrector_recipe, "COPIES", 2)
+    monkeypatch.setattr(corrector_scenes, "COPIES", 2)
 
 
 @pytest.fixture

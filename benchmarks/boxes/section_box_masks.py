@@ -55,8 +55,8 @@ class Trained:
     calibrations: dict[int, Calibration]
 
 
-CODE = ("calibrat*.py", "channels.py", "cleanup.py", "corrector_recipe.py", "evidence.py", "frame.py", "looking.py")
-CODE += ("patches.py", "scenes.py", "simulation.py", "slice_measures.py")
+CODE = ("calibrat*.py", "channels.py", "cleanup.py", "corrector_recipe.py", "corrector_scenes.py", "evidence.py")
+CODE += ("frame.py", "looking.py", "patches.py", "scenes.py", "simulation.py", "slice_measures.py")
 """What a calibration depends on beside weights and recipe."""
 PATCHES = (2, 4, 8)
 PICTURE = "boxes-masks.png"

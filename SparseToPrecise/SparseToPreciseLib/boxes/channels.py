@@ -146,11 +146,14 @@ def in_image(image: Grid, grid: Grid) -> np.ndarray | float:
     corners = grid.to_ras(np.stack(np.meshgrid(*ends, indexing="ij"), axis=-1).reshape(-1, 3))
     if image.contains(corners).all():
         return 1.0
-    inside = np.empty(grid.shape, np.float32)
-    for k in range(grid.shape[0]):  # plane by plane: the positions of all voxels would take much memory
-        plane = grid.cropped((slice(k, k + 1), slice(None), slice(None)))
-        inside[k] = image.contains(plane.points_ras())[0]
-    return 2 * inside - 1
+    # Where a voxel lies along an axis of the image is a sum of what its K, J and I say.
+    matrix = image.ras_to_ijk @ grid.ijk_to_ras
+    k, j, i = np.meshgrid(*(np.arange(size) for size in grid.shape), indexing="ij", sparse=True)
+    inside = np.ones(grid.shape, bool)
+    for (by_i, by_j, by_k, origin), size in zip(matrix[:3], image.shape[::-1], strict=True):
+        at = by_k * k + by_j * j + (by_i * i + origin)
+        inside &= (at >= -0.5) & (at <= size - 0.5)
+    return np.where(inside, np.float32(1), np.float32(-1))
 
 
 def _smoothed(histogram: np.ndarray) -> np.ndarray:

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..core.box import Box
 from ..core.bundles import Bundle, open_bundle
 from ..core.errors import InputError
 from ..core.networks import build_network, network_channels
@@ -29,28 +28,17 @@ from .calibrating import CalibrationCase, calibrated
 from .calibration import Calibration
 from .channels import CHANNELS
 from .corrector_card import CorrectorFacts, bundle_metadata, model_card, validation_curve
+from .corrector_scenes import SceneSets, case_sets, phantom_sets
 from .corrector_training import CorrectorTrainer, Sampling
 from .looking import look
 from .model import CORRECTOR_FAMILY
 from .patches import PATCHES
-from .scenes import Scene, deformed, mask_on, phantom_scenes
+from .scenes import Scene, mask_on
 from .simulation import loose_box
 
 SHARE_OF_SCENES, SHARE_OF_TRAINING, SHARE_OF_BOXES = 0.1, 0.85, 0.93
 """Of the progress: making the scenes, where calibrating begins, and where its boxes have been looked at."""
 CALIBRATION_MARGINS = (0.0, 0.1, 0.25, 0.5, 1.0)
-COPIES = 120
-"""Deformed copies of a user's cases that are trained on."""
-VALIDATION_COPIES = 12
-LEAST_TO_HOLD_BACK = 3
-"""Cases; of so many and more, one in four but at least one is held back."""
-ENOUGH_TO_CALIBRATE = 3
-"""Cases held back; with fewer, deformed copies of them are calibrated on, too, since so few show little of how patients
-differ. With enough of them copies would only differ more than patients do, and make the calibration too careful."""
-UNLIKE = 1.6
-"""How much stronger the copies differ that are calibrated on where no case can be held back: they stand for others."""
-
-_HALF_PRECISION = 6e4
 _WHOLE = ("steps", "phantoms", "validation_phantoms", "calibration_boxes", "batch_size", "validations")
 
 
@@ -193,27 +181,9 @@ class CorrectorRecipe:
     def scenes(self, cases: Sequence[Scene] | None, progress: Progress) -> SceneSets:
         """What is trained on, validated with and calibrated on: phantoms, or cases and deformed copies of them."""
         if cases is None:
-            first = self.seed * 1_000_000
             counts = (self.phantoms, self.validation_phantoms, -(-self.calibration_boxes // 2))
-            total, done, sets = sum(counts), 0, []
-            for number, count in enumerate(counts):
-                seeds = range(first + number * 250_000, first + number * 250_000 + count)
-                sets.append(phantom_scenes(seeds, progress=progress.part(done / total, (done + count) / total)))
-                done += count
-            return SceneSets(*sets, self.sampling, True)
-        view = replace(self.sampling.view, typical_mm=typical_length(cases))
-        sampling = replace(self.sampling, view=view, inverted_share=0.0)
-        rng = np.random.default_rng([self.seed, 5])
-        held = max(len(cases) // 4, 1) if len(cases) >= LEAST_TO_HOLD_BACK else 0
-        kept, back = list(cases[: len(cases) - held]), list(cases[len(cases) - held :])
-        copies = []
-        for number in range(COPIES):
-            progress(number / COPIES, f"deformed copies: {number + 1} of {COPIES}")
-            copies.append(_copy(kept[number % len(kept)], rng))
-        source, strength = (back, 1.0) if back else (kept, UNLIKE)
-        others = [_copy(source[number % len(source)], rng, strength) for number in range(VALIDATION_COPIES)]
-        calibration = back if len(back) >= ENOUGH_TO_CALIBRATE else back + others
-        return SceneSets(kept + copies, back + others, calibration, sampling, bool(back))
+            return phantom_sets(self.seed, counts, self.sampling, progress)
+        return case_sets(self.seed, cases, self.sampling, progress)
 
     def trainer(self, network: torch.nn.Module, scenes: SceneSets, **options: Any) -> CorrectorTrainer:
         """What trains a network on scenes; options of `TrainingLoop` that the recipe does not decide."""
@@ -224,6 +194,8 @@ class CorrectorRecipe:
             scenes.sampling,
             self.patch,
             self.minutes,
+            scenes.renew,
+            scenes.lasting,
             learning_rate=self.learning_rate,
             batch_size=self.batch_size,
             validations=self.validations,
@@ -264,27 +236,3 @@ class CorrectorRecipe:
             log=log.as_csv(),
             curve=validation_curve(log.rows),
         )
-
-
-def _copy(scene: Scene, rng: np.random.Generator, strength: float = 1.0) -> Scene:
-    """A deformed copy in half precision, so that many of large cases fit into memory."""
-    made = deformed(scene, rng, strength)
-    # No channel depends on the scale of the intensities, and half precision ends at 65504.
-    factor = min(1.0, _HALF_PRECISION / max(float(np.abs(made.image.array).max()), 1.0))
-    return replace(made, image=made.image.with_array((made.image.array * factor).astype(np.float16)))
-
-
-def typical_length(cases: Sequence[Scene]) -> float:
-    """Median length (mm) of the objects: the geometric mean of the sides of each one's box."""
-    return float(np.median([np.cbrt(Box.bounding(case.mask).volume_mm3) for case in cases]))
-
-
-@dataclass(frozen=True)
-class SceneSets:
-    """`held_back`: validation and calibration are on objects that are not trained on."""
-
-    training: Sequence[Scene]
-    validation: Sequence[Scene]
-    calibration: Sequence[Scene]
-    sampling: Sampling
-    held_back: bool

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,10 @@ from .scenes import Scene
 from .simulation import loose_box
 
 _TIGHT_SHARE = 0.2
+CLOSE = 0.25
+"""Mean margins of up to so much are those of the second look."""
+RENEWED_EVERY = 4
+"""Steps after which one of the scenes gives way to a new one: so seldom that making them takes a fifth of the time."""
 _BEYOND_WEIGHT = 0.1
 
 
@@ -32,11 +36,15 @@ class Sampling:
         The mean margin per side, as a share of the object's size, is drawn between 0 and this.
     inverted_share
         Of boxes whose image is inverted.
+    close_share
+        Of the boxes with a margin, those where it is drawn between 0 and `CLOSE`: boxes like those of the second look,
+        which decides. What a training learns of them it does not learn of looser ones.
     """
 
     view: View = View()
     largest_margin: float = 0.6
     inverted_share: float = 0.25
+    close_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,12 @@ class Sample:
 
 def drawn_frame(scene: Scene, sampling: Sampling, rng: np.random.Generator) -> Frame:
     """Slices of a random loose box, along a random axis."""
-    margin = 0.0 if rng.random() < _TIGHT_SHARE else rng.uniform(0, sampling.largest_margin)
+    if rng.random() < _TIGHT_SHARE:
+        margin = 0.0
+    else:
+        # Not drawn where there is no choice: a recipe without it gives the boxes that it always gave.
+        close = sampling.close_share > 0 and rng.random() < sampling.close_share
+        margin = rng.uniform(0, min(CLOSE, sampling.largest_margin) if close else sampling.largest_margin)
     box = loose_box(scene.mask, margin, rng)
     axis = int(rng.integers(3))
     return sampling.view.frame(box, axis, min(float(scene.image.spacing[axis]), float(box.size[axis])))
@@ -114,6 +127,9 @@ class CorrectorTrainer(TrainingLoop):
         How boxes are drawn.
     patch
         Side of a patch, pixels.
+    renew, lasting
+        Makes a scene in place of one that is drawn from all but the first `lasting`, every `RENEWED_EVERY` steps, so
+        that what is trained on does not repeat itself; None: they stay.
     options
         Of `TrainingLoop`; batch_size counts boxes.
     """
@@ -128,16 +144,24 @@ class CorrectorTrainer(TrainingLoop):
         sampling: Sampling,
         patch: int,
         minutes: float | None,
+        renew: Callable[[np.random.Generator], Scene] | None = None,
+        lasting: int = 0,
         **options,
     ) -> None:
         super().__init__(network, minutes, **options)
-        self.scenes = scenes
+        self.scenes = list(scenes)
+        self.renew = renew
+        self.lasting = lasting
+        self._batches = 0
         self.sampling = sampling
         self.patch = patch
         rng = np.random.default_rng([self.seed, 1])
         self._validation = [collated([draw_sample(scene, sampling, rng)], torch.device("cpu")) for scene in validation]
 
     def _batch(self, rng: np.random.Generator) -> Given:
+        self._batches += 1
+        if self.renew is not None and self._batches % RENEWED_EVERY == 0:
+            self.scenes[int(rng.integers(self.lasting, len(self.scenes)))] = self.renew(rng)
         chosen = rng.integers(len(self.scenes), size=self.batch_size)
         samples = [draw_sample(self.scenes[int(one)], self.sampling, rng) for one in chosen]
         if self.sampling.view.oriented:

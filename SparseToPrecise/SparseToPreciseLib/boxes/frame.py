@@ -233,8 +233,12 @@ def _reduced(volume: Volume, grid: Grid) -> Volume:
     factors = np.minimum(factors, np.maximum(high - low, 1))
     high = low + np.maximum((high - low) // factors, 1) * factors
     part = volume.cropped(tuple(slice(int(a), int(b)) for a, b in zip(low[::-1], high[::-1], strict=True)))
-    (fi, fj, fk), (k, j, i) = factors, part.shape
-    array = part.array.reshape(k // fk, fk, j // fj, fj, i // fi, fi).mean(axis=(1, 3, 5), dtype=np.float32)
+    fi, fj, fk = factors
+    array = part.array.astype(np.float32, copy=False)
+    # Slice by slice, axis by axis: several times faster than the mean of an array reshaped to blocks.
+    array = sum(array[one::fk] for one in range(fk))
+    array = sum(array[:, one::fj] for one in range(fj))
+    array = sum(array[:, :, one::fi] for one in range(fi)) / np.float32(fk * fj * fi)
     matrix = part.ijk_to_ras.copy()
     matrix[:3, :3] = matrix[:3, :3] * factors
     matrix[:3, 3] = part.grid.to_ras((factors - 1) / 2)

@@ -22,10 +22,12 @@ CASES_MINUTES = 15.0
 """Of training with a user's cases."""
 CORRECTOR_CASES = {
     "sampling::largest_margin": 1.0,
+    "sampling::close_share": 0.6,
     "sampling::view::oriented": True,
     "calibration_boxes": 100,
 }
-"""What a corrector does otherwise with a user's cases: looser boxes, and images that all lie the same way in RAS."""
+"""What a corrector does otherwise with a user's cases: looser boxes, most of them close all the same, and images that
+all lie the same way in RAS."""
 
 
 def train_corrector(
