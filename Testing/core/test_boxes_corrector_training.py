@@ -86,12 +86,12 @@ def test_samples_that_tell_directions_are_never_mirrored() -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.6])
 def test_so_many_boxes_are_close_as_is_wanted(share: float) -> None:
-    """Some are tight in any case, and the loosest still come."""
+    """Some are tight, and the loosest still come."""
     rng, tight = np.random.default_rng(0), Box.bounding(SCENE.mask).size
     sampling = Sampling(View(32), largest_margin=1.0, close_share=share)
     margins = np.array([(drawn_frame(SCENE, sampling, rng).box.size / tight - 1).max() / 2 for _ in range(300)])
     assert 0.12 < (margins < 1e-6).mean() < 0.3
-    assert (margins < 0.26).mean() == pytest.approx(0.2 + 0.8 * (share + (1 - share) * 0.25), abs=0.12)
+    assert (margins < 0.26).mean() == pytest.approx(0.2 + share + (0.8 - share) * 0.25, abs=0.12)
     assert margins.max() > 0.6
 
 

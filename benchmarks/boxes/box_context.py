@@ -42,7 +42,8 @@ class Counts:
     phantoms: int = 30
     masks: tuple[int, ...] = (1, 3, 5, 10, 20)
     livers: int = 6
-    training_minutes: float = 8.0
+    training_minutes: float = 30.0
+    segmenter_minutes: float = 2.25
     real_margins: tuple[float, ...] = (0.0, 0.1, 0.25, 0.5, 1.0)
     real_repeats: int = 2
     structures: int = 11
@@ -55,7 +56,7 @@ class Counts:
 
 
 FULL = Counts()
-QUICK = Counts((0.25, 1.0), 4, (1, 3), 2, 0.05, (0.25,), 1, 3, (1,), (0,), 1, 0.05, 30, (60, 256, 256))
+QUICK = Counts((0.25, 1.0), 4, (1, 3), 2, 0.05, 0.015, (0.25,), 1, 3, (1,), (0,), 1, 0.05, 30, (60, 256, 256))
 
 
 @dataclass

@@ -34,8 +34,6 @@ MARGIN = 0.5
 AXIS = 2
 WEAK_PER_LIVER = 4
 LEVEL_BOXES = 12
-SHARE_OF_CORRECTOR = 0.28125
-"""Of the time that a corrector is trained for: how long each segmenter is."""
 LOOSE, IDEAL, MASKS = "loose boxes", "ideal boxes of slices", "masks"
 CORRECTED = {f"corrected boxes of slices, coverage {share:g}": share for share in (STRICT, 0.9, 0.8)}
 ALL_AXES = "ideal boxes of planes along all axes"
@@ -73,7 +71,7 @@ def run(context: Context) -> dict:
         for scene, by in tests
         for box, slices in by.values()
     ]
-    minutes = SHARE_OF_CORRECTOR * counts.training_minutes
+    minutes = counts.segmenter_minutes
     rows = {}
     for name, scenes in labels.items():
         row = _kept(

@@ -14,6 +14,8 @@ from .scenes import Scene, deformed, phantom_scenes
 
 COPIES = 120
 """Deformed copies of a user's cases that are trained on at a time; they give way to new ones while it lasts."""
+STRENGTHS = 0.7, 1.8
+"""How much they differ, between the one and the other, see `deformed`."""
 VALIDATION_COPIES = 12
 LEAST_TO_HOLD_BACK = 3
 """Cases; of so many and more, one in four but at least one is held back."""
@@ -71,12 +73,12 @@ def case_sets(seed: int, cases: Sequence[Scene], sampling: Sampling, progress: P
     copies = []
     for number in range(COPIES):
         progress(number / COPIES, f"deformed copies: {number + 1} of {COPIES}")
-        copies.append(_copy(kept[number % len(kept)], rng))
+        copies.append(_copy(kept[number % len(kept)], rng, rng.uniform(*STRENGTHS)))
     source, strength = (back, 1.0) if back else (kept, UNLIKE)
     others = [_copy(source[number % len(source)], rng, strength) for number in range(VALIDATION_COPIES)]
 
     def renew(chance: np.random.Generator) -> Scene:
-        return _copy(kept[int(chance.integers(len(kept)))], chance)
+        return _copy(kept[int(chance.integers(len(kept)))], chance, chance.uniform(*STRENGTHS))
 
     return SceneSets(
         training=kept + copies,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,6 @@ from .patches import patch_shares
 from .scenes import Scene
 from .simulation import loose_box
 
-_TIGHT_SHARE = 0.2
 CLOSE = 0.25
 """Mean margins of up to so much are those of the second look."""
 RENEWED_EVERY = 4
@@ -36,14 +36,15 @@ class Sampling:
         The mean margin per side, as a share of the object's size, is drawn between 0 and this.
     inverted_share
         Of boxes whose image is inverted.
-    close_share
-        Of the boxes with a margin, those where it is drawn between 0 and `CLOSE`: boxes like those of the second look,
-        which decides. What a training learns of them it does not learn of looser ones.
+    tight_share, close_share
+        Of boxes without any margin; and of those where it is drawn between 0 and `CLOSE`: boxes like those of the
+        second look, which decides. What a training learns of them it does not learn of looser ones.
     """
 
     view: View = View()
     largest_margin: float = 0.6
     inverted_share: float = 0.25
+    tight_share: float = 0.2
     close_share: float = 0.0
 
 
@@ -58,12 +59,12 @@ class Sample:
 
 def drawn_frame(scene: Scene, sampling: Sampling, rng: np.random.Generator) -> Frame:
     """Slices of a random loose box, along a random axis."""
-    if rng.random() < _TIGHT_SHARE:
+    kind = rng.random() - sampling.tight_share
+    if kind < 0:
         margin = 0.0
     else:
-        # Not drawn where there is no choice: a recipe without it gives the boxes that it always gave.
-        close = sampling.close_share > 0 and rng.random() < sampling.close_share
-        margin = rng.uniform(0, min(CLOSE, sampling.largest_margin) if close else sampling.largest_margin)
+        most = CLOSE if kind < sampling.close_share else math.inf
+        margin = rng.uniform(0, min(most, sampling.largest_margin))
     box = loose_box(scene.mask, margin, rng)
     axis = int(rng.integers(3))
     return sampling.view.frame(box, axis, min(float(scene.image.spacing[axis]), float(box.size[axis])))
