@@ -11,6 +11,7 @@ import torch
 from box_cases import GRID, image_on, mask_on
 
 from SparseToPreciseLib.boxes.channels import CHANNELS
+from SparseToPreciseLib.boxes.corrector_scenes import COPIES
 from SparseToPreciseLib.boxes.corrector_training import (
     CorrectorTrainer,
     Sample,
@@ -139,7 +140,7 @@ def test_copies_give_way_to_new_ones_and_the_cases_stay() -> None:
         steps=9, batch_size=1, validations=1,
     )  # fmt: skip
     trainer.run()
-    assert len(made) == 2, "one in four steps"
+    assert len(made) == trainer.renewed == 2, "one in four steps"
     assert trainer.scenes[:2] == cases and len(trainer.scenes) == 5
     assert any(one is made[-1] for one in trainer.scenes[2:])
     assert given == [*cases, *copies], "the caller's list is not changed"
@@ -213,8 +214,11 @@ def test_phantoms_become_a_bundle_that_can_be_used(tmp_path: Path) -> None:
 
 def test_one_mask_is_enough_and_the_card_says_what_that_is_worth(tmp_path: Path) -> None:
     cases = [(image_on(GRID), mask_on(GRID))]
-    bundle = train_corrector(tmp_path / "mine", cases=cases, steps=2, device="cpu", overrides=TINY)
+    bundle = train_corrector(tmp_path / "mine", cases=cases, steps=4, device="cpu", overrides=TINY)
     corrector = load_corrector(str(bundle.path), "cpu")
+    # In four steps one copy is made anew.
+    assert f"and {COPIES + 1} deformed copies of those trained on" in " ".join(bundle.card.split())
+    assert bundle.metadata["training"]["scenes"] == 1 + COPIES + 1
     assert corrector.view.oriented and corrector.view.typical_mm == pytest.approx(np.cbrt(18 * 24 * 30), rel=0.1)
     assert bundle.metadata["data_source"] == "user cases (1)"
     assert "of the same cases" in bundle.card

@@ -37,7 +37,9 @@ class CorrectorFacts:
     name, rows
         Of the bundle; of the training log.
     scenes, validation_scenes
-        How many there were, deformed copies included.
+        How many there were, deformed copies included, those too that took another's place.
+    copies
+        How many of the scenes (of the first process) are deformed copies.
     calibration
         As measured.
     device, processes, seconds
@@ -54,6 +56,7 @@ class CorrectorFacts:
     rows: Sequence[dict[str, float]]
     scenes: int
     validation_scenes: int
+    copies: int
     calibration: Calibration
     device: str
     processes: int
@@ -113,8 +116,7 @@ def model_card(recipe: CorrectorRecipe, facts: CorrectorFacts, metadata: dict[st
         checked = f"{facts.validation_scenes} other phantoms"
         told = "It is not told how large objects are, nor which way the image lies"
     else:
-        copies = facts.scenes - facts.user_cases
-        data = f"{facts.user_cases} case(s) that a user gave, {max(copies, 0)} deformed copies of them"
+        data = f"{facts.user_cases} case(s) that a user gave, and {facts.copies} deformed copies of those trained on"
         data += f", starting from the weights of {facts.start}." if facts.start else "."
         checked = "cases that training did not see, and deformed copies of them"
         if not facts.held_back:

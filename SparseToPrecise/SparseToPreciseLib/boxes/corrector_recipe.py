@@ -133,20 +133,22 @@ class CorrectorRecipe:
             torch.manual_seed(self.seed)
             network, start = self.first_network()
             scenes = self.scenes(cases, run.progress.part(0.0, SHARE_OF_SCENES))
-            log = self.trainer(
+            trainer = self.trainer(
                 network,
                 scenes,
                 device=run.device,
                 steps=steps_of(self, len(scenes.training), run.processes),
                 progress=run.progress.part(SHARE_OF_SCENES, SHARE_OF_TRAINING),
                 validated=validated,
-            ).run()
+            )
+            log = trainer.run()
             if run.first:
                 facts = CorrectorFacts(
                     name=run.output.name,
                     rows=log.rows,
-                    scenes=len(scenes.training),
+                    scenes=len(scenes.training) + trainer.renewed,
                     validation_scenes=len(scenes.validation),
+                    copies=0 if cases is None else len(scenes.training) - scenes.lasting + trainer.renewed,
                     calibration=self.calibrate(network, scenes, torch.device(run.device), run.progress),
                     device=run.device,
                     processes=run.processes,
@@ -194,8 +196,8 @@ class CorrectorRecipe:
             scenes.sampling,
             self.patch,
             self.minutes,
-            scenes.renew,
-            scenes.lasting,
+            renew=scenes.renew,
+            lasting=scenes.lasting,
             learning_rate=self.learning_rate,
             batch_size=self.batch_size,
             validations=self.validations,

@@ -153,6 +153,8 @@ class CorrectorTrainer(TrainingLoop):
         self.scenes = list(scenes)
         self.renew = renew
         self.lasting = lasting
+        self.renewed = 0
+        """How many scenes have given way to another."""
         self._batches = 0
         self.sampling = sampling
         self.patch = patch
@@ -163,6 +165,7 @@ class CorrectorTrainer(TrainingLoop):
         self._batches += 1
         if self.renew is not None and self._batches % RENEWED_EVERY == 0:
             self.scenes[int(rng.integers(self.lasting, len(self.scenes)))] = self.renew(rng)
+            self.renewed += 1
         chosen = rng.integers(len(self.scenes), size=self.batch_size)
         samples = [draw_sample(self.scenes[int(one)], self.sampling, rng) for one in chosen]
         if self.sampling.view.oriented:
