@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.box import Box
 from ..core.errors import InputError
+from ..core.resampling import block_means, world_corners
 from ..core.volume import Grid, Volume
 
 AXES = ("I", "J", "K")
@@ -223,9 +224,7 @@ def _reduced(volume: Volume, grid: Grid) -> Volume:
     factors = np.maximum(np.floor(steps + 1e-6), 1).astype(int)
     if (factors == 1).all():
         return volume
-    size = np.array(grid.shape[::-1]) - 1
-    corners = grid.to_ras(np.stack(np.meshgrid(*[(0, end) for end in size], indexing="ij"), -1).reshape(-1, 3))
-    ijk = volume.grid.to_ijk(corners)
+    ijk = volume.grid.to_ijk(world_corners(grid))
     low = np.clip(np.floor(ijk.min(axis=0)) - factors, 0, None).astype(int)
     high = np.minimum(np.ceil(ijk.max(axis=0)) + factors + 1, volume.shape[::-1]).astype(int)
     low = np.minimum(low, np.array(volume.shape[::-1]) - 1)
@@ -233,13 +232,4 @@ def _reduced(volume: Volume, grid: Grid) -> Volume:
     factors = np.minimum(factors, np.maximum(high - low, 1))
     high = low + np.maximum((high - low) // factors, 1) * factors
     part = volume.cropped(tuple(slice(int(a), int(b)) for a, b in zip(low[::-1], high[::-1], strict=True)))
-    fi, fj, fk = factors
-    array = part.array.astype(np.float32, copy=False)
-    # Slice by slice, axis by axis: several times faster than the mean of an array reshaped to blocks.
-    array = sum(array[one::fk] for one in range(fk))
-    array = sum(array[:, one::fj] for one in range(fj))
-    array = sum(array[:, :, one::fi] for one in range(fi)) / np.float32(fk * fj * fi)
-    matrix = part.ijk_to_ras.copy()
-    matrix[:3, :3] = matrix[:3, :3] * factors
-    matrix[:3, 3] = part.grid.to_ras((factors - 1) / 2)
-    return Volume(array, matrix, volume.name)
+    return block_means(part, [int(factor) for factor in factors[::-1]])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from .volume import Grid, Volume
@@ -21,18 +23,33 @@ def shrunk(volume: Volume, spacing_mm: float) -> Volume:
     # A thousandth more, because a matrix in a file is rounded: two voxels of 0.50001 mm make one of 1 mm.
     factors = [max(1, int(spacing_mm / step * 1.001)) for step in volume.grid.spacing_kji]
     factors = [min(factor, size) for factor, size in zip(factors, volume.shape, strict=True)]
+    return block_means(volume, factors)
+
+
+def block_means(volume: Volume, factors: Sequence[int]) -> Volume:
+    """Means of whole blocks of so many voxels along K, J, I, float32; what fills no block at the upper ends is dropped.
+
+    At least one block must fit: no factor is larger than the array.
+    """
     array = volume.array
-    if any(factor > 1 for factor in factors):
-        kept = tuple(slice(0, size // factor * factor) for size, factor in zip(array.shape, factors, strict=True))
-        array = array[kept]
-        for axis, factor in enumerate(factors):
-            if factor > 1:
-                shape = (*array.shape[:axis], array.shape[axis] // factor, factor, *array.shape[axis + 1 :])
-                array = array.reshape(shape).mean(axis=axis + 1, dtype=np.float32)
+    kept = tuple(slice(0, size // factor * factor) for size, factor in zip(array.shape, factors, strict=True))
+    array = array[kept]
+    # Slice by slice, axis by axis: several times faster than the mean of an array reshaped to blocks, and no copy of
+    # the whole array in another type.
+    for axis, factor in enumerate(factors):
+        if factor > 1:
+            first, *others = (array[(slice(None),) * axis + (slice(one, None, factor),)] for one in range(factor))
+            array = first.astype(np.float32)
+            for other in others:
+                array += other
+    array = array.astype(np.float32, copy=False)
+    if np.prod(factors) > 1:
+        array /= np.float32(np.prod(factors))
+    steps = np.array(factors[::-1])
     matrix = volume.ijk_to_ras.copy()
-    matrix[:3, 3] = volume.grid.to_ras([(factor - 1) / 2 for factor in factors[::-1]])
-    matrix[:3, :3] = matrix[:3, :3] * factors[::-1]
-    return Volume(array.astype(np.float32, copy=False), matrix, volume.name)
+    matrix[:3, 3] = volume.grid.to_ras((steps - 1) / 2)  # the centre of the first block
+    matrix[:3, :3] = matrix[:3, :3] * steps
+    return Volume(array, matrix, volume.name)
 
 
 def on_grid(image: Volume, grid: Grid) -> np.ndarray:

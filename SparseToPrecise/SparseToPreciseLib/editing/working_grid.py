@@ -13,6 +13,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from ..core.errors import InputError
+from ..core.resampling import block_means
 from ..core.volume import Grid, Volume
 from .guidance import RADIUS_PER_SIGMA, nearest_on_stroke
 
@@ -111,15 +112,7 @@ def around(volume: Volume, grid: Grid) -> Volume:
     part = volume.cropped_to_box(np.sort(bounds, axis=1), margin_mm=2 * float(grid.spacing.max()))
     factors = np.maximum(np.floor(grid.spacing.min() / part.grid.spacing_kji + 1e-6).astype(int), 1)
     factors = np.minimum(factors, part.shape)
-    if (factors == 1).all():
-        return part
-    size = np.array(part.shape) // factors * factors
-    array = part.array[tuple(slice(0, s) for s in size)].astype(np.float32, copy=False)
-    blocks = array.reshape(np.stack([size // factors, factors], axis=1).ravel()).mean(axis=(1, 3, 5), dtype=np.float32)
-    matrix = part.ijk_to_ras.copy()
-    matrix[:3, 3] = part.grid.to_ras((factors[::-1] - 1) / 2)  # the centre of the first block
-    matrix[:3, :3] = part.ijk_to_ras[:3, :3] * factors[::-1]
-    return Volume(blocks, matrix, part.name)
+    return part if (factors == 1).all() else block_means(part, [int(factor) for factor in factors])
 
 
 def normalised(image: np.ndarray) -> np.ndarray:
