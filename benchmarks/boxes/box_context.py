@@ -51,7 +51,7 @@ class Counts:
     own_masks: tuple[int, ...] = (1, 3, 5)
     own_structures: tuple[int, ...] = (0, 1)
     own_repeats: int = 4
-    own_minutes: float = 3.0
+    own_minutes: float = 5.0
     calibration_boxes: int = 100
     large: tuple[int, int, int] = (300, 512, 512)
 
