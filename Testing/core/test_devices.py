@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import platform
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from SparseToPreciseLib.core.devices import Device, choose_device, present_devices, run_with_fallback
+from SparseToPreciseLib.core.devices import (
+    Device,
+    choose_device,
+    present_devices,
+    return_free_memory,
+    run_with_fallback,
+)
 from SparseToPreciseLib.core.errors import InputError
 
 GIB = 2**30
@@ -130,3 +141,28 @@ def test_every_device_is_listed_with_its_memory(gpus) -> None:
         "cuda:1": "cuda:1: GPU 1, 80.0 of 80.0 GiB free",
         "mps": "mps: Apple, 5.0 of 5.0 GiB free",
     }
+
+
+def _resident_bytes() -> int:
+    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * 4096
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc keeps what was freed below what is in use")
+def test_freed_memory_is_given_back() -> None:
+    arrays = [np.ones(8192) for _ in range(4000)]  # 64 KB each, in the heap
+    kept = arrays[::400]
+    del arrays
+    gc.collect()
+    before = _resident_bytes()
+    return_free_memory()
+    assert before - _resident_bytes() > 150e6
+    assert all((one == 1).all() for one in kept)
+
+
+def test_another_c_library_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise OSError(name)
+
+    monkeypatch.setattr(ctypes, "CDLL", missing)
+    return_free_memory()

@@ -16,10 +16,13 @@ import torch
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
+from .devices import return_free_memory
 from .errors import InputError
 from .progress import Progress
 
 Given = dict[str, torch.Tensor]
+TRIMMED_EVERY = 200
+"""Steps after which freed memory is given back to the computer."""
 
 
 @dataclass
@@ -169,6 +172,8 @@ class TrainingLoop:
                 optimizer.step()
                 losses.append(float(loss.detach()))
             step += 1
+            if step % TRIMMED_EVERY == 0:
+                return_free_memory()
         if rank == 0:
             if best_weights is None:
                 raise InputError(
