@@ -94,7 +94,7 @@ def _write(stamp: dict, results: Path, output: Path) -> None:
         "trained on phantoms only. Research use only.",
         f"- Commit {', '.join(commits)}, weights {stamp['weights']}, seed {stamp['seed']}; {platform.machine()}, "
         f"Python {platform.python_version()}, one thread.\n"
-        f"- Computing time of the run: {number(computing / 60, 1)} min.\n"
+        f"- Computing time: {number(computing / 60, 1)} min, without what was trained before and kept in the cache.\n"
         + (
             ""
             if any("GrabCut" in rule for rule in stamp["rules"])
