@@ -222,8 +222,8 @@ def pairs(counts: Counts) -> Iterator[tuple[float, int]]:
 
 
 def fingerprint_of_code(patterns: tuple[str, ...]) -> str:
-    """Of what the library's files for boxes do, for the names of what they computed; comments do not count."""
-    folder = Path(looking.__file__).parent
+    """Of what files of the library do, for the names of what they computed; comments do not count."""
+    folder = Path(looking.__file__).parents[1]
     whole = hashlib.sha256()
     for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
         tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -55,11 +55,13 @@ class Trained:
     calibrations: dict[int, Calibration]
 
 
-CODE = ("calibrat*.py", "channels.py", "cleanup.py", "corrector_recipe.py", "corrector_scenes.py", "evidence.py")
-CODE += ("frame.py", "looking.py", "patches.py", "scenes.py", "simulation.py", "slice_measures.py")
+LOOKING = ("boxes/channels.py", "boxes/frame.py", "boxes/looking.py", "boxes/patches.py", "boxes/scenes.py")
+LOOKING += ("boxes/simulation.py", "core/resampling.py", "core/volume.py")
+CODE = (*LOOKING, "boxes/calibrat*.py", "boxes/cleanup.py", "boxes/corrector_recipe.py", "boxes/corrector_scenes.py")
+CODE += ("boxes/evidence.py", "boxes/slice_measures.py")
 """What a calibration depends on beside weights and recipe."""
-LEARNING = ("channels.py", "corrector_recipe.py", "corrector_scenes.py", "corrector_training.py", "frame.py")
-LEARNING += ("looking.py", "patches.py", "scenes.py", "simulation.py")
+LEARNING = (*LOOKING, "boxes/corrector_recipe.py", "boxes/corrector_scenes.py", "boxes/corrector_training.py")
+LEARNING += ("core/training_loop.py",)
 """What weights depend on beside recipe and cases."""
 PATCHES = (2, 4, 8)
 PICTURE = "boxes-masks.png"

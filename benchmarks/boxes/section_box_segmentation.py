@@ -40,8 +40,9 @@ ALL_AXES = "ideal boxes of planes along all axes"
 LABELS = (LOOSE, "tight 3D boxes", *CORRECTED, IDEAL, ALL_AXES, MASKS)
 KINDS = ("loose", "tightened", "tight")
 """The boxes that a segmenter is given."""
-CODE = ("segment*.py", "channels.py", "evidence.py", "frame.py", "losses.py", "hull.py", "likeness.py", "scenes.py")
-CODE += ("simulation.py",)
+CODE = ("boxes/segment*.py", "boxes/channels.py", "boxes/evidence.py", "boxes/frame.py", "boxes/losses.py")
+CODE += ("boxes/hull.py", "boxes/likeness.py", "boxes/scenes.py", "boxes/simulation.py", "core/resampling.py")
+CODE += ("core/training_loop.py", "core/volume.py")
 
 
 def run(context: Context) -> dict:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.errors import InputError
+from ..core.resampling import world_corners
 from ..core.volume import Grid, Volume
 from .frame import Frame, sampled
 
@@ -142,9 +143,7 @@ def reordered(cells: np.ndarray, axes: Sequence[int]) -> np.ndarray:
 
 def in_image(image: Grid, grid: Grid) -> np.ndarray | float:
     """1 where a voxel of a grid lies in the image, -1 elsewhere."""
-    ends = [(0, size - 1) for size in grid.shape[::-1]]
-    corners = grid.to_ras(np.stack(np.meshgrid(*ends, indexing="ij"), axis=-1).reshape(-1, 3))
-    if image.contains(corners).all():
+    if image.contains(world_corners(grid)).all():
         return 1.0
     # Where a voxel lies along an axis of the image is a sum of what its K, J and I say.
     matrix = image.ras_to_ijk @ grid.ijk_to_ras
