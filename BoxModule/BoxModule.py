@@ -54,6 +54,7 @@ class BoxModuleParameterNode:
     margin: Annotated[float, WithinRange(0, 20)] = 0.0
     withinSlices: bool = True
     trainSegment: str = ""
+    trainTightened: bool = False
 
 
 class BoxModuleWidget(ScriptedLoadableModuleWidget):
@@ -74,7 +75,7 @@ class BoxModuleWidget(ScriptedLoadableModuleWidget):
         self.ui = self.panel.ui
         self.panel.add(BoxInput(self.ui, self.panel.parameters, self.logic))
         self.work = self.panel.add(WorkPanel(self.ui, self.panel.parameters))
-        self.training = self.panel.add(TrainSection(self.ui, self.panel.parameters, self.work.trained))
+        self.training = self.panel.add(TrainSection(self.ui, self.panel.parameters, self.work))
         self.panel.start()
 
     def enter(self):

@@ -20,26 +20,28 @@ class TrainSection:
         The widgets of BoxModule.ui.
     parameters
         Gives the module's parameter node, or None.
-    onTrained
-        Called with a family and the name of its new bundle.
+    work
+        The WorkPanel: it has the corrector for boxes that are tightened first, and is told of new models.
     """
 
-    def __init__(self, ui, parameters, onTrained):
+    def __init__(self, ui, parameters, work):
         from SparseToPreciseLib.desktop.case_table import SEGMENTATIONS
         from SparseToPreciseLib.desktop.train_panel import TrainPanel
         from SparseToPreciseLib.mrml.box_training import extent_cases, mask_cases
 
-        self.ui, self._parameters = ui, parameters
+        self.ui, self._parameters, self._work = ui, parameters, work
         self.panels = {}
         tabs = {"boxes-corrector": (ui.correctorTab, mask_cases), "boxes-segmenter": (ui.segmenterTab, extent_cases)}
         for family, (tab, find) in tabs.items():
             panel = TrainPanel(
                 ["train", family],
                 f"my-{family}",
-                lambda name, family=family: onTrained(family, name),
+                lambda name, family=family: work.trained(family, name),
                 curves=_CURVES[family],
                 read=self._read,
                 kind=replace(SEGMENTATIONS, find=find),
+                options=self._options if family == "boxes-segmenter" else list,
+                told=self._kept,
             )
             tab.layout().addWidget(panel)
             self.panels[family] = panel
@@ -78,6 +80,19 @@ class TrainSection:
         from SparseToPreciseLib.mrml.box_training import read_box_case
 
         return read_box_case(segmentation, image, self.ui.trainSegmentEdit.text.strip())
+
+    def _options(self):
+        p, corrector = self._parameters(), self._work.correctors.model
+        if p is None or not p.trainTightened:
+            return []
+        return ["--tighten-first", *(["--corrector", corrector] if corrector else [])]
+
+    def _kept(self, result):
+        """How many boxes could not be tightened, so that they were learnt from as they were."""
+        made = result["training"].get("correction")
+        if not made or not made["kept"]:
+            return ""
+        return _("Of {all} boxes {n} could not be tightened.").format(all=made["boxes"], n=made["kept"])
 
     def _collapsed(self, collapsed):
         if not collapsed:

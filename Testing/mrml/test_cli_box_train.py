@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from box_cases import CENTRE, GRID, LOOSE, mask_on
+from box_cases import CENTRE, GRID, LOOSE, find_nothing, mask_on
 
 from SparseToPreciseLib.boxes import corrector_recipe, corrector_scenes, segmenter_recipe, training_run
 from SparseToPreciseLib.core.box import Box
@@ -111,6 +111,20 @@ def test_a_segmenter_of_boxes_segments(box_cli, tiny, box_folder: Path, datalist
     box_cli.succeeds("box", "segment", *given, "--model", out)
 
 
+def test_a_segmenter_of_loose_boxes_that_are_tightened_first(box_cli, tiny, box_folder: Path, datalist) -> None:
+    out, path = box_folder / "mine", datalist(BOX, MASK, validation=[BOX])
+    train = ("train", "boxes-segmenter", "--dataset", path, "-o", out, *OPTIONS)
+    first = ("--tighten-first", "--corrector", box_folder / "corrector")
+    assert "3 boxes were tightened by tiny first." in box_cli.succeeds(*train, *first).out
+    made = open_bundle(out).metadata["training"]["correction"]
+    assert (made["boxes"], made["kept"], made["coverage"]) == (3, 0, 0.9)
+    box_cli.succeeds(*train, *first, "--coverage", 0.95)
+    assert open_bundle(out).metadata["training"]["correction"]["coverage"] == 0.95
+    find_nothing(box_folder / "corrector")
+    said = " ".join(box_cli.succeeds(*train, *first).out.split())
+    assert "3 boxes were tightened by tiny first, but for 3 of which it was not sure." in said
+
+
 class TestRefusals:
     @pytest.fixture
     def refused(self, box_cli, tiny, box_folder: Path):
@@ -165,6 +179,18 @@ class TestRefusals:
             assert "/proc/nowhere does not exist" in refused(
                 None, "--phantoms", 1, "--output", "/proc/nowhere/b", family=family
             )
+
+    def test_options_of_tightening_first(self, refused, box_folder: Path, datalist) -> None:
+        of_boxes = {"family": "boxes-segmenter"}
+        assert "--tighten-first is for the boxes of --dataset" in refused(None, "--tighten-first", **of_boxes)
+        given = datalist(BOX)
+        assert "--corrector x is for --tighten-first" in refused(given, "--corrector", "x", **of_boxes)
+        assert "--coverage 0.9 is for --tighten-first" in refused(given, "--coverage", 0.9, **of_boxes)
+        first = ("--tighten-first", "--corrector", box_folder / "corrector", "--coverage")
+        assert "between 0 and 1, not 1.5" in refused(given, *first, 1.5, **of_boxes)
+        assert "more than this model was calibrated for" in refused(given, *first, 0.9999, **of_boxes)
+        wrong = ("--tighten-first", "--corrector", box_folder / "segmenter")
+        assert "is of the family boxes-segmenter, not boxes-corrector" in refused(given, *wrong, **of_boxes)
 
     def test_an_output_that_is_something_else(self, box_cli, tiny, box_folder: Path) -> None:
         train = ("train", "boxes-corrector", "--phantoms", 1, *OPTIONS, "-o")

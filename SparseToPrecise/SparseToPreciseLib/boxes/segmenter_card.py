@@ -12,6 +12,7 @@ from .segmenter_channels import CHANNEL_NAMES
 from .simulation import TIGHT_SHARE
 
 if TYPE_CHECKING:
+    from .corrected_boxes import BoxCorrection
     from .segmenter_recipe import SegmenterRecipe
 
 _PACKAGES = ("scipy",)
@@ -31,6 +32,8 @@ class SegmenterFacts:
         Probability from which a cell is object.
     on_phantoms
         Whether they were phantoms; else a user's.
+    correction
+        What corrected a user's boxes first, if anything did.
     held_back
         Whether training did not see those for validation.
     device, processes, seconds
@@ -43,6 +46,7 @@ class SegmenterFacts:
     validation_boxes: int
     level: float
     on_phantoms: bool
+    correction: BoxCorrection | None
     held_back: bool
     device: str
     processes: int
@@ -50,7 +54,8 @@ class SegmenterFacts:
 
     @property
     def source(self) -> str:
-        return "phantoms" if self.on_phantoms else f"user boxes ({self.boxes})"
+        corrected = "" if self.correction is None else "corrected "
+        return "phantoms" if self.on_phantoms else f"{corrected}user boxes ({self.boxes})"
 
 
 def bundle_metadata(recipe: SegmenterRecipe, facts: SegmenterFacts) -> dict[str, Any]:
@@ -85,10 +90,24 @@ def bundle_metadata(recipe: SegmenterRecipe, facts: SegmenterFacts) -> dict[str,
             "boxes": facts.boxes,
             "validation_boxes": facts.validation_boxes,
             "held_back": facts.held_back,
+            "correction": _correction(facts.correction),
             "weights_of_losses": asdict(recipe.weights),
             "seed": recipe.seed,
             **common.training_facts(facts.rows, facts.device, facts.processes, facts.seconds, _PACKAGES),
         },
+    }
+
+
+def _correction(correction: BoxCorrection | None) -> dict[str, Any] | None:
+    if correction is None:
+        return None
+    corrector = correction.corrector
+    return {
+        "corrector": corrector.name,
+        "sha256": corrector.sha256,
+        "coverage": correction.coverage,
+        "boxes": correction.boxes,
+        "kept": correction.kept,
     }
 
 
@@ -102,6 +121,12 @@ def model_card(recipe: SegmenterRecipe, facts: SegmenterFacts, metadata: dict[st
         checked = f"{facts.validation_boxes} other phantoms; their masks serve for the Dice in this table alone"
     else:
         data = f"{facts.boxes} box(es) that a user gave."
+        if facts.correction is not None:
+            made = _correction(facts.correction)
+            data += (
+                f" All were corrected by the model {made['corrector']} with a coverage of {made['coverage']:g} first, "
+                f"but for {made['kept']} of {made['boxes']}, of which it was not sure."
+            )
         checked = f"{facts.validation_boxes} box(es) that training did not see"
         if not facts.held_back:
             checked = "the **same boxes**: whether the model fits other images is not measured"

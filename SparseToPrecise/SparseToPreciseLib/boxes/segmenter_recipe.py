@@ -24,6 +24,7 @@ from ..core.packaged_configs import packaged_config
 from ..core.progress import Progress
 from ..core.recipe import Validated, check_numbers, steps_of, training_run, write_trained
 from ..core.volume import Volume
+from .corrected_boxes import BoxCorrection
 from .scenes import Scene, case_scenes, phantom_scenes
 from .segment import SEGMENTER_FAMILY
 from .segmenter_card import SegmenterFacts, bundle_metadata, model_card, validation_curve
@@ -99,6 +100,7 @@ class SegmenterRecipe:
         *,
         cases: Iterable[tuple[Volume, Volume]] | None = None,
         validation_cases: Iterable[tuple[Volume, Volume]] | None = None,
+        correction: BoxCorrection | None = None,
         device: str = "auto",
         progress: Progress | None = None,
         validated: Validated | None = None,
@@ -113,6 +115,8 @@ class SegmenterRecipe:
             The bundle's folder; see `core.bundle_writing.check_bundle_target`.
         cases, validation_cases
             (image, labelmap) pairs; the extent of a labelmap on every plane is all that counts.
+        correction
+            What corrected the labelmaps while they were read, for the model card; None: nothing did.
         device
             auto, cpu, cuda, cuda:N or mps.
         progress, validated
@@ -165,6 +169,7 @@ class SegmenterRecipe:
                     validation_boxes=len(validation),
                     level=level,
                     on_phantoms=cases is None,
+                    correction=correction,
                     held_back=training is not validation,
                     device=run.device,
                     processes=run.processes,

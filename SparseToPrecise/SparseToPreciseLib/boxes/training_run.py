@@ -12,6 +12,7 @@ from ..core.packaged_configs import packaged_config
 from ..core.progress import Progress
 from ..core.recipe import Validated, ready_recipe
 from ..core.volume import Volume
+from .corrected_boxes import BoxCorrection
 from .model import CORRECTOR_FAMILY, DEFAULT_CORRECTOR
 from .segment import SEGMENTER_FAMILY
 
@@ -100,6 +101,7 @@ def train_segmenter(
     *,
     cases: Iterable[tuple[Volume, Boxes]] | None = None,
     validation_cases: Iterable[tuple[Volume, Boxes]] | None = None,
+    correction: BoxCorrection | None = None,
     phantoms: int | None = None,
     minutes: float | None = None,
     epochs: float | None = None,
@@ -120,6 +122,8 @@ def train_segmenter(
         Images with boxes to train on and to validate with, instead of phantoms. A labelmap counts by its extent on
         every plane alone, be it an object, the boxes of slices (`TightenResult.slices_as_volume`) or one box; every
         value but 0 is the object. A list of boxes has one for each object of the kind.
+    correction
+        Corrects them, each slice for itself, before they are learnt from; None: they are learnt from as they are.
     phantoms
         How many phantoms to train on.
     minutes, epochs, steps
@@ -152,19 +156,24 @@ def train_segmenter(
     )
     return recipe.train(
         output,
-        cases=None if cases is None else _pairs(cases),
-        validation_cases=None if validation_cases is None else _pairs(validation_cases),
+        cases=None if cases is None else _pairs(cases, correction),
+        validation_cases=None if validation_cases is None else _pairs(validation_cases, correction),
+        correction=correction,
         device=device,
         progress=progress,
         validated=validated,
     )
 
 
-def _pairs(cases: Iterable[tuple[Volume, Volume]]) -> Iterable[tuple[Volume, Volume]]:
+def _pairs(
+    cases: Iterable[tuple[Volume, Boxes]], correction: BoxCorrection | None
+) -> Iterable[tuple[Volume, Volume]]:
     """One (image, labelmap) pair per box or labelmap."""
     for image, given in cases:
-        if isinstance(given, Volume):
-            yield image, given
-            continue
-        for box in [given] if isinstance(given, Box) else given:
-            yield image, Volume(box.mask_on(image.grid).astype("uint8"), image.ijk_to_ras, image.name)
+        for one in [given] if isinstance(given, Volume | Box) else given:
+            if correction is not None:
+                yield image, correction.corrected(image, one)
+            elif isinstance(one, Volume):
+                yield image, one
+            else:
+                yield image, Volume(one.mask_on(image.grid).astype("uint8"), image.ijk_to_ras, image.name)

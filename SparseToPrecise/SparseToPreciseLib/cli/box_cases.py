@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..boxes.corrected_boxes import LEARNING_COVERAGE, BoxCorrection
 from ..boxes.frame import check_within
+from ..boxes.model import load_corrector
 from ..core.box import Box
 from ..core.errors import InputError, listing
 from ..core.image_files import label_values, read_image, read_labelmap
@@ -69,6 +71,17 @@ def segmenter_cases(path: Path, label: int | None) -> dict[str, Iterator[BoxCase
         files = [(entry, entry.file("image"), _boxes_of(entry)) for entry in entries]
         found["cases" if part == "training" else "validation_cases"] = files
     return {name: _box_cases(files, label) for name, files in found.items()}
+
+
+def correction_by(corrector: str | None, coverage: float | None, device: str) -> BoxCorrection:
+    """What tightens the boxes of a datalist before they are learnt from; None is the default of each.
+
+    Raises
+    ------
+    InputError
+        As `load_corrector` and `BoxCorrection`.
+    """
+    return BoxCorrection(load_corrector(corrector, device), LEARNING_COVERAGE if coverage is None else coverage)
 
 
 def _boxes_of(entry: Entry) -> list[Path] | Path:

@@ -88,6 +88,21 @@ def boxes_segmenter(
         ),
     ] = None,
     label: _Label = None,
+    tighten_first: Annotated[
+        bool,
+        typer.Option(
+            "--tighten-first",
+            help="Loose boxes: tighten them slice by slice, and learn from what remains. Of a labelmap its bounding "
+            "box is tightened.",
+        ),
+    ] = False,
+    corrector: Annotated[
+        str | None, typer.Option(metavar="BUNDLE", help="With --tighten-first: a bundle trained as boxes-corrector.")
+    ] = None,
+    coverage: Annotated[
+        float | None,
+        typer.Option(help="With --tighten-first: share of the object that is to stay inside. Default: 0.9."),
+    ] = None,
     phantoms: Phantoms = None,
     epochs: Epochs = None,
     minutes: Minutes = None,
@@ -103,11 +118,20 @@ def boxes_segmenter(
     with reporting(progress) as reporter:
         reporter.progress(0.0, "starting")
         _check(dataset, phantoms, label)
+        if tighten_first and dataset is None:
+            raise InputError("--tighten-first is for the boxes of --dataset, which is not given.")
+        for name, given in (("--corrector", corrector), ("--coverage", coverage)):
+            if given is not None and not tighten_first:
+                raise InputError(f"{name} {given} is for --tighten-first, which is not given; add it.")
         cases: dict[str, Any] = {}
         if dataset is not None:
             from .box_cases import segmenter_cases
 
             cases = segmenter_cases(dataset, label)
+        if tighten_first:
+            from .box_cases import correction_by
+
+            cases["correction"] = correction_by(corrector, coverage, device)
         from ..boxes.training_run import train_segmenter
 
         options = common_options(phantoms, minutes, epochs, seed, device, reporter)
@@ -115,6 +139,9 @@ def boxes_segmenter(
         trained = finish(reporter, bundle, output)
     best = trained["best"]
     said = f"Best validation loss {best['validation_loss']:.5f} at step {best['steps']}."
+    if made := trained["correction"]:
+        kept = f", but for {made['kept']} of which it was not sure" if made["kept"] else ""
+        said += f" {made['boxes']} boxes were tightened by {made['corrector']} first{kept}."
     reporter.show(*summary(trained, "boxes", said, output))
 
 
