@@ -461,6 +461,20 @@ class BoxModuleInTheApplication(ModuleCase):
                 slicer.mrmlScene.RemoveNode(slicer.util.getNode("Truth"))
                 slicer.mrmlScene.RemoveNode(slicer.util.getNode("Training of mine"))
 
+    def test_boxes_are_tightened_before_a_segmenter_learns_from_them(self):
+        import json
+
+        panel, ui = self.trainPanel("boxes-segmenter"), self.panel.ui
+        ui.trainTightenedCheckBox.checked = True
+        self.addCleanup(setattr, ui.trainTightenedCheckBox, "checked", False)
+        panel.run_row.run_button.click()
+        wait_until(lambda: not panel.running, "the training ends", 600)
+        self.assertIn("mine is ready", panel.run_row.status_label.text)
+        metadata = json.loads((self.folder / "mine" / "configs" / "metadata.json").read_text(encoding="utf-8"))
+        shutil.rmtree(self.folder / "mine")
+        made = metadata["training"]["correction"]
+        self.assertEqual((made["corrector"], made["coverage"], made["boxes"]), ("tiny-corrector", 0.9, 1))
+
     def test_a_training_can_be_cancelled_and_leaves_nothing(self):
         panel = self.trainPanel("boxes-corrector")
         panel.minutes_box.value = 0
