@@ -24,6 +24,7 @@ from SparseToPreciseLib.boxes.corrector_training import (
 from SparseToPreciseLib.boxes.looking import View
 from SparseToPreciseLib.boxes.model import CORRECTOR_FAMILY, load_corrector
 from SparseToPreciseLib.boxes.scenes import Scene, case_scenes, deformed
+from SparseToPreciseLib.boxes.simulation import loose_box
 from SparseToPreciseLib.boxes.training_run import train_corrector
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.errors import Cancelled, InputError
@@ -162,9 +163,23 @@ def test_cases_are_cropped_around_the_object_and_keep_their_place() -> None:
     mask[40:50, 42:48, 41:47] = 7
     matrix = np.diag([-1.0, -1.0, 2.0, 1.0])
     scene = case_scenes([(Volume(far, matrix, "far"), Volume(mask, matrix))])[0]
-    assert scene.image.shape == scene.mask.shape and max(scene.image.shape) < 50
+    assert scene.image.shape == scene.mask.shape and max(scene.image.shape) <= 52
     assert np.allclose(Box.bounding(scene.mask).center, Box.bounding(Volume(mask, matrix)).center)
     assert set(np.unique(scene.mask.array)) == {0, 1}
+
+
+def test_a_cropped_case_still_holds_the_loosest_box_and_what_is_seen_around_it() -> None:
+    mask = np.zeros((100, 100, 100), np.uint8)
+    mask[42:56, 45:57, 44:54] = 1
+    whole = Volume(mask, np.diag([2.0, 2.0, 2.0, 1.0]))
+    scene = case_scenes([(whole.with_array(mask.astype(np.float32)), whole)])[0]
+    assert scene.image.array.size < mask.size / 4
+    for seed in range(20):
+        # The same draw gives the same box unless the crop cuts it.
+        box, here = (loose_box(one, 1.0, np.random.default_rng(seed)) for one in (whole, scene.mask))
+        np.testing.assert_allclose(here.size, box.size)
+        around = scene.image.grid.to_ijk(here.grown(here.size / 6, here.size / 6).corners())
+        assert (around > -1.5).all() and (around < np.array(scene.image.shape[::-1]) + 0.5).all()
 
 
 @pytest.mark.parametrize(
