@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from box_cases import GRID, GRIDS, LOOSE, TIGHT, image_on, mask_on, tiny_corrector
+from box_cases import GRID, GRIDS, LOOSE, RADII, TIGHT, image_on, mask_on, tiny_corrector
 from edit_cases import rotation
 from scipy import ndimage
 
@@ -15,7 +15,7 @@ import house
 from SparseToPreciseLib.boxes import patches
 from SparseToPreciseLib.boxes.baselines import histogram_mask, otsu_mask, shrunk_bounds
 from SparseToPreciseLib.boxes.calibrating import ACCEPTED_FAILURES, CalibrationCase, calibrated
-from SparseToPreciseLib.boxes.calibration import COVERAGES, Calibration, Level
+from SparseToPreciseLib.boxes.calibration import COVERAGES, Calibration, Level, found_length
 from SparseToPreciseLib.boxes.channels import in_image
 from SparseToPreciseLib.boxes.cleanup import CleanMap, cleaned, parts_of, slice_bounds, smoothed_shares, widened
 from SparseToPreciseLib.boxes.contrast import contrast
@@ -284,6 +284,24 @@ def test_cases_that_fail_are_told_apart_by_their_maps() -> None:
     assert found.report[0.99]["slice_iou"] > found.report[0.99]["loose_slice_iou"] + 0.1
 
 
+def test_what_is_far_longer_than_what_was_learnt_is_not_trusted() -> None:
+    """Half of the maps show something that fills the box; the object itself is some 23 mm long."""
+    frame = frame_of()
+    mask, good = share_on(frame, mask_on(GRID)), shares_of(frame, 2)
+    filled = np.where(good > 0.5, good, np.float32(0.9))
+    cases = [CalibrationCase(Look(frame, frame, good if n % 2 else filled), mask) for n in range(60)]
+    found, unlimited = calibrated(cases, 2, longest_mm=34.0), calibrated(cases, 2)
+    doubts = [found.doubt(map_of(case, found, 2), 0.99) for case in cases]
+    assert all("far longer than the objects" in one and "up to 34 mm" in one for one in doubts[::2])
+    assert not any(doubts[1::2]) and found.report[0.99]["safe"] == 0.5
+    assert not any(unlimited.doubt(map_of(case, unlimited, 2), 0.99) for case in cases)
+    assert found_length(map_of(cases[1], found, 2)) == pytest.approx(np.cbrt(np.prod(2 * RADII)), rel=0.04)
+    assert Calibration.from_parameters(found.as_parameters()) == found
+    # What bundles from before this limit have.
+    old = {name: value for name, value in found.as_parameters().items() if name != "longest_mm"}
+    assert Calibration.from_parameters(old).longest_mm is None
+
+
 @pytest.mark.parametrize("count", [8, 40])
 def test_where_every_map_fails_or_there_are_few_none_is_trusted(count: int) -> None:
     frame = frame_of()
@@ -304,6 +322,7 @@ def test_a_calibration_that_is_not_in_order_is_refused() -> None:
     wrong = [{}, {"threshold": 0.3, "weights": []}, Calibration({0.9: Level(0.3, 0.5, 0.2)}).as_parameters()]
     wrong += [Calibration({0.99: Level(*one)}).as_parameters() for one in ((0.0, 0.5, 0.2), (0.3, -1.0, 0.2))]
     wrong += [Calibration({0.99: Level(0.3, float("nan"), 0.2)}).as_parameters()]
+    wrong += [values | {"longest_mm": one} for one in (0, "far", float("nan"))]
     for one in wrong:
         with pytest.raises(InputError, match="calibration is not in order"):
             Calibration.from_parameters(one)

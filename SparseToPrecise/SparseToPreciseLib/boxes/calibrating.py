@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.errors import InputError
 from ..core.progress import Progress
-from .calibration import COVERAGES, SUREST, Calibration, Level, doubtful_share, surest_patch
+from .calibration import COVERAGES, SUREST, Calibration, Level, doubtful_share, found_length, surest_patch
 from .cleanup import cleaned, slice_bounds, smoothed_shares, widened
 from .frame import Frame
 from .looking import Look
@@ -64,8 +64,13 @@ class _Measured:
     covered: np.ndarray
 
 
-def calibrated(cases: Sequence[CalibrationCase], patch: int, progress: Progress | None = None) -> Calibration:
-    """Choose threshold, margin and limit of doubt for every coverage.
+def calibrated(
+    cases: Sequence[CalibrationCase],
+    patch: int,
+    progress: Progress | None = None,
+    longest_mm: float | None = None,
+) -> Calibration:
+    """Choose threshold, margin and limit of doubt for every coverage; maps of more than a length are never trusted.
 
     Of all that few enough of the trusted cases fail with, those with the highest mean slice IoU are taken; a box that
     is not trusted counts as the loose one. Few enough is what conformal risk control (Angelopoulos et al., 2022) asks
@@ -90,14 +95,14 @@ def calibrated(cases: Sequence[CalibrationCase], patch: int, progress: Progress 
     for number, threshold in enumerate(THRESHOLDS):
         if progress is not None:
             progress(number / len(THRESHOLDS), f"calibrating: threshold {number + 1} of {len(THRESHOLDS)}")
-        measured[threshold] = _measure(cases, smooth, tight, objects, patch, threshold)
+        measured[threshold] = _measure(cases, smooth, tight, objects, patch, threshold, longest_mm)
     levels: dict[float, Level] = {}
     report: dict[float, dict[str, float]] = {}
     stricter = None
     for coverage in sorted(COVERAGES, reverse=True):
         levels[coverage], report[coverage] = _best(measured, loose, coverage, stricter)
         stricter = levels[coverage] if levels[coverage].doubtful >= 0 else stricter
-    return Calibration(dict(sorted(levels.items())), len(cases), dict(sorted(report.items())))
+    return Calibration(dict(sorted(levels.items())), len(cases), dict(sorted(report.items())), longest_mm)
 
 
 def _measure(
@@ -107,12 +112,14 @@ def _measure(
     objects: Sequence[ObjectPart],
     patch: int,
     threshold: float,
+    longest_mm: float | None,
 ) -> _Measured:
     doubtful = np.full(len(cases), np.inf)
     covered, overlap = (np.zeros((len(cases), len(MARGINS))) for _ in range(2))
     for number, case in enumerate(cases):
         clean = cleaned(smooth[number], case.seen.frame, patch, threshold)
-        if not clean.empty and surest_patch(clean) >= SUREST:
+        sure = not clean.empty and surest_patch(clean) >= SUREST
+        if sure and (longest_mm is None or found_length(clean) <= longest_mm):
             doubtful[number] = doubtful_share(clean)
         tightest = case.seen.on_given(slice_bounds(clean))
         for column, margin in enumerate(MARGINS):

@@ -11,14 +11,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from ..core.errors import InputError
-from .cleanup import CleanMap
+from .cleanup import CleanMap, slice_bounds
+from .looking import around_bounds
 
 COVERAGES = (0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
 STRICT = 0.99
 """The coverage that is reported of a model."""
 SUREST = 0.4
 """A map without a patch of so much object is never trusted."""
+FAR_LONGER = 1.6
+"""Times the longest of a user's objects: who has found more than that has not found where the object ends. Correctors
+of few masks of a real kidney and a vertebra that cut their object in very loose boxes had found so much and more."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +58,14 @@ class Calibration:
         How many boxes it was measured on.
     report
         What was reached on them, by coverage; see `calibrating.calibrated`.
+    longest_mm
+        A map in which something longer was found (`found_length`) is not trusted; None: of whatever length.
     """
 
     levels: Mapping[float, Level]
     cases: int = 0
     report: Mapping[float, Mapping[str, float]] = field(default_factory=dict)
+    longest_mm: float | None = None
 
     def stored_coverage(self, coverage: float) -> float:
         """The least coverage that was measured and is enough.
@@ -81,6 +90,11 @@ class Calibration:
         surest = surest_patch(clean)
         if surest < SUREST:
             return f"no part of the box looks surely like the object (the surest patch: {surest:.0%})"
+        if self.longest_mm is not None and (length := found_length(clean)) > self.longest_mm:
+            return (
+                f"what was found is some {length:.0f} mm long, far longer than the objects that the model learnt from "
+                f"(up to {self.longest_mm:.0f} mm is trusted)"
+            )
         limit = self.levels[coverage].doubtful
         if limit < 0:
             return "on the cases it was calibrated with, this model could not be relied on"
@@ -98,6 +112,7 @@ class Calibration:
             },
             "cases": self.cases,
             "report": {f"{coverage:g}": dict(one) for coverage, one in self.report.items()},
+            "longest_mm": self.longest_mm,
         }
 
     @staticmethod
@@ -119,18 +134,28 @@ class Calibration:
                 for coverage, one in values.get("report", {}).items()
             }
             cases = int(values["cases"])
+            longest = values.get("longest_mm")
+            longest = None if longest is None else float(longest)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"its calibration is not in order ({error!r})") from error
         if STRICT not in levels or not all(
             0 < one.threshold <= 1 and 0 <= one.margin < 1e3 and one.doubtful <= 1 for one in levels.values()
         ):
             raise InputError("its calibration is not in order (thresholds, margins or shares out of range)")
-        return Calibration(dict(sorted(levels.items())), cases, report)
+        if longest is not None and not longest > 0:
+            raise InputError(f"its calibration is not in order (objects of up to {longest} mm)")
+        return Calibration(dict(sorted(levels.items())), cases, report, longest)
 
 
 def surest_patch(clean: CleanMap) -> float:
     """The largest share of object of the patches that are kept."""
     return float(clean.shares[clean.kept].max())
+
+
+def found_length(clean: CleanMap) -> float:
+    """Of what was found: the geometric mean of the three sides of the box around it, mm."""
+    low, high = around_bounds(slice_bounds(clean), clean.frame)
+    return float(np.cbrt((high - low).prod()))
 
 
 def doubtful_share(clean: CleanMap) -> float:

@@ -141,12 +141,16 @@ def model_card(recipe: CorrectorRecipe, facts: CorrectorFacts, metadata: dict[st
         f"falling to 0 along a cosine, {recipe.batch_size} boxes a step and process, gradients clipped at norm 1."
     )
     kept = "All rows are in [log.csv](log.csv); the weights with the lowest validation loss are kept."
+    longest = ""
+    if calibration.longest_mm is not None:
+        longest = f" So it is where something longer than {calibration.longest_mm:.0f} mm was found."
     told_of_levels = (
         f"Calibrated on {calibration.cases} boxes. For every coverage (share of the object that is to stay in the "
         "boxes of the slices): a patch counts when more than the threshold of it is object; the margin (patches) is "
         "added on every side; a map of which more is doubtful than the limit is not trusted, and its box is kept as it "
-        f"is. At most {ACCEPTED_FAILURES:.0%} of the trusted boxes may miss the coverage. The slice IoU is that of all "
-        f"boxes, kept ones included; with loose boxes it is {calibration.report[STRICT]['loose_slice_iou']:.3f}."
+        f"is.{longest} At most {ACCEPTED_FAILURES:.0%} of the trusted boxes may miss the coverage. The slice IoU is "
+        "that of all boxes, kept ones included; with loose boxes it is "
+        f"{calibration.report[STRICT]['loose_slice_iou']:.3f}."
     )
     measures = {"validation_loss": ("validation loss", ".4f"), "patch_dice": ("Dice of patches", ".3f")}
     rows = "\n".join(

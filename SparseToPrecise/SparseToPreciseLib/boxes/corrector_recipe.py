@@ -25,7 +25,7 @@ from ..core.progress import Progress
 from ..core.recipe import Validated, check_numbers, steps_of, training_run, write_trained
 from ..core.training_loop import TrainingLog
 from .calibrating import CalibrationCase, calibrated
-from .calibration import Calibration
+from .calibration import FAR_LONGER, Calibration
 from .channels import CHANNELS
 from .corrector_card import CorrectorFacts, bundle_metadata, model_card, validation_curve
 from .corrector_scenes import SceneSets, case_sets, phantom_sets
@@ -224,7 +224,8 @@ class CorrectorRecipe:
             frame = view.frame(box, axis, step)
             seen = look(network, scene.image, frame, view, self.patch, device)
             found.append(CalibrationCase(seen, mask_on(frame, scene.mask)))
-        return calibrated(found, self.patch, progress.part(SHARE_OF_BOXES, 0.99))
+        longest = None if scenes.largest_mm is None else FAR_LONGER * scenes.largest_mm
+        return calibrated(found, self.patch, progress.part(SHARE_OF_BOXES, 0.99), longest)
 
     def _write(self, output: Path, network: torch.nn.Module, log: TrainingLog, facts: CorrectorFacts) -> None:
         metadata = bundle_metadata(self, facts)

@@ -40,6 +40,8 @@ class SceneSets:
         With what was measured of a user's cases.
     held_back
         Validation and calibration are on objects that are not trained on.
+    largest_mm
+        Length of the largest of a user's objects; None of phantoms, which have any.
     renew, lasting
         As in `CorrectorTrainer`.
     """
@@ -49,6 +51,7 @@ class SceneSets:
     calibration: Sequence[Scene]
     sampling: Sampling
     held_back: bool
+    largest_mm: float | None = None
     renew: Callable[[np.random.Generator], Scene] | None = None
     lasting: int = 0
 
@@ -66,7 +69,8 @@ def phantom_sets(seed: int, counts: tuple[int, int, int], sampling: Sampling, pr
 
 def case_sets(seed: int, cases: Sequence[Scene], sampling: Sampling, progress: Progress) -> SceneSets:
     """A user's cases, some of them held back where there are enough, and copies that are renewed while it lasts."""
-    view = replace(sampling.view, typical_mm=typical_length(cases))
+    lengths = object_lengths(cases)
+    view = replace(sampling.view, typical_mm=float(np.median(lengths)))
     rng = np.random.default_rng([seed, 5])
     held = max(len(cases) // 4, 1) if len(cases) >= LEAST_TO_HOLD_BACK else 0
     kept, back = list(cases[: len(cases) - held]), list(cases[len(cases) - held :])
@@ -86,14 +90,15 @@ def case_sets(seed: int, cases: Sequence[Scene], sampling: Sampling, progress: P
         calibration=back if len(back) >= ENOUGH_TO_CALIBRATE else back + others,
         sampling=replace(sampling, view=view, inverted_share=0.0),
         held_back=bool(back),
+        largest_mm=max(lengths),
         renew=renew,
         lasting=len(kept),
     )
 
 
-def typical_length(cases: Sequence[Scene]) -> float:
-    """Median length (mm) of the objects: the geometric mean of the sides of each one's box."""
-    return float(np.median([np.cbrt(Box.bounding(case.mask).volume_mm3) for case in cases]))
+def object_lengths(cases: Sequence[Scene]) -> list[float]:
+    """Length (mm) of each object: the geometric mean of the sides of its box."""
+    return [float(np.cbrt(Box.bounding(case.mask).volume_mm3)) for case in cases]
 
 
 def _copy(scene: Scene, rng: np.random.Generator, strength: float = 1.0) -> Scene:
