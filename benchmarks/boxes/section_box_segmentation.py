@@ -14,6 +14,7 @@ from box_context import STRICT, Context, Look, fingerprint, fingerprint_of_code
 from section_box_masks import PATCHES, TEST_SEED, TRAINING_SEED, Trained, livers, trained
 from tables import number, percent, table
 
+from SparseToPreciseLib.boxes.corrected_boxes import LEARNING_COVERAGE
 from SparseToPreciseLib.boxes.hull import plane_boxes
 from SparseToPreciseLib.boxes.metrics import dice
 from SparseToPreciseLib.boxes.scenes import Scene
@@ -35,7 +36,7 @@ AXIS = 2
 WEAK_PER_LIVER = 4
 LEVEL_BOXES = 12
 LOOSE, IDEAL, MASKS = "loose boxes", "ideal boxes of slices", "masks"
-CORRECTED = {f"corrected boxes of slices, coverage {share:g}": share for share in (STRICT, 0.9, 0.8)}
+CORRECTED = {f"corrected boxes of slices, coverage {share:g}": share for share in (STRICT, LEARNING_COVERAGE, 0.8)}
 ALL_AXES = "ideal boxes of planes along all axes"
 LABELS = (LOOSE, "tight 3D boxes", *CORRECTED, IDEAL, ALL_AXES, MASKS)
 KINDS = ("loose", "tightened", "tight")
@@ -102,8 +103,9 @@ def render(found: dict) -> str:
         f"{percent(MARGIN)} of the object's size per side, asymmetric), in that box when the corrector has tightened "
         f"it with its usual coverage ({STRICT:g}), as `box segment --tighten-first` does, and in the tight one. The "
         "corrector, which made the corrected boxes of slices, too, learnt from "
-        f"{found['masks']} masks of other patients. *Label itself* is the Dice of the filled training boxes. The last "
-        "row is full supervision (cross-entropy and Dice on masks)."
+        f"{found['masks']} masks of other patients; a coverage of {LEARNING_COVERAGE:g} is what `train boxes-segmenter "
+        "--tighten-first` corrects with. *Label itself* is the Dice of the filled training boxes. The last row is full "
+        "supervision (cross-entropy and Dice on masks)."
         "\n\n"
         + table(["trained on", *(f"Dice in the {kind} box" for kind in KINDS), "label itself"], lines)
         + "\n\nThe paper (CT of real livers, another network and 50 epochs): 0.28 from loose boxes, 0.90 from "
@@ -148,10 +150,10 @@ def _filled(scene: Scene, box: Box) -> Scene:
 
 
 def _corrected(scene: Scene, box: Box, corrector: Trained, coverage: float) -> Scene:
-    """The boxes of slices that the corrector finds, whether it is sure or not; the loose box where it finds none."""
+    """The boxes of slices that the corrector finds, the loose box where it is not sure; as `BoxCorrection` does it."""
     look = Look.at(scene, box, AXIS, corrector)
-    bounds, _ = look.corrected(PATCHES[0], corrector.calibrations[PATCHES[0]], coverage)
-    return _filled(scene, box) if np.isnan(bounds).all() else _labelled(scene, look.filled(bounds))
+    bounds, safe = look.corrected(PATCHES[0], corrector.calibrations[PATCHES[0]], coverage)
+    return _labelled(scene, look.filled(bounds)) if safe else _filled(scene, box)
 
 
 def _tightened(scene: Scene, box: Box, corrector: Trained) -> tuple[Box, TightenResult | None]:
