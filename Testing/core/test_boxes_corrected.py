@@ -109,13 +109,14 @@ def test_the_bundle_says_what_corrected_its_boxes(corrector: Corrector, unsure: 
     bundle = train_segmenter(tmp_path / "mine", cases=cases, correction=BoxCorrection(corrector), **options)
     made = bundle.metadata["training"]["correction"]
     assert made == {"corrector": "tiny", "sha256": corrector.sha256, "coverage": 0.9, "boxes": 3, "kept": 0}
-    assert "corrected by the model tiny with a coverage of 0.9 first" in " ".join(bundle.card.split())
+    assert "corrected by the model tiny first, coverage 0.9." in " ".join(bundle.card.split())
     assert bundle.metadata["training"]["data"] == "corrected user boxes (3)"
     plain = train_segmenter(tmp_path / "plain", cases=cases, **options)
     assert plain.metadata["training"]["correction"] is None and "corrected" not in plain.card
     correction = replace(BoxCorrection(unsure), coverage=0.95)
     kept = train_segmenter(tmp_path / "kept", cases=cases, validation_cases=cases, correction=correction, **options)
     assert kept.metadata["training"]["correction"]["kept"] == 6
+    assert "coverage 0.95, but for 6 of 6, of which it was not sure." in " ".join(kept.card.split())
     json.dumps(kept.metadata)
 
 

@@ -123,10 +123,8 @@ def model_card(recipe: SegmenterRecipe, facts: SegmenterFacts, metadata: dict[st
         data = f"{facts.boxes} box(es) that a user gave."
         if facts.correction is not None:
             made = _correction(facts.correction)
-            data += (
-                f" All were corrected by the model {made['corrector']} with a coverage of {made['coverage']:g} first, "
-                f"but for {made['kept']} of {made['boxes']}, of which it was not sure."
-            )
+            kept = f", but for {made['kept']} of {made['boxes']}, of which it was not sure" if made["kept"] else ""
+            data += f" They were corrected by the model {made['corrector']} first, coverage {made['coverage']:g}{kept}."
         checked = f"{facts.validation_boxes} box(es) that training did not see"
         if not facts.held_back:
             checked = "the **same boxes**: whether the model fits other images is not measured"
@@ -161,7 +159,7 @@ sparse-to-precise box segment IMAGE ROI --output SEG --model {facts.name}
 
 ## Training
 
-- Data: {data}
+{common.paragraph(f"- Data: {data}")}
 - Of each plane the losses see the box of the object alone: what is in the boxes of the planes along all three axes
   can be object. Weights: {losses}. The barrier's temperature begins at 5
   and grows 1.1 times in each of {recipe.weights.epochs:g} equal parts of the training. Emptiness and likeness are
