@@ -285,14 +285,14 @@ def test_cases_that_fail_are_told_apart_by_their_maps() -> None:
 
 
 def test_what_is_far_longer_than_what_was_learnt_is_not_trusted() -> None:
-    """Half of the maps show something that fills the box; the object itself is some 23 mm long."""
+    """Half of the maps show something that fills the box; the object itself is some 23 mm across."""
     frame = frame_of()
     mask, good = share_on(frame, mask_on(GRID)), shares_of(frame, 2)
     filled = np.where(good > 0.5, good, np.float32(0.9))
     cases = [CalibrationCase(Look(frame, frame, good if n % 2 else filled), mask) for n in range(60)]
     found, unlimited = calibrated(cases, 2, longest_mm=34.0), calibrated(cases, 2)
     doubts = [found.doubt(map_of(case, found, 2), 0.99) for case in cases]
-    assert all("far longer than the objects" in one and "up to 34 mm" in one for one in doubts[::2])
+    assert all("far larger than the objects" in one and "up to 34 mm" in one for one in doubts[::2])
     assert not any(doubts[1::2]) and found.report[0.99]["safe"] == 0.5
     assert not any(unlimited.doubt(map_of(case, unlimited, 2), 0.99) for case in cases)
     assert found_length(map_of(cases[1], found, 2)) == pytest.approx(np.cbrt(np.prod(2 * RADII)), rel=0.04)

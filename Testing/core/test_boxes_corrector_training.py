@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from box_cases import GRID, image_on, mask_on
+from box_cases import GRID, GRIDS, image_on, mask_on
+from scipy.spatial.transform import Rotation
 
+from SparseToPreciseLib.boxes.calibration import FAR_LONGER
 from SparseToPreciseLib.boxes.channels import CHANNELS
-from SparseToPreciseLib.boxes.corrector_scenes import COPIES
+from SparseToPreciseLib.boxes.corrector_scenes import COPIES, case_sets
 from SparseToPreciseLib.boxes.corrector_training import (
     CorrectorTrainer,
     Sample,
@@ -23,6 +25,7 @@ from SparseToPreciseLib.boxes.corrector_training import (
 )
 from SparseToPreciseLib.boxes.looking import View
 from SparseToPreciseLib.boxes.model import CORRECTOR_FAMILY, load_corrector
+from SparseToPreciseLib.boxes.object_length import mean_length
 from SparseToPreciseLib.boxes.scenes import Scene, case_scenes, deformed
 from SparseToPreciseLib.boxes.simulation import loose_box
 from SparseToPreciseLib.boxes.training_run import train_corrector
@@ -31,7 +34,7 @@ from SparseToPreciseLib.core.errors import Cancelled, InputError
 from SparseToPreciseLib.core.networks import build_network
 from SparseToPreciseLib.core.packaged_configs import packaged_config, recipe_from
 from SparseToPreciseLib.core.progress import Progress
-from SparseToPreciseLib.core.volume import Volume
+from SparseToPreciseLib.core.volume import Grid, Volume
 
 FAR_AWAY = GRID.ijk_to_ras + np.outer([200, 0, 0, 0], [0, 0, 0, 1])  # 200 mm to the right of GRID
 NETWORK = {
@@ -219,7 +222,8 @@ def test_recipes_that_make_no_sense_are_refused(change: dict, sentence: str) -> 
 def test_phantoms_become_a_bundle_that_can_be_used(tmp_path: Path) -> None:
     bundle = train_corrector(tmp_path / "mine", phantoms=2, steps=2, seed=3, device="cpu", overrides=TINY)
     corrector = load_corrector(str(bundle.path), "cpu")
-    assert corrector.patch == 2 and corrector.view == View(32)
+    assert corrector.patch == 2 and corrector.view == View(32) and corrector.calibration.longest_mm is None
+    assert "mm across" not in bundle.card
     assert bundle.metadata["training"]["seed"] == 3 and bundle.metadata["training"]["steps"] == 2
     assert "never seen a patient" in bundle.card
     written = json.loads((bundle.path / "configs/train.json").read_text())
@@ -235,6 +239,8 @@ def test_one_mask_is_enough_and_the_card_says_what_that_is_worth(tmp_path: Path)
     assert f"and {COPIES + 1} deformed copies of those trained on" in " ".join(bundle.card.split())
     assert bundle.metadata["training"]["scenes"] == 1 + COPIES + 1
     assert corrector.view.oriented and corrector.view.typical_mm == pytest.approx(np.cbrt(18 * 24 * 30), rel=0.1)
+    assert corrector.calibration.longest_mm == pytest.approx(FAR_LONGER * np.cbrt(18 * 24 * 30), rel=0.03)
+    assert "So it is where something more than 41 mm across was found." in " ".join(bundle.card.split())
     assert bundle.metadata["data_source"] == "user cases (1)"
     assert "of the same cases" in bundle.card
     first = bundle.load_network().state_dict()
@@ -247,6 +253,32 @@ def test_one_mask_is_enough_and_the_card_says_what_that_is_worth(tmp_path: Path)
     other = {**options, "network::arguments::channels": [4, 12]}
     with pytest.raises(InputError, match="has another network"):
         train_corrector(tmp_path / "none", cases=cases, steps=1, device="cpu", overrides=other)
+
+
+@pytest.mark.parametrize("grid", [GRID, *GRIDS.values()], ids=["plain", *GRIDS])
+def test_how_large_an_object_is_does_not_depend_on_its_grid(grid: Grid) -> None:
+    found = mean_length(mask_on(grid).array > 0, grid.spacing_kji)
+    assert found == pytest.approx(np.cbrt(18 * 24 * 30), rel=0.02)
+
+
+def test_the_length_of_a_slender_object_does_not_depend_on_how_it_is_turned() -> None:
+    turned = Grid((40, 40, 40), np.diag([2.0, 2.0, 2.0, 1.0])).points_ras() - 39
+    for angle in (0, 30, 45):
+        axes = Rotation.from_euler("xy", [angle, angle], degrees=True).as_matrix()
+        bar = (np.abs(turned @ axes) <= (30, 6, 6)).all(axis=-1)
+        # Of a cuboid the ellipsoid of its moments is larger by the square root of 5 / 3.
+        assert mean_length(bar, np.full(3, 2.0)) == pytest.approx(np.cbrt(60 * 12 * 12) * np.sqrt(5 / 3), rel=0.04)
+    one = np.zeros((3, 3, 3), bool)
+    one[1, 1, 1] = True
+    assert 1 < mean_length(one, np.ones(3)) < 1.5
+
+
+def test_the_largest_of_the_cases_is_what_counts() -> None:
+    small = mask_on(GRID)
+    large = Volume(small.array, small.ijk_to_ras * [[1.5], [1.5], [1.5], [1]])
+    scenes = case_scenes([(one.with_array(one.array.astype(np.float32)), one) for one in (small, large)])
+    found = case_sets(0, scenes, Sampling(), Progress()).largest_mm
+    assert found == pytest.approx(1.5 * np.cbrt(18 * 24 * 30), rel=0.03)
 
 
 def test_cancelling_leaves_nothing(tmp_path: Path) -> None:

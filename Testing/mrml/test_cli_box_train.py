@@ -115,14 +115,13 @@ def test_a_segmenter_of_loose_boxes_that_are_tightened_first(box_cli, tiny, box_
     out, path = box_folder / "mine", datalist(BOX, MASK, validation=[BOX])
     train = ("train", "boxes-segmenter", "--dataset", path, "-o", out, *OPTIONS)
     first = ("--tighten-first", "--corrector", box_folder / "corrector")
-    assert "3 boxes were tightened by tiny first." in box_cli.succeeds(*train, *first).out
+    assert "3 of 3 boxes were tightened by tiny first." in box_cli.succeeds(*train, *first).out
     made = open_bundle(out).metadata["training"]["correction"]
     assert (made["boxes"], made["kept"], made["coverage"]) == (3, 0, 0.9)
     box_cli.succeeds(*train, *first, "--coverage", 0.95)
     assert open_bundle(out).metadata["training"]["correction"]["coverage"] == 0.95
     find_nothing(box_folder / "corrector")
-    said = " ".join(box_cli.succeeds(*train, *first).out.split())
-    assert "3 boxes were tightened by tiny first, but for 3 of which it was not sure." in said
+    assert "The corrector tiny could tighten none of the 2 box(es)" in box_cli.refuses(*train, *first)
 
 
 class TestRefusals:

@@ -143,7 +143,7 @@ def model_card(recipe: CorrectorRecipe, facts: CorrectorFacts, metadata: dict[st
     kept = "All rows are in [log.csv](log.csv); the weights with the lowest validation loss are kept."
     longest = ""
     if calibration.longest_mm is not None:
-        longest = f" So it is where something longer than {calibration.longest_mm:.0f} mm was found."
+        longest = f" So it is where something more than {calibration.longest_mm:.0f} mm across was found."
     told_of_levels = (
         f"Calibrated on {calibration.cases} boxes. For every coverage (share of the object that is to stay in the "
         "boxes of the slices): a patch counts when more than the threshold of it is object; the margin (patches) is "

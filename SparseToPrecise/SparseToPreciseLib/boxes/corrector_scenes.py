@@ -10,6 +10,7 @@ import numpy as np
 from ..core.box import Box
 from ..core.progress import Progress
 from .corrector_training import Sampling
+from .object_length import mean_length
 from .scenes import Scene, deformed, phantom_scenes
 
 COPIES = 120
@@ -41,7 +42,7 @@ class SceneSets:
     held_back
         Validation and calibration are on objects that are not trained on.
     largest_mm
-        Length of the largest of a user's objects; None of phantoms, which have any.
+        `mean_length` of the largest of a user's objects; None of phantoms, which have any.
     renew, lasting
         As in `CorrectorTrainer`.
     """
@@ -69,8 +70,7 @@ def phantom_sets(seed: int, counts: tuple[int, int, int], sampling: Sampling, pr
 
 def case_sets(seed: int, cases: Sequence[Scene], sampling: Sampling, progress: Progress) -> SceneSets:
     """A user's cases, some of them held back where there are enough, and copies that are renewed while it lasts."""
-    lengths = object_lengths(cases)
-    view = replace(sampling.view, typical_mm=float(np.median(lengths)))
+    view = replace(sampling.view, typical_mm=typical_length(cases))
     rng = np.random.default_rng([seed, 5])
     held = max(len(cases) // 4, 1) if len(cases) >= LEAST_TO_HOLD_BACK else 0
     kept, back = list(cases[: len(cases) - held]), list(cases[len(cases) - held :])
@@ -90,15 +90,15 @@ def case_sets(seed: int, cases: Sequence[Scene], sampling: Sampling, progress: P
         calibration=back if len(back) >= ENOUGH_TO_CALIBRATE else back + others,
         sampling=replace(sampling, view=view, inverted_share=0.0),
         held_back=bool(back),
-        largest_mm=max(lengths),
+        largest_mm=max(mean_length(case.mask.array > 0, case.mask.grid.spacing_kji) for case in cases),
         renew=renew,
         lasting=len(kept),
     )
 
 
-def object_lengths(cases: Sequence[Scene]) -> list[float]:
-    """Length (mm) of each object: the geometric mean of the sides of its box."""
-    return [float(np.cbrt(Box.bounding(case.mask).volume_mm3)) for case in cases]
+def typical_length(cases: Sequence[Scene]) -> float:
+    """Median length (mm) of the objects: the geometric mean of the sides of each one's box."""
+    return float(np.median([np.cbrt(Box.bounding(case.mask).volume_mm3) for case in cases]))
 
 
 def _copy(scene: Scene, rng: np.random.Generator, strength: float = 1.0) -> Scene:

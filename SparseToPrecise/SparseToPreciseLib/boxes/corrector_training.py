@@ -20,7 +20,8 @@ from .simulation import loose_box
 CLOSE = 0.25
 """Mean margins of up to so much are those of the second look."""
 RENEWED_EVERY = 4
-"""Steps after which one of the scenes gives way to a new one: so seldom that making them takes a sixth of the time."""
+"""Steps after which one of the scenes gives way to a new one: so seldom that making them takes a sixth of the time
+where they have 128 voxels along a side."""
 _BEYOND_WEIGHT = 0.1
 
 

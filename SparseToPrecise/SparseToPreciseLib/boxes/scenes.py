@@ -49,8 +49,23 @@ def phantom_scenes(
     return scenes
 
 
-def case_scenes(cases: Iterable[tuple[Volume, Volume]], progress: Progress | None = None) -> list[Scene]:
+def case_scenes(
+    cases: Iterable[tuple[Volume, Volume]],
+    progress: Progress | None = None,
+    *,
+    context_share: float = CONTEXT_SHARE,
+    longest_side: int = LONGEST_SIDE,
+) -> list[Scene]:
     """A user's cases, cropped around the object; every value of a labelmap but 0 is the object.
+
+    Parameters
+    ----------
+    cases
+        (image, labelmap) pairs.
+    progress
+        Told about each case; may cancel.
+    context_share, longest_side
+        As `CONTEXT_SHARE` and `LONGEST_SIDE`.
 
     Raises
     ------
@@ -67,12 +82,12 @@ def case_scenes(cases: Iterable[tuple[Volume, Volume]], progress: Progress | Non
             why = "does not meet the image" if labelmap.array.any() else "is empty"
             raise InputError(f"The mask of {name} {why}: there is no object to learn from; leave the case out.")
         tight = Box.bounding(mask.with_array(mask.array != 0))
-        around = tight.grown(tight.size * CONTEXT_SHARE, tight.size * CONTEXT_SHARE)
+        around = tight.grown(tight.size * context_share, tight.size * context_share)
         slices = image.grid.slices_around(around.corners(), 0.0)
         image, mask = image.cropped(slices), mask.cropped(slices)
         if not np.isfinite(image.array).all():
             raise InputError(f"The image {name} has values that are no numbers around the object; mend it.")
-        factor = np.maximum(np.array(image.shape) / LONGEST_SIDE, 1.0)
+        factor = np.maximum(np.array(image.shape) / longest_side, 1.0)
         if (factor > 1).any():
             spacing = image.spacing * factor[::-1]
             grid = Box.bounding(image.with_array(np.ones(image.shape, np.uint8))).grid(spacing)

@@ -54,8 +54,16 @@ class SegmenterFacts:
 
     @property
     def source(self) -> str:
-        corrected = "" if self.correction is None else "corrected "
-        return "phantoms" if self.on_phantoms else f"{corrected}user boxes ({self.boxes})"
+        if self.on_phantoms:
+            return "phantoms"
+        return f"user boxes ({self.boxes})" + ("" if self.correction is None else ", tightened first")
+
+    @property
+    def learnt_from(self) -> str:
+        """What the object was known by."""
+        if self.correction is None:
+            return "boxes, without a single mask"
+        return "boxes that a corrector tightened first; it learnt from masks"
 
 
 def bundle_metadata(recipe: SegmenterRecipe, facts: SegmenterFacts) -> dict[str, Any]:
@@ -64,8 +72,8 @@ def bundle_metadata(recipe: SegmenterRecipe, facts: SegmenterFacts) -> dict[str,
     return {
         **common.common_metadata(facts.name, _PACKAGES, facts.source),
         "task": "Segmentation of the object in a 3D box, learnt from boxes",
-        "description": "Segments the one object in a box, trained without a single mask; for SparseToPrecise. Research "
-        "use only.",
+        "description": f"Segments the one object in a box, trained from {facts.learnt_from}; for SparseToPrecise. "
+        "Research use only.",
         "data_type": "image and box",
         "references": [
             "Redekop, Chernyavskiy: Medical Image Segmentation with Imperfect 3D Bounding Boxes, 2021",
@@ -123,11 +131,18 @@ def model_card(recipe: SegmenterRecipe, facts: SegmenterFacts, metadata: dict[st
         data = f"{facts.boxes} box(es) that a user gave."
         if facts.correction is not None:
             made = _correction(facts.correction)
-            kept = f", but for {made['kept']} of {made['boxes']}, of which it was not sure" if made["kept"] else ""
-            data += f" They were corrected by the model {made['corrector']} first, coverage {made['coverage']:g}{kept}."
+            data += (
+                f" {made['boxes'] - made['kept']} of {made['boxes']} (with those for validation) were tightened by the "
+                f"model {made['corrector']} first, coverage {made['coverage']:g}; of the others it was not sure."
+            )
         checked = f"{facts.validation_boxes} box(es) that training did not see"
         if not facts.held_back:
             checked = "the **same boxes**: whether the model fits other images is not measured"
+    does = (
+        f"Segments the one object in a box; trained from {facts.learnt_from}. For SparseToPrecise; after Redekop and "
+        'Chernyavskiy, "Medical Image Segmentation with Imperfect 3D Bounding Boxes" (2021), section 3.2, and Kervadec '
+        "et al. (MIDL 2020). Research use only, not for diagnosis."
+    )
     losses = ", ".join(
         f"{name} {getattr(recipe.weights, name):g}" for name in ("tightness", "emptiness", "size", "likeness", "alike")
     )
@@ -142,9 +157,7 @@ def model_card(recipe: SegmenterRecipe, facts: SegmenterFacts, metadata: dict[st
         sharpened = "What it finds is then sharpened by the intensities that this image has there and elsewhere. "
     return f"""# {facts.name}
 
-Segments the one object in a box; trained from boxes, without a single mask. For SparseToPrecise; after Redekop and
-Chernyavskiy, "Medical Image Segmentation with Imperfect 3D Bounding Boxes" (2021), section 3.2, and Kervadec et al.
-(MIDL 2020). Research use only, not for diagnosis.
+{common.paragraph(does)}
 
 ## What it does
 
@@ -177,7 +190,7 @@ On {checked}. All rows are in [log.csv](log.csv); the weights with the lowest va
 {common.before_and_after(facts.rows, measures)}
 
 A cell is object from a probability of {facts.level:g}: the lowest at which the boxes of what is found agree nearly best
-with the given ones on these boxes.
+with those that it learnt from, on these boxes.
 
 ![validation](validation.png)
 

@@ -36,6 +36,9 @@ FIRST_SEED = 100_000
 """Phantoms for training are numbered from here plus the recipe's seed times as much; those for validation below."""
 SHARE_OF_PHANTOMS, SHARE_OF_TRAINING = 0.15, 0.95
 """Of the progress: making the phantoms, and where the level is chosen."""
+CROPPED = {"context_share": 1.3, "longest_side": 128}
+"""How a user's cases are cropped, see `case_scenes`: boxes are at most half as loose as a corrector's, and 40 cells lie
+along them."""
 HELD_BACK = 0.2
 """Of a user's cases, where there are none to validate with and at least five."""
 
@@ -212,9 +215,9 @@ class SegmenterRecipe:
             training = phantom_scenes(range(first, first + self.phantoms), progress=progress.part(0, 0.9))
             held_back = range(first - self.validation_phantoms, first)
             return training, phantom_scenes(held_back, progress=progress.part(0.9, 1))
-        training = case_scenes(cases, progress)
+        training = case_scenes(cases, progress, **CROPPED)
         if validation_cases is not None:
-            return training, case_scenes(validation_cases, progress)
+            return training, case_scenes(validation_cases, progress, **CROPPED)
         # A few boxes are all needed to train on; then the same ones say how far the training is.
         kept = math.floor(HELD_BACK * len(training))
         return (training[kept:], training[:kept]) if kept else (training, training)

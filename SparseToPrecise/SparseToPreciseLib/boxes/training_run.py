@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..core.box import Box
 from ..core.bundles import Bundle, find_bundles
+from ..core.errors import InputError
 from ..core.packaged_configs import packaged_config
 from ..core.progress import Progress
 from ..core.recipe import Validated, ready_recipe
@@ -123,7 +125,7 @@ def train_segmenter(
         every plane alone, be it an object, the boxes of slices (`TightenResult.slices_as_volume`) or one box; every
         value but 0 is the object. A list of boxes has one for each object of the kind.
     correction
-        Corrects them, each slice for itself, before they are learnt from; None: they are learnt from as they are.
+        Corrects them slice by slice before they are learnt from; None: they are learnt from as they are.
     phantoms
         How many phantoms to train on.
     minutes, epochs, steps
@@ -154,10 +156,14 @@ def train_segmenter(
         ends={"minutes": minutes, "epochs": epochs, "steps": steps},
         overrides=overrides,
     )
+    if correction is not None:
+        if cases is None:
+            raise InputError("Boxes to correct were wanted, and no cases were given; phantoms need no correction.")
+        correction = replace(correction, boxes=0, kept=0, reason="")
     return recipe.train(
         output,
-        cases=None if cases is None else _pairs(cases, correction),
-        validation_cases=None if validation_cases is None else _pairs(validation_cases, correction),
+        cases=None if cases is None else _pairs(cases, correction, progress),
+        validation_cases=None if validation_cases is None else _pairs(validation_cases, correction, progress),
         correction=correction,
         device=device,
         progress=progress,
@@ -166,14 +172,22 @@ def train_segmenter(
 
 
 def _pairs(
-    cases: Iterable[tuple[Volume, Boxes]], correction: BoxCorrection | None
+    cases: Iterable[tuple[Volume, Boxes]], correction: BoxCorrection | None, progress: Progress | None
 ) -> Iterable[tuple[Volume, Volume]]:
     """One (image, labelmap) pair per box or labelmap."""
     for image, given in cases:
         for one in [given] if isinstance(given, Volume | Box) else given:
             if correction is not None:
+                if progress is not None:
+                    progress(0.0, f"tightening box {correction.boxes + 1}")
                 yield image, correction.corrected(image, one)
             elif isinstance(one, Volume):
                 yield image, one
             else:
                 yield image, Volume(one.mask_on(image.grid).astype("uint8"), image.ijk_to_ras, image.name)
+    if correction is not None and 0 < correction.boxes == correction.kept:
+        raise InputError(
+            f"The corrector {correction.corrector.name} could tighten none of the {correction.boxes} box(es), the last "
+            f"one because {correction.reason}; train a corrector on a few masks of your own, or learn from the boxes "
+            "as they are."
+        )

@@ -93,11 +93,15 @@ def boxes_segmenter(
         typer.Option(
             "--tighten-first",
             help="Loose boxes: tighten them slice by slice, and learn from what remains. Of a labelmap its bounding "
-            "box is tightened.",
+            "box is tightened. Not for masks or boxes that are tight already, which it would cut.",
         ),
     ] = False,
     corrector: Annotated[
-        str | None, typer.Option(metavar="BUNDLE", help="With --tighten-first: a bundle trained as boxes-corrector.")
+        str | None,
+        typer.Option(
+            metavar="BUNDLE",
+            help="With --tighten-first: a bundle trained as boxes-corrector, best on a few masks of the same kind.",
+        ),
     ] = None,
     coverage: Annotated[
         float | None,
@@ -139,10 +143,12 @@ def boxes_segmenter(
         trained = finish(reporter, bundle, output)
     best = trained["best"]
     said = f"Best validation loss {best['validation_loss']:.5f} at step {best['steps']}."
+    notes = []
     if made := trained["correction"]:
-        kept = f", but for {made['kept']} of which it was not sure" if made["kept"] else ""
-        said += f" {made['boxes']} boxes were tightened by {made['corrector']} first{kept}."
-    reporter.show(*summary(trained, "boxes", said, output))
+        tightened = made["boxes"] - made["kept"]
+        notes.append(f"{tightened} of {made['boxes']} boxes were tightened by {made['corrector']} first.")
+        notes += [note for note in (cases["correction"].corrector.note,) if note]
+    reporter.show(*summary(trained, "boxes", said, output), *notes)
 
 
 def _check(dataset: Path | None, phantoms: int | None, label: int | None) -> None:
