@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from box_context import Context
 from tables import number, table
+from used_memory import peak_bytes
 
 from SparseToPreciseLib.boxes.frame import CELL, CONTEXT, Frame
 from SparseToPreciseLib.boxes.model import load_corrector
@@ -99,11 +99,11 @@ def measured(shape: tuple[int, int, int]) -> str:
     corrector = load_corrector(None, "cpu")
     small = make_blob(1, "ball")
     tighten(small.image, loose_box(small.mask, 0.1, np.random.default_rng(0)), corrector)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    before = peak_bytes() / 1e6
     started = time.perf_counter()
     tighten(image, Box.bounding(image), corrector)
     seconds = time.perf_counter() - started
-    return f"{before} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024} {seconds}"
+    return f"{before} {peak_bytes() / 1e6} {seconds}"
 
 
 def render(found: dict) -> str:

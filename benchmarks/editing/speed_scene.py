@@ -1,12 +1,11 @@
-"""The scene whose edit is timed; it imports nothing but the tool, because its process also measures memory."""
+"""The scene whose edit is timed; it imports little but the tool, because its process also measures memory."""
 
 from __future__ import annotations
 
 import json
-import re
-from pathlib import Path
 
 import numpy as np
+from used_memory import peak_bytes
 
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.editing.edit import edit
@@ -43,7 +42,4 @@ def print_peak(shape: tuple[int, int, int]) -> None:
     scene = scene_of(shape)
     loaded = sum(volume.array.nbytes for volume in scene[:2])
     edit(*scene, RADIUS_MM, editor=load_editor(None, "cpu"))
-    # Not getrusage: its ru_maxrss survives execve, so that a child begins with the peak of its parent.
-    status = Path("/proc/self/status").read_text()
-    peak = int(re.search(r"VmHWM:\s*(\d+) kB", status).group(1)) * 1024
-    print(json.dumps({"peak_gb": peak / 1e9, "loaded_gb": loaded / 1e9}))
+    print(json.dumps({"peak_gb": peak_bytes() / 1e9, "loaded_gb": loaded / 1e9}))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from synthesis_context import Context
 from tables import number, table
+from used_memory import peak_bytes
 
 from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.core.volume import Grid, Volume
@@ -206,7 +206,7 @@ def _main() -> None:
             "image_gib": mr.array.nbytes / 2**30,
             "tiles": len(tiles),
         }
-    found["peak_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    found["peak_gib"] = peak_bytes() / 2**30
     print(json.dumps(found))
 
 
