@@ -150,7 +150,7 @@ def _filled(scene: Scene, box: Box) -> Scene:
 
 
 def _corrected(scene: Scene, box: Box, corrector: Trained, coverage: float) -> Scene:
-    """The boxes of slices that the corrector finds, the loose box where it is not sure; as `BoxCorrection` does it."""
+    """The boxes of slices that the corrector finds, the loose box where it is not sure; as `BoxCorrection` does."""
     look = Look.at(scene, box, AXIS, corrector)
     bounds, safe = look.corrected(PATCHES[0], corrector.calibrations[PATCHES[0]], coverage)
     return _labelled(scene, look.filled(bounds)) if safe else _filled(scene, box)

@@ -23,7 +23,7 @@ Boxes = Volume | Box | Sequence[Box]
 
 CORRECTOR_MINUTES, SEGMENTER_MINUTES = 30.0, 15.0
 """Of computing time (on two cores half as long) with a user's cases. With this and what is below, correctors of 3 to
-20 masks of the benchmark's series are much tighter than with 8 minutes alone, that of one mask is a little looser."""
+20 masks of the benchmark's series are much tighter than with 8 minutes alone; that of one mask is not."""
 CORRECTOR_CASES = {
     "sampling::largest_margin": 1.0,
     "sampling::tight_share": 0.15,
