@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from edit_cases import grid_around, rotation
 
+from SparseToPreciseLib.boxes.segmenter_channels import SEEN
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.volume import Grid, Volume
 
@@ -24,6 +25,15 @@ GRIDS = {
     "axes in another order": grid_around((1.5, 1.5, 1.5), np.eye(3)[:, [2, 0, 1]], half_mm=33),
     "anisotropic": grid_around((1.0, 1.0, 3.0), half_mm=33),
     "cropped": grid_around((1.5, 1.5, 1.5), half_mm=28),
+}
+SEGMENTER_ARGUMENTS = {"spatial_dims": 2, "in_channels": SEEN, "out_channels": 1, "channels": [4, 8], "strides": [2]}
+TINY_SEGMENTER = {  # overrides of the segmenter's recipe
+    "validation_phantoms": 1,
+    "batch_size": 1,
+    "validations": 1,
+    "sampling::side": 32,
+    "sampling::planes": 3,
+    "network": {"name": "UNet", "arguments": SEGMENTER_ARGUMENTS},
 }
 
 

@@ -10,7 +10,17 @@ import pytest
 
 pytest.importorskip("torch")
 
-from box_cases import GRID, GRIDS, LOOSE, TIGHT, find_nothing, image_on, mask_on, tiny_corrector  # noqa: E402
+from box_cases import (  # noqa: E402
+    GRID,
+    GRIDS,
+    LOOSE,
+    TIGHT,
+    TINY_SEGMENTER,
+    find_nothing,
+    image_on,
+    mask_on,
+    tiny_corrector,
+)
 
 from SparseToPreciseLib.boxes.corrected_boxes import LEARNING_COVERAGE, BoxCorrection  # noqa: E402
 from SparseToPreciseLib.boxes.model import Corrector, load_corrector  # noqa: E402
@@ -20,7 +30,6 @@ from SparseToPreciseLib.core.box import Box  # noqa: E402
 from SparseToPreciseLib.core.errors import Cancelled, InputError  # noqa: E402
 from SparseToPreciseLib.core.progress import Progress  # noqa: E402
 from SparseToPreciseLib.core.volume import Volume  # noqa: E402
-from test_boxes_segmenter_training import TINY  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +122,7 @@ def test_a_labelmap_elsewhere_is_refused_by_the_training(corrector: Corrector, t
             correction=BoxCorrection(corrector),
             steps=1,
             device="cpu",
-            overrides=TINY,
+            overrides=TINY_SEGMENTER,
         )
     assert not (tmp_path / "mine").exists()
 
@@ -124,9 +133,12 @@ def test_a_coverage_that_the_corrector_does_not_have(corrector: Corrector, cover
         BoxCorrection(corrector, coverage)
 
 
-def test_the_bundle_says_what_corrected_its_boxes(corrector: Corrector, unsure: Corrector, tmp_path: Path) -> None:
+def test_the_bundle_says_what_corrected_its_boxes(corrector: Corrector, tmp_path: Path) -> None:
     image = image_on(GRID)
-    cases, options = [(image, LOOSE), (image, [TIGHT, LOOSE])], {"steps": 1, "device": "cpu", "overrides": TINY}
+    cases, options = (
+        [(image, LOOSE), (image, [TIGHT, LOOSE])],
+        {"steps": 1, "device": "cpu", "overrides": TINY_SEGMENTER},
+    )
     bundle = train_segmenter(tmp_path / "mine", cases=cases, correction=BoxCorrection(corrector), **options)
     made = bundle.metadata["training"]["correction"]
     assert made == {"corrector": "tiny", "sha256": corrector.sha256, "coverage": 0.9, "boxes": 3, "kept": 0}
@@ -150,7 +162,7 @@ def test_the_bundle_says_what_corrected_its_boxes(corrector: Corrector, unsure: 
 def test_where_no_box_could_be_tightened_nothing_is_trained(unsure: Corrector, tmp_path: Path) -> None:
     told = []
     progress = Progress(lambda _, message: told.append(message))
-    options = {"steps": 1, "device": "cpu", "overrides": TINY, "progress": progress}
+    options = {"steps": 1, "device": "cpu", "overrides": TINY_SEGMENTER, "progress": progress}
     cases = [(image_on(GRID), [LOOSE, TIGHT])]
     with pytest.raises(InputError, match="none of the 2 box.* because nothing like an object"):
         train_segmenter(tmp_path / "mine", cases=cases, correction=BoxCorrection(unsure), **options)
@@ -175,6 +187,6 @@ def test_a_training_is_cancelled_between_two_boxes(corrector: Corrector, tmp_pat
             steps=1,
             device="cpu",
             progress=Progress(stop),
-            overrides=TINY,
+            overrides=TINY_SEGMENTER,
         )
     assert "tightening box 2" in told and told[-1] == "tightening box 3" and not (tmp_path / "mine").exists()

@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from box_cases import GRID, TIGHT, image_on, mask_on  # noqa: E402
+from box_cases import GRID, SEGMENTER_ARGUMENTS, TIGHT, TINY_SEGMENTER, image_on, mask_on  # noqa: E402
 
 from SparseToPreciseLib.boxes.frame import Frame  # noqa: E402
 from SparseToPreciseLib.boxes.hull import box_hull  # noqa: E402
@@ -39,15 +39,6 @@ from SparseToPreciseLib.core.packaged_configs import packaged_config  # noqa: E4
 from SparseToPreciseLib.core.progress import Progress  # noqa: E402
 from SparseToPreciseLib.core.volume import Volume  # noqa: E402
 
-SMALL = {"spatial_dims": 2, "in_channels": SEEN, "out_channels": 1, "channels": [4, 8], "strides": [2]}
-TINY = {
-    "validation_phantoms": 1,
-    "batch_size": 1,
-    "validations": 1,
-    "sampling::side": 32,
-    "sampling::planes": 3,
-    "network": {"name": "UNet", "arguments": SMALL},
-}
 SAMPLING = PlaneSampling(side=40, inverted_share=0.0)
 
 
@@ -125,7 +116,7 @@ def test_a_field_of_view_that_ends_within_the_object_leaves_a_part_of_it():
 def test_an_object_is_learnt_from_its_boxes_alone():
     """Filled boxes of slices are given; what comes out is nearer to the object than they are."""
     torch.manual_seed(0)
-    network = build_network({"name": "UNet", "arguments": SMALL | {"channels": [8, 16]}})
+    network = build_network({"name": "UNet", "arguments": SEGMENTER_ARGUMENTS | {"channels": [8, 16]}})
     given = Scene(scene().image, boxed(scene().mask))
     sampling = PlaneSampling(side=40, inverted_share=0.0, largest_margin=0.2, axis=2)
     trainer = SegmenterTrainer(
@@ -164,7 +155,7 @@ def test_sampling_out_of_range_is_refused(sampling: dict):
 def test_a_bundle_from_phantoms_segments_and_says_what_it_is(tmp_path: Path):
     rows = []
     bundle = train_segmenter(
-        tmp_path / "mine", phantoms=2, steps=2, device="cpu", validated=rows.append, overrides=TINY
+        tmp_path / "mine", phantoms=2, steps=2, device="cpu", validated=rows.append, overrides=TINY_SEGMENTER
     )
     assert bundle.family == SEGMENTER_FAMILY and bundle.metadata["training"]["steps"] == 2
     assert "never seen a patient" in " ".join(bundle.card.split()) and "| Dice |" in bundle.card
@@ -178,12 +169,12 @@ def test_a_bundle_from_phantoms_segments_and_says_what_it_is(tmp_path: Path):
 def test_own_boxes_are_taken_as_labelmap_box_or_list(tmp_path: Path):
     image = image_on(GRID)
     cases = [(image, boxed(mask_on(GRID))), (image, TIGHT), (image, [TIGHT, TIGHT.grown(2, 2)])]
-    bundle = train_segmenter(tmp_path / "own", cases=cases, steps=1, device="cpu", overrides=TINY)
+    bundle = train_segmenter(tmp_path / "own", cases=cases, steps=1, device="cpu", overrides=TINY_SEGMENTER)
     training = bundle.metadata["training"]
     assert training["boxes"] == 4 and not training["held_back"] and "dice" not in training["best"]
     assert "same boxes" in bundle.card
     held = train_segmenter(
-        tmp_path / "held", cases=cases[:1], validation_cases=cases[1:2], steps=1, device="cpu", overrides=TINY
+        tmp_path / "held", cases=cases[:1], validation_cases=cases[1:2], steps=1, device="cpu", overrides=TINY_SEGMENTER
     )
     assert held.metadata["training"]["held_back"] and held.metadata["training"]["validation_boxes"] == 1
 
@@ -196,12 +187,15 @@ def test_own_boxes_are_taken_as_labelmap_box_or_list(tmp_path: Path):
         ({"overrides": {"sampling::side": 3}}, "side cannot be 3"),
         ({"overrides": {"nonsense": 3}}, "no nonsense"),
         ({"steps": -1}, "Steps must be a positive whole number"),
-        ({"overrides": {"network": {"name": "UNet", "arguments": SMALL | {"in_channels": 2}}}}, "channels"),
+        (
+            {"overrides": {"network": {"name": "UNet", "arguments": SEGMENTER_ARGUMENTS | {"in_channels": 2}}}},
+            "channels",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence_and_leaves_nothing(tmp_path: Path, wrong: dict, sentence: str):
     given = {"phantoms": 1, "steps": 1, "device": "cpu"} | wrong
-    given["overrides"] = TINY | given.get("overrides", {})
+    given["overrides"] = TINY_SEGMENTER | given.get("overrides", {})
     with pytest.raises(InputError, match=sentence):
         train_segmenter(tmp_path / "bad", **given)
     assert not list(tmp_path.iterdir())
@@ -210,13 +204,20 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(tmp_path: Path, wrong: dic
 def test_a_box_beside_the_image_is_refused_as_empty(tmp_path: Path):
     away = Box(TIGHT.center + 500, np.eye(3), TIGHT.size)
     with pytest.raises(InputError, match="is empty"):
-        train_segmenter(tmp_path / "bad", cases=[(image_on(GRID), away)], steps=1, device="cpu", overrides=TINY)
+        train_segmenter(
+            tmp_path / "bad", cases=[(image_on(GRID), away)], steps=1, device="cpu", overrides=TINY_SEGMENTER
+        )
 
 
 def test_cancel_leaves_nothing(tmp_path: Path):
     with pytest.raises(Cancelled):
         train_segmenter(
-            tmp_path / "bad", phantoms=2, steps=5, device="cpu", overrides=TINY, progress=Progress(None, lambda: True)
+            tmp_path / "bad",
+            phantoms=2,
+            steps=5,
+            device="cpu",
+            overrides=TINY_SEGMENTER,
+            progress=Progress(None, lambda: True),
         )
     assert not list(tmp_path.iterdir())
 

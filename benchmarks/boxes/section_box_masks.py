@@ -58,7 +58,7 @@ class Trained:
 LOOKING = ("boxes/channels.py", "boxes/frame.py", "boxes/looking.py", "boxes/patches.py", "boxes/scenes.py")
 LOOKING += ("boxes/simulation.py", "core/resampling.py", "core/volume.py")
 CODE = (*LOOKING, "boxes/calibrat*.py", "boxes/cleanup.py", "boxes/corrector_recipe.py", "boxes/corrector_scenes.py")
-CODE += ("boxes/evidence.py", "boxes/slice_measures.py")
+CODE += ("boxes/evidence.py", "boxes/object_length.py", "boxes/slice_measures.py")
 """What a calibration depends on beside weights and recipe."""
 LEARNING = (*LOOKING, "boxes/corrector_recipe.py", "boxes/corrector_scenes.py", "boxes/corrector_training.py")
 LEARNING += ("core/training_loop.py",)

@@ -70,7 +70,7 @@ def calibrated(
     progress: Progress | None = None,
     longest_mm: float | None = None,
 ) -> Calibration:
-    """Choose threshold, margin and limit of doubt for every coverage; maps of more than a length are never trusted.
+    """Choose threshold, margin and limit of doubt for every coverage; a map with something longer is never trusted.
 
     Of all that few enough of the trusted cases fail with, those with the highest mean slice IoU are taken; a box that
     is not trusted counts as the loose one. Few enough is what conformal risk control (Angelopoulos et al., 2022) asks
