@@ -104,10 +104,10 @@ class BoxModuleLogic(ScriptedLoadableModuleLogic):
         return roi_from_box(box, segment.GetName(), color=segment.GetColor())
 
     def tighten(self, image, roi, **parameters):
-        """Shrink an ROI around the object in it; a SparseToPreciseLib.boxes.tighten.TightenResult."""
+        """Shrink an ROI around the object in it; a SparseToPreciseLib.boxes.corrector.tighten.TightenResult."""
         from BoxModuleLib.Jobs import tighten_inputs
 
-        from SparseToPreciseLib.mrml.box_nodes import read_inputs, show_tightened
+        from SparseToPreciseLib.mrml.boxes_nodes import read_inputs, show_tightened
 
         inputs = read_inputs(image, roi, to_tighten=True)
         result = tighten_inputs(inputs, **parameters)
@@ -118,7 +118,7 @@ class BoxModuleLogic(ScriptedLoadableModuleLogic):
         """Segment the object in an ROI; the segmentation node and the ID of the new segment."""
         from BoxModuleLib.Jobs import segment_inputs
 
-        from SparseToPreciseLib.mrml.box_nodes import read_inputs, show_segmented
+        from SparseToPreciseLib.mrml.boxes_nodes import read_inputs, show_segmented
 
         inputs = read_inputs(image, roi)
         return show_segmented(inputs, segment_inputs(inputs, **parameters))

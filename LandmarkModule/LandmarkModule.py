@@ -106,7 +106,7 @@ class LandmarkModuleLogic(ScriptedLoadableModuleLogic):
 
         `options` are validation=(image, segmentation, segmentID), and those of landmarks.training.train_template.
         """
-        from SparseToPreciseLib.landmarks.training import train_template
+        from SparseToPreciseLib.landmarks.trainer import train_template
         from SparseToPreciseLib.mrml.landmark_teaching import read_lesson
 
         lesson = read_lesson(image, segmentation, segmentID, landmarks, *options.pop("validation", ()))
@@ -120,7 +120,7 @@ class LandmarkModuleLogic(ScriptedLoadableModuleLogic):
         """
         from LandmarkModuleLib.Jobs import find, show
 
-        from SparseToPreciseLib.mrml.landmark_nodes import read_target
+        from SparseToPreciseLib.mrml.landmarks_nodes import read_target
 
         inputs = read_target(image, seed)
         return show(inputs, find(inputs, template=template, **options))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from edit_cases import grid_around, rotation
 
-from SparseToPreciseLib.boxes.segmenter_channels import SEEN
+from SparseToPreciseLib.boxes.segmenter.inputs import SEEN
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.volume import Grid, Volume
 
@@ -58,15 +58,15 @@ def tiny_corrector(folder: Path, seed: int = 0) -> Path:
     """A bundle of the corrector's family, trained for seconds on one bright object and calibrated on it."""
     import torch
 
-    from SparseToPreciseLib.boxes.calibrating import CalibrationCase, calibrated
-    from SparseToPreciseLib.boxes.channels import CHANNELS
-    from SparseToPreciseLib.boxes.corrector_training import CorrectorTrainer, Sampling, drawn_frame
-    from SparseToPreciseLib.boxes.looking import View, look
-    from SparseToPreciseLib.boxes.model import CORRECTOR_FAMILY
+    from SparseToPreciseLib.boxes.corrector.calibrating import CalibrationCase, calibrated
+    from SparseToPreciseLib.boxes.corrector.inference import View, look
+    from SparseToPreciseLib.boxes.corrector.inputs import CHANNELS
+    from SparseToPreciseLib.boxes.corrector.model import CORRECTOR_FAMILY
+    from SparseToPreciseLib.boxes.corrector.trainer import CorrectorTrainer, Sampling, drawn_frame
     from SparseToPreciseLib.boxes.scenes import Scene
     from SparseToPreciseLib.boxes.scenes import mask_on as share_on
-    from SparseToPreciseLib.core.bundle_writing import write_bundle
     from SparseToPreciseLib.core.networks import build_network
+    from SparseToPreciseLib.core.training.writing import write_bundle
 
     arguments = {"spatial_dims": 3, "in_channels": CHANNELS, "out_channels": 1, "channels": [8, 16], "strides": [2]}
     description = {"name": "UNet", "arguments": arguments}
@@ -90,11 +90,11 @@ def tiny_segmenter(folder: Path, seed: int = 0) -> Path:
     import torch
 
     from SparseToPreciseLib.boxes.scenes import Scene
-    from SparseToPreciseLib.boxes.segment import SEGMENTER_FAMILY
-    from SparseToPreciseLib.boxes.segmenter_channels import SEEN
-    from SparseToPreciseLib.boxes.segmenter_training import PlaneSampling, SegmenterTrainer, mask_loss
-    from SparseToPreciseLib.core.bundle_writing import write_bundle
+    from SparseToPreciseLib.boxes.segmenter.inputs import SEEN
+    from SparseToPreciseLib.boxes.segmenter.segment import SEGMENTER_FAMILY
+    from SparseToPreciseLib.boxes.segmenter.trainer import PlaneSampling, SegmenterTrainer, mask_loss
     from SparseToPreciseLib.core.networks import build_network
+    from SparseToPreciseLib.core.training.writing import write_bundle
 
     arguments = {"spatial_dims": 2, "in_channels": SEEN, "out_channels": 1, "channels": [8, 16], "strides": [2]}
     description = {"name": "UNet", "arguments": arguments}

@@ -9,8 +9,8 @@ from edit_cases import rotation
 
 from SparseToPreciseLib.core.bundles import Bundle
 from SparseToPreciseLib.core.volume import Grid, Volume
+from SparseToPreciseLib.landmarks.cases import Augmentation
 from SparseToPreciseLib.landmarks.reference import Reference
-from SparseToPreciseLib.landmarks.slices import Augmentation
 
 # Centre (mm from the shape's own origin) and radius of its balls.
 BALLS = (((0.0, 0.0, 0.0), 7.0), ((9.0, 2.0, 0.0), 5.0), ((14.0, 6.0, -6.0), 3.5), ((-2.0, 7.0, 6.0), 4.0))
@@ -81,7 +81,7 @@ GRIDS = {
 
 def small_template(folder: Path, **options) -> Bundle:
     """Train for some seconds on the reference."""
-    from SparseToPreciseLib.landmarks.training import train_template
+    from SparseToPreciseLib.landmarks.trainer import train_template
 
     given = {"steps": 160, "batch_size": 16, "augmentation": Augmentation(elsewhere=0.3), "device": "cpu", **options}
     return train_template(folder, [reference()], **given)
@@ -89,7 +89,7 @@ def small_template(folder: Path, **options) -> Bundle:
 
 def quick_template(folder: Path, **options) -> Bundle:
     """As `small_template`, with a network of a quarter of the widths: in a third of the time."""
-    from SparseToPreciseLib.landmarks.networks import NETWORKS
+    from SparseToPreciseLib.landmarks.network import NETWORKS
 
     arguments = {**NETWORKS["small"]["arguments"], "features": [8, 8, 16, 16, 16, 8]}
     NETWORKS["quick"] = {"name": "BasicUNet", "arguments": arguments}

@@ -79,8 +79,8 @@ def tiny_model(
     """
     import torch
 
-    from SparseToPreciseLib.core.bundle_writing import write_bundle
     from SparseToPreciseLib.core.networks import build_network
+    from SparseToPreciseLib.core.training.writing import write_bundle
     from SparseToPreciseLib.synthesis.model import BANDS
 
     outputs = list(BANDS) if bands else ["ct"]

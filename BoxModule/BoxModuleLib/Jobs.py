@@ -6,9 +6,9 @@ _KEPT = 2
 
 
 def tighten_inputs(inputs, *, model=None, device="auto", axis="auto", margin_mm=0.0, coverage=0.99, progress=None):
-    """A `boxes.tighten.TightenResult` for `mrml.box_nodes.BoxInputs`; the model stays loaded."""
-    from SparseToPreciseLib.boxes.model import CORRECTOR_FAMILY, DEFAULT_CORRECTOR
-    from SparseToPreciseLib.boxes.tighten import tighten
+    """A `boxes.corrector.tighten.TightenResult` for `mrml.boxes_nodes.BoxInputs`; the model stays loaded."""
+    from SparseToPreciseLib.boxes.corrector.model import CORRECTOR_FAMILY, DEFAULT_CORRECTOR
+    from SparseToPreciseLib.boxes.corrector.tighten import tighten
     from SparseToPreciseLib.core.bundles import open_bundle
 
     if progress is not None:
@@ -21,8 +21,8 @@ def tighten_inputs(inputs, *, model=None, device="auto", axis="auto", margin_mm=
 
 
 def segment_inputs(inputs, *, model=None, device="auto", slices=None, progress=None):
-    """A `boxes.segment.SegmentResult` for `mrml.box_nodes.BoxInputs`; the model stays loaded."""
-    from SparseToPreciseLib.boxes.segment import DEFAULT_SEGMENTER, SEGMENTER_FAMILY, segment
+    """A `boxes.segmenter.segment.SegmentResult` for `mrml.boxes_nodes.BoxInputs`; the model stays loaded."""
+    from SparseToPreciseLib.boxes.segmenter.segment import DEFAULT_SEGMENTER, SEGMENTER_FAMILY, segment
     from SparseToPreciseLib.core.bundles import open_bundle
 
     if progress is not None:
@@ -35,13 +35,13 @@ def segment_inputs(inputs, *, model=None, device="auto", slices=None, progress=N
 # The hash is part of the key: a bundle that was trained again is loaded again.
 @lru_cache(maxsize=_KEPT)
 def _corrector(path, sha256, device):
-    from SparseToPreciseLib.boxes.model import load_corrector
+    from SparseToPreciseLib.boxes.corrector.model import load_corrector
 
     return load_corrector(path, device)
 
 
 @lru_cache(maxsize=_KEPT)
 def _segmenter(path, sha256, device):
-    from SparseToPreciseLib.boxes.segment import load_segmenter
+    from SparseToPreciseLib.boxes.segmenter.segment import load_segmenter
 
     return load_segmenter(path, device)

@@ -31,7 +31,7 @@ class BoxModuleTest(ScriptedLoadableModuleTest):
 
     def test_theSampleIsReady(self):
         image, roi = self.loadSample()
-        from SparseToPreciseLib.mrml.box_nodes import read_inputs
+        from SparseToPreciseLib.mrml.boxes_nodes import read_inputs
 
         inputs = read_inputs(image, roi)
         self.assertGreater(inputs.box.volume_mm3, 0)

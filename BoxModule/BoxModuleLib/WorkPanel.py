@@ -23,8 +23,8 @@ class WorkPanel(WorkSection):
     """
 
     def __init__(self, ui, parameters):
-        from SparseToPreciseLib.boxes.model import CORRECTOR_FAMILY
-        from SparseToPreciseLib.boxes.segment import SEGMENTER_FAMILY
+        from SparseToPreciseLib.boxes.corrector.model import CORRECTOR_FAMILY
+        from SparseToPreciseLib.boxes.segmenter.segment import SEGMENTER_FAMILY
         from SparseToPreciseLib.desktop.model_selector import ModelSelector
         from SparseToPreciseLib.desktop.run_row import RunRow
 
@@ -61,7 +61,7 @@ class WorkPanel(WorkSection):
 
     def follow(self):
         """Follow the parameter node: what can run, and the table of the chosen box."""
-        from SparseToPreciseLib.mrml.box_nodes import loose_roi
+        from SparseToPreciseLib.mrml.boxes_nodes import loose_roi
 
         p = self._parameters()
         image, roi = (p.image, p.roi) if p else (None, None)
@@ -90,7 +90,7 @@ class WorkPanel(WorkSection):
         options = {"axis": p.axis, "margin_mm": p.margin, "coverage": float(p.coverage)}
 
         def show(inputs, result):
-            from SparseToPreciseLib.mrml.box_nodes import show_tightened
+            from SparseToPreciseLib.mrml.boxes_nodes import show_tightened
 
             show_tightened(inputs, result)
             self._tightened[inputs.roi_id] = result
@@ -102,7 +102,7 @@ class WorkPanel(WorkSection):
         slices = self._slices() if p.withinSlices else None
 
         def show(inputs, result):
-            from SparseToPreciseLib.mrml.box_nodes import show_segmented
+            from SparseToPreciseLib.mrml.boxes_nodes import show_segmented
 
             self._segment = show_segmented(inputs, result)
             return " ".join([_("{:.1f} cm³.").format(result.volume_mm3 / 1000), *result.notes])
@@ -110,7 +110,7 @@ class WorkPanel(WorkSection):
         self._run(self.segmentRow, segment_inputs, show, False, model=self.segmenters.model, slices=slices)
 
     def undo(self, _checked=False):
-        from SparseToPreciseLib.mrml.box_nodes import undo_tightening
+        from SparseToPreciseLib.mrml.boxes_nodes import undo_tightening
 
         roi = self._parameters().roi
         with slicer.util.tryWithErrorDisplay(_("Could not undo the tightening.")):
@@ -125,7 +125,7 @@ class WorkPanel(WorkSection):
 
     def jump(self):
         """Show the slice of the row that was clicked, in all slice views."""
-        from SparseToPreciseLib.mrml.box_nodes import slice_centre
+        from SparseToPreciseLib.mrml.boxes_nodes import slice_centre
 
         chosen = self.ui.sliceTableView.selectionModel().selectedRows()
         if chosen:
@@ -145,7 +145,7 @@ class WorkPanel(WorkSection):
 
     def crop(self, _checked=False):
         """Go on with image and box in Crop Volume."""
-        from SparseToPreciseLib.mrml.box_nodes import crop_parameters
+        from SparseToPreciseLib.mrml.boxes_nodes import crop_parameters
 
         p = self._parameters()
         with slicer.util.tryWithErrorDisplay(_("Could not hand the box over.")):
@@ -182,7 +182,7 @@ class WorkPanel(WorkSection):
 
     def _slices(self):
         """The result of the last tightening, while the box is still what came out of it."""
-        from SparseToPreciseLib.mrml.box_nodes import is_box
+        from SparseToPreciseLib.mrml.boxes_nodes import is_box
 
         roi = self._parameters().roi
         result = self._tightened.get(roi.GetID())
@@ -190,7 +190,7 @@ class WorkPanel(WorkSection):
 
     def _run(self, row, function, show, toTighten, **options):
         from SparseToPreciseLib.desktop import settings
-        from SparseToPreciseLib.mrml.box_nodes import read_inputs
+        from SparseToPreciseLib.mrml.boxes_nodes import read_inputs
 
         p, device = self._parameters(), settings.device()
 

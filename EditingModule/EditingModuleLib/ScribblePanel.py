@@ -84,7 +84,7 @@ class ScribblePanel:
 
     def showEdits(self, edits):
         """List the edits that the segment shows; edits: of `editing.edit_history.PastEdit`, oldest first."""
-        from SparseToPreciseLib.mrml.scribble_session import volume_text
+        from SparseToPreciseLib.mrml.stroke_session import volume_text
 
         numbers = [edit.number for edit in edits]
         if numbers == self._numbers:

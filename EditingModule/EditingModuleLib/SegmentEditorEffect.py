@@ -22,7 +22,7 @@ _SMALLER = (vtk.vtkCommand.MouseWheelBackwardEvent, vtk.vtkCommand.MouseWheelRig
 
 
 class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect, VTKObservationMixin):
-    """Draws strokes and shows what happens; `mrml.scribble_session` does the rest."""
+    """Draws strokes and shows what happens; `mrml.stroke_session` does the rest."""
 
     def __init__(self, scriptedEffect):
         scriptedEffect.name = "Scribble edit"  # not translated: modules find effects by name
@@ -219,7 +219,7 @@ are those of the Segment Editor. The list shows the edits of the segment; each c
     # Strokes
 
     def _edit(self, strokeRas):
-        from SparseToPreciseLib.mrml.scribble_job import Options
+        from SparseToPreciseLib.mrml.stroke_job import Options
 
         effect = self.scriptedEffect
         options = Options(
@@ -242,7 +242,7 @@ are those of the Segment Editor. The list shows the edits of the segment; each c
     def _theSession(self):
         if self._session is None:
             from SparseToPreciseLib.desktop.worker import shared_worker
-            from SparseToPreciseLib.mrml.scribble_session import Session
+            from SparseToPreciseLib.mrml.stroke_session import Session
 
             self._session = Session(self.scriptedEffect, shared_worker(), self._show, self._onFailure)
         return self._session

@@ -90,7 +90,7 @@ class FindSection(WorkSection):
 
     def find(self):
         from SparseToPreciseLib.desktop import settings
-        from SparseToPreciseLib.mrml.landmark_nodes import read_target
+        from SparseToPreciseLib.mrml.landmarks_nodes import read_target
 
         p = self._parameters()
         options = {"template": self.templates.model, "mirror": p.mirror, "device": settings.device()}
@@ -104,7 +104,7 @@ class FindSection(WorkSection):
 
     def discard(self, _checked=False):
         """Take what was found last out of the scene again."""
-        from SparseToPreciseLib.mrml.landmark_nodes import remove_nodes
+        from SparseToPreciseLib.mrml.landmarks_nodes import remove_nodes
 
         remove_nodes(self._last)
         self._last = []
@@ -160,7 +160,7 @@ class FindSection(WorkSection):
 
 def verdict(detection):
     """A sentence or two about a detection."""
-    from SparseToPreciseLib.mrml.landmark_nodes import SURE
+    from SparseToPreciseLib.mrml.landmarks_nodes import SURE
 
     placed = [one for one in detection.landmarks if one.position is not None]
     unsure = sum(one.confidence < SURE for one in placed)

@@ -8,7 +8,7 @@ _KEPT = 2
 
 @dataclass(frozen=True)
 class Answer:
-    """What was found, for `mrml.landmark_nodes`; `structure` and `way` are None where they were not wanted."""
+    """What was found, for `mrml.landmarks_nodes`; `structure` and `way` are None where they were not wanted."""
 
     template: str
     detection: object
@@ -17,12 +17,12 @@ class Answer:
 
 
 def find(inputs, *, template, mirror="no", device="auto", structure=False, deformation=False, progress=None):
-    """An `Answer` for `mrml.landmark_nodes.TargetInputs`; the template stays loaded."""
+    """An `Answer` for `mrml.landmarks_nodes.TargetInputs`; the template stays loaded."""
     from SparseToPreciseLib.core.bundles import open_bundle
     from SparseToPreciseLib.core.progress import Progress
-    from SparseToPreciseLib.landmarks.carried import carried_structure, way_to
     from SparseToPreciseLib.landmarks.detect import detect
-    from SparseToPreciseLib.landmarks.template import FAMILY
+    from SparseToPreciseLib.landmarks.model import FAMILY
+    from SparseToPreciseLib.landmarks.propagation import carried_structure, way_to
 
     progress = progress or Progress()
     progress(0.0, "loading the template")
@@ -40,7 +40,7 @@ def find(inputs, *, template, mirror="no", device="auto", structure=False, defor
 
 def show(inputs, answer):
     """New nodes for an `Answer`: the list of landmarks, and the others that there are (None: was not wanted)."""
-    from SparseToPreciseLib.mrml.landmark_nodes import show_landmarks, show_structure, show_way
+    from SparseToPreciseLib.mrml.landmarks_nodes import show_landmarks, show_structure, show_way
 
     landmarks = show_landmarks(inputs, answer.detection, answer.template)
     structure = None if answer.structure is None else show_structure(inputs, answer.structure, answer.template)
@@ -51,6 +51,6 @@ def show(inputs, answer):
 # The hash is part of the key: a template that was taught again is loaded again.
 @lru_cache(maxsize=_KEPT)
 def _template(path, sha256, device):
-    from SparseToPreciseLib.landmarks.template import load_template
+    from SparseToPreciseLib.landmarks.model import load_template
 
     return load_template(path, device)

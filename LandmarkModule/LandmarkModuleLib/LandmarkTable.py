@@ -49,7 +49,7 @@ class LandmarkTable(VTKObservationMixin):
         self._fill()
 
     def _fill(self, _caller=None, _event=None):
-        from SparseToPreciseLib.mrml.landmark_nodes import landmark_rows
+        from SparseToPreciseLib.mrml.landmarks_nodes import landmark_rows
 
         rows = landmark_rows(self._node)
         self._table.visible = bool(rows)
@@ -67,6 +67,6 @@ class LandmarkTable(VTKObservationMixin):
         self._table.resizeRowsToContents()
 
     def _clicked(self, row, _column):
-        from SparseToPreciseLib.mrml.landmark_nodes import jump_to
+        from SparseToPreciseLib.mrml.landmarks_nodes import jump_to
 
         jump_to(self._node, row)

@@ -24,7 +24,9 @@ ALLOWED: dict[str, set[str]] = {
     **{family: {"core"} for family in FAMILIES},
     "mrml": {"core", *FAMILIES},
     "desktop": {"core", *FAMILIES, "mrml"},
-    "cli": {"core", *FAMILIES, "phantoms", "mrml"},
+    "pictures": {"core", *FAMILIES},
+    "tasks": {"core", *FAMILIES, "phantoms", "mrml", "pictures"},
+    "cli": {"core", *FAMILIES, "phantoms", "mrml", "tasks"},
     MODULE: {"core", *FAMILIES, "phantoms", "mrml", "desktop"},
 }
 SLICER = re.compile(r"^(slicer|slicer_core|vtk\w*|sitkUtils)$")
@@ -32,7 +34,7 @@ QT = re.compile(r"^(qt|ctk|PythonQt|qSlicer\w*PythonQt|PySide\d?|PyQt\d?)$")
 MAY_SLICER = {"mrml", "desktop", MODULE}
 MAY_QT = {"desktop", MODULE}
 #: The only files of a family that may generate phantoms: what trains on them.
-TRAINS = re.compile(r"^((training|dataset|scenes)\w*|\w+_training)\.py$")
+TRAINS = re.compile(r"^((training|dataset)\w*|scenes|cases|trainer|recipe)\.py$")
 
 
 def module_folders(root: Path = ROOT) -> list[Path]:

@@ -22,9 +22,9 @@ from box_cases import (  # noqa: E402
     tiny_corrector,
 )
 
-from SparseToPreciseLib.boxes.corrected_boxes import LEARNING_COVERAGE, BoxCorrection  # noqa: E402
-from SparseToPreciseLib.boxes.model import Corrector, load_corrector  # noqa: E402
-from SparseToPreciseLib.boxes.tighten import tighten  # noqa: E402
+from SparseToPreciseLib.boxes.correction import LEARNING_COVERAGE, BoxCorrection  # noqa: E402
+from SparseToPreciseLib.boxes.corrector.model import Corrector, load_corrector  # noqa: E402
+from SparseToPreciseLib.boxes.corrector.tighten import tighten  # noqa: E402
 from SparseToPreciseLib.boxes.training_run import train_segmenter  # noqa: E402
 from SparseToPreciseLib.core.box import Box  # noqa: E402
 from SparseToPreciseLib.core.errors import Cancelled, InputError  # noqa: E402

@@ -12,22 +12,29 @@ from edit_cases import rotation
 from scipy import ndimage
 
 import house
-from SparseToPreciseLib.boxes import patches
 from SparseToPreciseLib.boxes.baselines import histogram_mask, otsu_mask, shrunk_bounds
-from SparseToPreciseLib.boxes.calibrating import ACCEPTED_FAILURES, CalibrationCase, calibrated
-from SparseToPreciseLib.boxes.calibration import COVERAGES, Calibration, Level, found_length
-from SparseToPreciseLib.boxes.channels import in_image
-from SparseToPreciseLib.boxes.cleanup import CleanMap, cleaned, parts_of, slice_bounds, smoothed_shares, widened
 from SparseToPreciseLib.boxes.contrast import contrast
+from SparseToPreciseLib.boxes.corrector import patches
+from SparseToPreciseLib.boxes.corrector.calibrating import ACCEPTED_FAILURES, CalibrationCase, calibrated
+from SparseToPreciseLib.boxes.corrector.confidence import COVERAGES, Calibration, Level, found_length
+from SparseToPreciseLib.boxes.corrector.inference import Look
+from SparseToPreciseLib.boxes.corrector.inputs import in_image
+from SparseToPreciseLib.boxes.corrector.model import Corrector
+from SparseToPreciseLib.boxes.corrector.patches import between_planes, patch_centres, patch_shares
+from SparseToPreciseLib.boxes.corrector.postprocessing import (
+    CleanMap,
+    cleaned,
+    parts_of,
+    slice_bounds,
+    smoothed_shares,
+    widened,
+)
+from SparseToPreciseLib.boxes.corrector.tighten import _slices, tighten
 from SparseToPreciseLib.boxes.frame import CELL, Frame, axis_of, check_within, sampled, slice_step
-from SparseToPreciseLib.boxes.looking import Look
 from SparseToPreciseLib.boxes.metrics import coverage, evaluate
-from SparseToPreciseLib.boxes.model import Corrector
-from SparseToPreciseLib.boxes.patches import between_planes, patch_centres, patch_shares
 from SparseToPreciseLib.boxes.scenes import mask_on as share_on
 from SparseToPreciseLib.boxes.simulation import loose_box
 from SparseToPreciseLib.boxes.slice_measures import covered, mean_slice_iou, tight_bounds
-from SparseToPreciseLib.boxes.tighten import _slices, tighten
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.bundles import open_bundle
 from SparseToPreciseLib.core.devices import Device

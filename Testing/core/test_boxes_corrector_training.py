@@ -11,10 +11,12 @@ import torch
 from box_cases import GRID, GRIDS, image_on, mask_on
 from scipy.spatial.transform import Rotation
 
-from SparseToPreciseLib.boxes.calibration import FAR_LONGER
-from SparseToPreciseLib.boxes.channels import CHANNELS
-from SparseToPreciseLib.boxes.corrector_scenes import COPIES, case_sets
-from SparseToPreciseLib.boxes.corrector_training import (
+from SparseToPreciseLib.boxes.corrector.cases import COPIES, case_sets
+from SparseToPreciseLib.boxes.corrector.confidence import FAR_LONGER
+from SparseToPreciseLib.boxes.corrector.inference import View
+from SparseToPreciseLib.boxes.corrector.inputs import CHANNELS
+from SparseToPreciseLib.boxes.corrector.model import CORRECTOR_FAMILY, load_corrector
+from SparseToPreciseLib.boxes.corrector.trainer import (
     CorrectorTrainer,
     Sample,
     Sampling,
@@ -23,8 +25,6 @@ from SparseToPreciseLib.boxes.corrector_training import (
     drawn_frame,
     turned,
 )
-from SparseToPreciseLib.boxes.looking import View
-from SparseToPreciseLib.boxes.model import CORRECTOR_FAMILY, load_corrector
 from SparseToPreciseLib.boxes.object_length import mean_length
 from SparseToPreciseLib.boxes.scenes import Scene, case_scenes, deformed
 from SparseToPreciseLib.boxes.simulation import loose_box
@@ -32,8 +32,8 @@ from SparseToPreciseLib.boxes.training_run import train_corrector
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.errors import Cancelled, InputError
 from SparseToPreciseLib.core.networks import build_network
-from SparseToPreciseLib.core.packaged_configs import packaged_config, recipe_from
 from SparseToPreciseLib.core.progress import Progress
+from SparseToPreciseLib.core.training.configs import packaged_config, recipe_from
 from SparseToPreciseLib.core.volume import Grid, Volume
 
 FAR_AWAY = GRID.ijk_to_ras + np.outer([200, 0, 0, 0], [0, 0, 0, 1])  # 200 mm to the right of GRID

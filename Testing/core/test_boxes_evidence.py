@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from SparseToPreciseLib.boxes.evidence import sharpened
+from SparseToPreciseLib.boxes.corrector.evidence import sharpened
 from SparseToPreciseLib.boxes.hull import box_hull
 from SparseToPreciseLib.boxes.metrics import dice
 

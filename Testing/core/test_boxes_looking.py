@@ -8,9 +8,9 @@ import torch
 from box_cases import GRID, LOOSE, TIGHT, image_on
 from box_cases import mask_on as case_mask
 
-from SparseToPreciseLib.boxes.channels import CHANNELS, POSITIONS
-from SparseToPreciseLib.boxes.looking import LOCATED, Look, View, cell_chances, look, object_part
-from SparseToPreciseLib.boxes.patches import between_planes
+from SparseToPreciseLib.boxes.corrector.inference import LOCATED, Look, View, cell_chances, look, object_part
+from SparseToPreciseLib.boxes.corrector.inputs import CHANNELS, POSITIONS
+from SparseToPreciseLib.boxes.corrector.patches import between_planes
 from SparseToPreciseLib.boxes.scenes import mask_on
 from SparseToPreciseLib.boxes.slice_measures import mean_slice_iou, tight_bounds
 from SparseToPreciseLib.core.box import Box

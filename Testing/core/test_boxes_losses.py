@@ -9,8 +9,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from SparseToPreciseLib.boxes import losses  # noqa: E402
-from SparseToPreciseLib.boxes.likeness import SHARE, object_chances  # noqa: E402
+from SparseToPreciseLib.boxes.segmenter import losses  # noqa: E402
+from SparseToPreciseLib.boxes.segmenter.similarity import SHARE, object_chances  # noqa: E402
 
 T = 5.0
 

@@ -12,10 +12,10 @@ torch = pytest.importorskip("torch")
 from box_cases import GRID, GRIDS, LOOSE, TIGHT, image_on, mask_on, tiny_segmenter  # noqa: E402
 from edit_cases import rotation  # noqa: E402
 
+from SparseToPreciseLib.boxes.corrector.tighten import SliceBox, TightenResult  # noqa: E402
 from SparseToPreciseLib.boxes.frame import Frame  # noqa: E402
 from SparseToPreciseLib.boxes.metrics import dice  # noqa: E402
-from SparseToPreciseLib.boxes.segment import Segmenter, SegmentResult, load_segmenter, segment  # noqa: E402
-from SparseToPreciseLib.boxes.segmenter_channels import (  # noqa: E402
+from SparseToPreciseLib.boxes.segmenter.inputs import (  # noqa: E402
     CHANNEL_NAMES,
     POSITIONS,
     RANK,
@@ -24,7 +24,7 @@ from SparseToPreciseLib.boxes.segmenter_channels import (  # noqa: E402
     plane_channels,
     turned,
 )
-from SparseToPreciseLib.boxes.tighten import SliceBox, TightenResult  # noqa: E402
+from SparseToPreciseLib.boxes.segmenter.segment import Segmenter, SegmentResult, load_segmenter, segment  # noqa: E402
 from SparseToPreciseLib.core.box import Box  # noqa: E402
 from SparseToPreciseLib.core.devices import Device  # noqa: E402
 from SparseToPreciseLib.core.errors import Cancelled, InputError  # noqa: E402

@@ -16,11 +16,11 @@ from SparseToPreciseLib.boxes.frame import Frame  # noqa: E402
 from SparseToPreciseLib.boxes.hull import box_hull  # noqa: E402
 from SparseToPreciseLib.boxes.metrics import dice  # noqa: E402
 from SparseToPreciseLib.boxes.scenes import Scene  # noqa: E402
-from SparseToPreciseLib.boxes.segment import SEGMENTER_FAMILY, load_segmenter, segment  # noqa: E402
-from SparseToPreciseLib.boxes.segmenter_channels import SEEN  # noqa: E402
-from SparseToPreciseLib.boxes.segmenter_level import LEVELS, calibrated_level  # noqa: E402
-from SparseToPreciseLib.boxes.segmenter_run import cell_probabilities  # noqa: E402
-from SparseToPreciseLib.boxes.segmenter_training import (  # noqa: E402
+from SparseToPreciseLib.boxes.segmenter.confidence import LEVELS, calibrated_level  # noqa: E402
+from SparseToPreciseLib.boxes.segmenter.inference import cell_probabilities  # noqa: E402
+from SparseToPreciseLib.boxes.segmenter.inputs import SEEN  # noqa: E402
+from SparseToPreciseLib.boxes.segmenter.segment import SEGMENTER_FAMILY, load_segmenter, segment  # noqa: E402
+from SparseToPreciseLib.boxes.segmenter.trainer import (  # noqa: E402
     PlaneSampling,
     SegmenterTrainer,
     Weights,
@@ -35,8 +35,8 @@ from SparseToPreciseLib.core.box import Box  # noqa: E402
 from SparseToPreciseLib.core.bundles import open_bundle  # noqa: E402
 from SparseToPreciseLib.core.errors import Cancelled, InputError  # noqa: E402
 from SparseToPreciseLib.core.networks import build_network  # noqa: E402
-from SparseToPreciseLib.core.packaged_configs import packaged_config  # noqa: E402
 from SparseToPreciseLib.core.progress import Progress  # noqa: E402
+from SparseToPreciseLib.core.training.configs import packaged_config  # noqa: E402
 from SparseToPreciseLib.core.volume import Volume  # noqa: E402
 
 SAMPLING = PlaneSampling(side=40, inverted_share=0.0)

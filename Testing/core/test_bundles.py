@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from SparseToPreciseLib.core import bundle_writing, bundles
-from SparseToPreciseLib.core.bundle_writing import write_bundle
+from SparseToPreciseLib.core import bundles
 from SparseToPreciseLib.core.bundles import LAYOUT, METADATA, WEIGHTS, find_bundles, open_bundle
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.files import called_before_replacing
 from SparseToPreciseLib.core.networks import build_network
+from SparseToPreciseLib.core.training import writing as bundle_writing
+from SparseToPreciseLib.core.training.writing import write_bundle
 
 NETWORK = {
     "name": "UNet",
@@ -302,7 +303,7 @@ def test_what_our_trainings_wrote_is_replaced(root: Path) -> None:
     assert write(root / "mine", card="new", more=more).card == "new"
     waiting = root / "waiting" / "configs" / "train.json"
     waiting.parent.mkdir(parents=True)
-    waiting.write_text('{"recipe": {"_target_": "SparseToPreciseLib.editing.training_recipe.Recipe"}}')
+    waiting.write_text('{"recipe": {"_target_": "SparseToPreciseLib.editing.recipe.Recipe"}}')
     write(root / "waiting", card="new")
     assert open_bundle("waiting").card == "new"
 
@@ -342,5 +343,5 @@ def test_the_shipped_bundles_are_in_order(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert set(parameters["inputs"]) >= {"image", "signed_distance"}
     bundle.load_network(in_channels=len(parameters["inputs"]), out_channels=1)
     recipe = json.loads((bundle.path / "configs" / "train.json").read_text(encoding="utf-8"))
-    assert recipe["recipe"]["_target_"] == "SparseToPreciseLib.editing.training_recipe.Recipe"
+    assert recipe["recipe"]["_target_"] == "SparseToPreciseLib.editing.recipe.Recipe"
     assert isinstance(recipe["seed"], int) and recipe["seed"] == bundle.metadata["training"]["seeds"]["recipe"]

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from SparseToPreciseLib.core import user_bundles
-from SparseToPreciseLib.core.bundle_writing import write_bundle
 from SparseToPreciseLib.core.bundles import METADATA, WEIGHTS, find_bundles, open_bundle, search_roots
 from SparseToPreciseLib.core.errors import Cancelled, InputError
 from SparseToPreciseLib.core.networks import build_network
 from SparseToPreciseLib.core.progress import Progress
+from SparseToPreciseLib.core.training.writing import write_bundle
 from SparseToPreciseLib.core.user_bundles import NameTaken, add_bundle, free_name, installed_bundles, remove_bundle
 
 NETWORK = {

@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 import house
-from SparseToPreciseLib import __version__
+from SparseToPreciseLib import __version__, moved
 from SparseToPreciseLib.core.requirements import PYTORCH
 
 if sys.version_info >= (3, 11):
@@ -150,7 +150,7 @@ def test_a_planted_wrong_arrow_is_found(tmp_path: Path, file: str, source: str):
 @pytest.mark.parametrize(
     ("file", "source"),
     [
-        (f"{LIB}/editing/training.py", "from ..phantoms import make_phantom\nimport torch"),
+        (f"{LIB}/editing/trainer.py", "from ..phantoms import make_phantom\nimport torch"),
         (f"{LIB}/editing/edit.py", "from .. import __version__\nfrom ..core.volume import Volume\nfrom . import warps"),
         (f"{LIB}/mrml/volumes.py", "import slicer\nimport vtk.util.numpy_support\nfrom ..editing.edit import edit"),
         (f"{LIB}/cli/edit.py", "from ..mrml import files\nfrom SparseToPreciseLib.phantoms import make_phantom"),
@@ -284,3 +284,33 @@ def test_links_of_the_pages_lead_somewhere(page: Path):
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text) + re.findall(r'src="([^"]+)"', text)
     broken = [link for link in links if "://" not in link and not (page.parent / link).exists()]
     assert not broken, f"{page.relative_to(house.ROOT)} links to nothing: {broken}"
+
+
+# ---------------------------------------------------------------------------------------------- former names
+
+
+@pytest.mark.parametrize("former", sorted(moved.MOVED))
+def test_a_former_module_warns_and_leads_to_where_its_names_are_now(former: str):
+    library = house.ROOT / "SparseToPrecise" / house.LIBRARY
+    assert not (library / (former.replace(".", "/") + ".py")).exists(), f"{former} is still a module of its own"
+    for now in moved.MOVED[former]:
+        assert (library / (now.replace(".", "/") + ".py")).is_file(), f"{former} leads to {now}, which is no module"
+
+
+def test_a_former_name_is_the_same_thing_as_the_present_one():
+    code = (
+        "import warnings; warnings.simplefilter('error', DeprecationWarning)\n"
+        "try:\n    import SparseToPreciseLib.core.training_loop\nexcept DeprecationWarning as w: print(w)\n"
+        "warnings.simplefilter('ignore')\n"
+        "from SparseToPreciseLib.core.opened_model import OpenedModel as former\n"
+        "from SparseToPreciseLib.core.models import OpenedModel\nprint(former is OpenedModel)\n"
+        "try:\n    from SparseToPreciseLib.core.opened_model import nonsense\nexcept ImportError: print('no such name')"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=house.ROOT / "SparseToPrecise", capture_output=True, text=True, check=False
+    )
+    assert result.stdout.splitlines() == [
+        "SparseToPreciseLib.core.training_loop has moved to SparseToPreciseLib.core.training.loop.",
+        "True",
+        "no such name",
+    ], result.stderr

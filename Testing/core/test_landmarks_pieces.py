@@ -14,15 +14,15 @@ from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.landmarks.deformable import deform
 from SparseToPreciseLib.landmarks.fusion import weighted_median
 from SparseToPreciseLib.landmarks.metrics import landmark_errors
+from SparseToPreciseLib.landmarks.model import Scale
 from SparseToPreciseLib.landmarks.moments import Moments
 from SparseToPreciseLib.landmarks.pose import Candidate
 from SparseToPreciseLib.landmarks.reference import Reference
 from SparseToPreciseLib.landmarks.register import patch_of
 from SparseToPreciseLib.landmarks.rigid import PatchAligner
 from SparseToPreciseLib.landmarks.rotations import angle_between, random_rotation, rotation_grid, turn
-from SparseToPreciseLib.landmarks.sampling import Surroundings, cube_around
 from SparseToPreciseLib.landmarks.similarity import alikeness, correlation, dependence
-from SparseToPreciseLib.landmarks.template import Scale
+from SparseToPreciseLib.landmarks.working_grid import Surroundings, cube_around
 
 
 def mask_moments(turned: np.ndarray, origin: np.ndarray, **grid) -> Moments:

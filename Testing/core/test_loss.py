@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from SparseToPreciseLib.editing.guidance import RADIUS_PER_SIGMA, attention
-from SparseToPreciseLib.editing.loss import editing_loss, editing_target
-from SparseToPreciseLib.editing.training import OBJECTIVES
+from SparseToPreciseLib.editing.losses import editing_loss, editing_target
+from SparseToPreciseLib.editing.trainer import OBJECTIVES
 
 
 @pytest.fixture

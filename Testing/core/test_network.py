@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from SparseToPreciseLib.core.bundle_writing import write_bundle
 from SparseToPreciseLib.core.devices import Device
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.networks import build_network
+from SparseToPreciseLib.core.training.writing import write_bundle
 from SparseToPreciseLib.editing import model
 from SparseToPreciseLib.editing.guidance import attention
 from SparseToPreciseLib.editing.model import NetworkEditor, load_editor

@@ -11,11 +11,11 @@ from SparseToPreciseLib.core.errors import InputError, as_reason
 
 pytest.importorskip("monai")
 
-from SparseToPreciseLib.core.bundle_writing import write_bundle  # noqa: E402
 from SparseToPreciseLib.core.bundles import METADATA, Bundle, open_bundle  # noqa: E402
 from SparseToPreciseLib.core.devices import Device  # noqa: E402
+from SparseToPreciseLib.core.models import OpenedModel, open_model, reading_parameters  # noqa: E402
 from SparseToPreciseLib.core.networks import build_network  # noqa: E402
-from SparseToPreciseLib.core.opened_model import OpenedModel, open_model, reading_parameters  # noqa: E402
+from SparseToPreciseLib.core.training.writing import write_bundle  # noqa: E402
 from SparseToPreciseLib.synthesis.hu import HuWindow  # noqa: E402
 
 ARGUMENTS = {"spatial_dims": 2, "in_channels": 2, "out_channels": 1, "channels": [4, 8], "strides": [2]}

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from SparseToPreciseLib.core.errors import InputError
-from SparseToPreciseLib.core.model_card import (
+from SparseToPreciseLib.core.progress import Progress
+from SparseToPreciseLib.core.training.card import (
     before_and_after,
     best_row,
     common_metadata,
@@ -20,10 +21,9 @@ from SparseToPreciseLib.core.model_card import (
     training_facts,
     validation_curve,
 )
-from SparseToPreciseLib.core.packaged_configs import packaged_config
-from SparseToPreciseLib.core.progress import Progress
-from SparseToPreciseLib.core.recipe import changes_of, check_numbers, ready_recipe, steps_of, training_run
-from SparseToPreciseLib.core.training_loop import TrainingLoop
+from SparseToPreciseLib.core.training.configs import packaged_config
+from SparseToPreciseLib.core.training.loop import TrainingLoop
+from SparseToPreciseLib.core.training.recipe import changes_of, check_numbers, ready_recipe, steps_of, training_run
 
 ROWS = [
     {"minutes": 0.0, "steps": 0, "training_loss": float("nan"), "validation_loss": 0.9, "dice": 0.1},

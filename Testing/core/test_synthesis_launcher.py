@@ -34,7 +34,7 @@ TINY = {
 #: A module that makes the trainer write down its two networks.
 KEEPING = """
 import os, torch
-from SparseToPreciseLib.synthesis.training import SynthesisTrainer as Trainer
+from SparseToPreciseLib.synthesis.trainer import SynthesisTrainer as Trainer
 run = Trainer.run
 def kept(self):
     log = run(self)

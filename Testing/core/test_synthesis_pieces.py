@@ -14,12 +14,12 @@ from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.phantoms.head import head_case
 from SparseToPreciseLib.synthesis.body import BACKGROUND, BRIGHT, HIGHEST, body_mask, grown, standardised
 from SparseToPreciseLib.synthesis.classes import AIR, BONE, SOFT, classify
+from SparseToPreciseLib.synthesis.confidence import EDGES, histogram, histogram_distance, seen_in, unlikeness
 from SparseToPreciseLib.synthesis.hu import HuWindow
-from SparseToPreciseLib.synthesis.likeness import EDGES, histogram, histogram_distance, seen_in, unlikeness
 from SparseToPreciseLib.synthesis.modality import looks_like_ct, looks_like_offset_ct, refuse_ct
 from SparseToPreciseLib.synthesis.padding import unpadded
 from SparseToPreciseLib.synthesis.uncertainty import Spread, flips
-from SparseToPreciseLib.synthesis.working import lattice, mask_on, onto_lattice, working_mr
+from SparseToPreciseLib.synthesis.working_grid import lattice, mask_on, onto_lattice, working_mr
 
 
 def dice(one: np.ndarray, other: np.ndarray) -> float:

@@ -12,16 +12,16 @@ from scipy import ndimage
 
 from SparseToPreciseLib.core.errors import Cancelled, InputError
 from SparseToPreciseLib.core.networks import build_network
-from SparseToPreciseLib.core.packaged_configs import packaged_config, recipe_from
 from SparseToPreciseLib.core.progress import Progress
+from SparseToPreciseLib.core.training.configs import packaged_config, recipe_from
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.phantoms.head import head_case
 from SparseToPreciseLib.synthesis.adversarial import Adversarial
 from SparseToPreciseLib.synthesis.body import BACKGROUND, BODY_PARAMETERS, HIGHEST
+from SparseToPreciseLib.synthesis.cases import Sampling, TrainingCase, cut_out, patch_of, prepared
 from SparseToPreciseLib.synthesis.hu import HuWindow
 from SparseToPreciseLib.synthesis.model import FAMILY
-from SparseToPreciseLib.synthesis.training import OBJECTIVES, SynthesisTrainer, ct_of
-from SparseToPreciseLib.synthesis.training_cases import Sampling, TrainingCase, cut_out, patch_of, prepared
+from SparseToPreciseLib.synthesis.trainer import OBJECTIVES, SynthesisTrainer, ct_of
 from SparseToPreciseLib.synthesis.training_run import train_synthesis
 
 WINDOW = HuWindow()

@@ -22,7 +22,7 @@ from SparseToPreciseLib.core.volume import Volume  # noqa: E402
 from SparseToPreciseLib.synthesis import native as native_module  # noqa: E402
 from SparseToPreciseLib.synthesis.model import Synthesizer, load_model  # noqa: E402
 from SparseToPreciseLib.synthesis.synthesize import SynthesisResult, synthesize  # noqa: E402
-from SparseToPreciseLib.synthesis.working import working_mr  # noqa: E402
+from SparseToPreciseLib.synthesis.working_grid import working_mr  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -232,7 +232,7 @@ def test_a_given_mask_decides_where_the_body_is(models: dict[str, Synthesizer], 
 
 
 def test_an_mr_unlike_what_was_seen_is_warned_of(tmp_path: Path):
-    from SparseToPreciseLib.synthesis.likeness import seen_in
+    from SparseToPreciseLib.synthesis.confidence import seen_in
 
     seen = seen_in([mr_on(GRID), mr_on(GRIDS["oblique"]), mr_on(GRIDS["LAS"])], 2.0)
     model = load_model(tiny_model(tmp_path / "seen", parameters={"seen": seen}), "cpu")

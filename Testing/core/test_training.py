@@ -15,14 +15,14 @@ import torch
 from SparseToPreciseLib.core.bundles import open_bundle
 from SparseToPreciseLib.core.errors import Cancelled, InputError
 from SparseToPreciseLib.core.networks import build_network
-from SparseToPreciseLib.core.packaged_configs import recipe_from
 from SparseToPreciseLib.core.progress import Progress
+from SparseToPreciseLib.core.training.configs import recipe_from
 from SparseToPreciseLib.editing.dataset import FIELDS, SIZE, CaseStore, Simulation, build_store
 from SparseToPreciseLib.editing.model import load_editor
 from SparseToPreciseLib.editing.network import NetworkForm
-from SparseToPreciseLib.editing.training import Trainer, augmented
+from SparseToPreciseLib.editing.recipe import Recipe
+from SparseToPreciseLib.editing.trainer import Trainer, augmented
 from SparseToPreciseLib.editing.training_configs import packaged_config
-from SparseToPreciseLib.editing.training_recipe import Recipe
 from SparseToPreciseLib.editing.training_run import train_editing
 from tiny_training import TINY, tiny_options
 

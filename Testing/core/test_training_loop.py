@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from SparseToPreciseLib.core.errors import InputError
-from SparseToPreciseLib.core.training_loop import TrainingLoop
+from SparseToPreciseLib.core.training.loop import TrainingLoop
 
 
 class Line(TrainingLoop):

@@ -227,7 +227,7 @@ class BoxModuleInTheApplication(ModuleCase):
         import qt
         import slicer
 
-        from SparseToPreciseLib.mrml.box_nodes import slice_centre
+        from SparseToPreciseLib.mrml.boxes_nodes import slice_centre
 
         self.click(self.panel.work.tightenRow.run_button)
         view = self.panel.ui.sliceTableView
@@ -272,7 +272,7 @@ class BoxModuleInTheApplication(ModuleCase):
     def test_tighten_and_undo(self):
         from box_cases import LOOSE
 
-        from SparseToPreciseLib.mrml.box_nodes import SLICES_ID, loose_roi
+        from SparseToPreciseLib.mrml.boxes_nodes import SLICES_ID, loose_roi
 
         ui = self.panel.ui
         self.assertFalse(ui.undoButton.enabled)

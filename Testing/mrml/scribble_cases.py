@@ -13,9 +13,9 @@ from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.editing.edit import edit
 from SparseToPreciseLib.mrml.edit_histories import EditHistories
 from SparseToPreciseLib.mrml.labelmaps import segmentation_from_labelmap
-from SparseToPreciseLib.mrml.scribble_editing import Applied, apply
-from SparseToPreciseLib.mrml.scribble_job import Options, prepare
 from SparseToPreciseLib.mrml.segmentations import segment_to_volume
+from SparseToPreciseLib.mrml.stroke_editing import Applied, apply
+from SparseToPreciseLib.mrml.stroke_job import Options, prepare
 from SparseToPreciseLib.mrml.volumes import volume_from_node, volume_to_node
 
 BALL = "Segment_1"

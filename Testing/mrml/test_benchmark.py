@@ -90,7 +90,7 @@ def test_intercnn_sees_its_own_answer_and_all_strokes_so_far():
     from intercnn import STEPS, InterCNNTrainer
 
     from SparseToPreciseLib.editing.network import PAPER_INPUTS, NetworkForm
-    from SparseToPreciseLib.editing.training import FIELDS
+    from SparseToPreciseLib.editing.trainer import FIELDS
 
     size = 16
     case = {name: np.zeros((size,) * 3, np.float32) for name in FIELDS}

@@ -14,10 +14,10 @@ from SparseToPreciseLib.core.errors import InputError
 
 pytest.importorskip("slicer")
 
-from SparseToPreciseLib.boxes.model import load_corrector
-from SparseToPreciseLib.boxes.segment import SegmentResult
-from SparseToPreciseLib.boxes.tighten import tighten
-from SparseToPreciseLib.mrml import box_nodes
+from SparseToPreciseLib.boxes.corrector.model import load_corrector
+from SparseToPreciseLib.boxes.corrector.tighten import tighten
+from SparseToPreciseLib.boxes.segmenter.segment import SegmentResult
+from SparseToPreciseLib.mrml import boxes_nodes as box_nodes
 from SparseToPreciseLib.mrml.box_table import slice_table, verdict
 from SparseToPreciseLib.mrml.rois import box_from_roi, place_roi, roi_from_box
 from SparseToPreciseLib.mrml.segmentations import segment_to_volume

@@ -12,14 +12,14 @@ import SimpleITK as sitk
 from box_cases import CENTRE, GRID, GRIDS, LOOSE, TIGHT, find_nothing, image_on, mask_on
 from edit_cases import rotation
 
+from SparseToPreciseLib.boxes.corrector.tighten import SliceBox, TightenResult
 from SparseToPreciseLib.boxes.frame import Frame
-from SparseToPreciseLib.boxes.tighten import SliceBox, TightenResult
-from SparseToPreciseLib.cli import box_picture
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.image_files import read_labelmap
 from SparseToPreciseLib.mrml import files
 from SparseToPreciseLib.mrml.roi_files import read_roi, write_roi
 from SparseToPreciseLib.mrml.rois import box_from_roi, roi_from_box
+from SparseToPreciseLib.pictures import boxes as box_picture
 
 TURNED = Box(CENTRE, rotation((1, 1, 2), 25), [33.0, 38.0, 42.0])
 OPTIONS = ("--device", "cpu")

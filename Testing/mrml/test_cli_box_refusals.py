@@ -17,11 +17,11 @@ import SimpleITK as sitk
 from box_cases import CENTRE, GRID, LOOSE, image_on, mask_on
 
 from cli_files import snapshot, stopped_at
-from SparseToPreciseLib.cli.box_files import write_mask
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.mrml import files
 from SparseToPreciseLib.mrml.roi_files import write_roi
 from SparseToPreciseLib.mrml.rois import roi_from_box
+from SparseToPreciseLib.tasks.box_tighten import write_mask
 
 EYE = np.eye(3)
 BOXES = {

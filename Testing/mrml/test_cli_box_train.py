@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 from box_cases import CENTRE, GRID, LOOSE, find_nothing, mask_on
 
-from SparseToPreciseLib.boxes import corrector_recipe, corrector_scenes, segmenter_recipe, training_run
+from SparseToPreciseLib.boxes import training_run
+from SparseToPreciseLib.boxes.corrector import cases as corrector_scenes
+from SparseToPreciseLib.boxes.corrector import recipe as corrector_recipe
+from SparseToPreciseLib.boxes.segmenter import recipe as segmenter_recipe
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.bundles import open_bundle
 from SparseToPreciseLib.core.roi_json import read_box
@@ -206,7 +209,7 @@ def test_cases_are_read_without_slicer(box_folder: Path, datalist) -> None:
         "sys.modules.update(slicer=None, vtk=None)\n"
         "from pathlib import Path\n"
         "import SparseToPreciseLib.cli.main\n"
-        "from SparseToPreciseLib.cli.box_cases import corrector_cases, segmenter_cases\n"
+        "from SparseToPreciseLib.tasks.box_cases import corrector_cases, segmenter_cases\n"
         f"cases = list(segmenter_cases(Path({str(path)!r}), None)['cases'])\n"
         "print(len(cases), cases[0][1][0].size.round(3).tolist(), int(cases[1][1].array.sum()))\n"
     )

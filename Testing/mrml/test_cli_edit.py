@@ -11,11 +11,11 @@ import SimpleITK as sitk
 from edit_cases import CENTRE, INFLUENCE, arc, case_on, distance_to_polyline, grid_around, rotation
 
 from cli_files import GRID, RADIUS, labels_of, write_case
-from SparseToPreciseLib.cli import edit_files
 from SparseToPreciseLib.editing.metrics import dice
 from SparseToPreciseLib.mrml import files
 from SparseToPreciseLib.mrml.lookup import find_segment
 from SparseToPreciseLib.mrml.segmentations import segment_to_volume
+from SparseToPreciseLib.tasks import edit as edit_files
 
 CASE = case_on(GRID)
 AWAY = distance_to_polyline(GRID.points_ras().reshape(-1, 3), CASE.stroke).reshape(GRID.shape)

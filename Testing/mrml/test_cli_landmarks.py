@@ -23,7 +23,7 @@ from cli_files import CommandLine, snapshot
 from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.landmarks.localize import Place
-from SparseToPreciseLib.landmarks.template import load_template
+from SparseToPreciseLib.landmarks.model import load_template
 from SparseToPreciseLib.mrml import files
 from SparseToPreciseLib.mrml.landmark_lists import landmarks_to_node, read_landmarks, write_landmarks
 
@@ -163,7 +163,7 @@ def place(*_) -> Place:
 
 class TestTrain:
     def test_from_files(self, cli: CommandLine, folder: Path, monkeypatch) -> None:
-        monkeypatch.setattr("SparseToPreciseLib.landmarks.training.place_in", place)
+        monkeypatch.setattr("SparseToPreciseLib.landmarks.trainer.place_in", place)
         given = lesson(folder)
         other = f"{folder / 'ref.nrrd'}:{folder / 'points.mrk.json'}:{folder / 'soi.nrrd'}"
         validation = ("--validation-image", folder / "ref.nrrd", "--validation-soi", folder / "soi.nrrd")
@@ -182,7 +182,7 @@ class TestTrain:
                 signal.raise_signal(signal.SIGINT)
             return row
 
-        monkeypatch.setattr("SparseToPreciseLib.landmarks.training.place_in", place)
+        monkeypatch.setattr("SparseToPreciseLib.landmarks.trainer.place_in", place)
         monkeypatch.setattr("SparseToPreciseLib.cli.landmarks.without_nan", after_some_steps)
         before = snapshot(folder)
         options = ["--steps", 40, "--device", "cpu"] + ["--keep-on-cancel"] * keep
@@ -202,13 +202,13 @@ class TestTrain:
                 signal.raise_signal(signal.SIGTERM)
             progress.part(0.1, 0.9).check()
 
-        monkeypatch.setattr("SparseToPreciseLib.cli.landmarks_files.train_files", swallow_and_ask)
+        monkeypatch.setattr("SparseToPreciseLib.tasks.landmarks.train_files", swallow_and_ask)
         answer = cli("landmarks", "train", *lesson(folder), *["--keep-on-cancel"] * keep)
         assert (answer.code, answer.error) == (128 + signal.SIGTERM, "Stopped; nothing was written.\n")
 
     def test_ctrl_c_before_there_is_anything_to_keep(self, cli: CommandLine, folder: Path, monkeypatch) -> None:
         monkeypatch.setattr(
-            "SparseToPreciseLib.cli.landmarks_files.choose_device", lambda name: signal.raise_signal(signal.SIGINT)
+            "SparseToPreciseLib.tasks.landmarks.choose_device", lambda name: signal.raise_signal(signal.SIGINT)
         )
         sentence = cli.refuses("landmarks", "train", *lesson(folder), "--keep-on-cancel")
         assert sentence == "The training was ended before there was anything to keep; nothing was written."

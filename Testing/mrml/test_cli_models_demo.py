@@ -14,9 +14,9 @@ from cli_files import RADIUS
 
 torch = pytest.importorskip("torch")
 
-from SparseToPreciseLib.core.bundle_writing import write_bundle  # noqa: E402
 from SparseToPreciseLib.core.bundles import METADATA, WEIGHTS  # noqa: E402
 from SparseToPreciseLib.core.networks import build_network  # noqa: E402
+from SparseToPreciseLib.core.training.writing import write_bundle  # noqa: E402
 from SparseToPreciseLib.editing.editors import WARPS  # noqa: E402
 from SparseToPreciseLib.editing.network import RESIDUAL_INPUTS, NetworkForm, form_parameters, start_at_zero  # noqa: E402
 

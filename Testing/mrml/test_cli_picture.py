@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from edit_cases import CENTRE, INFLUENCE, arc, case_on, grid_around, rotation
 
-from SparseToPreciseLib.cli.picture import draw_edit
-from SparseToPreciseLib.cli.planes import planes_through
 from SparseToPreciseLib.editing.edit import edit
+from SparseToPreciseLib.pictures.edit import draw_edit
+from SparseToPreciseLib.pictures.planes import planes_through
 
 
 def turned(degrees: float) -> np.ndarray:
@@ -68,13 +68,13 @@ def test_the_picture_shows_every_part(tmp_path: Path, degrees: float) -> None:
     import matplotlib.image
     from matplotlib.colors import to_rgb
 
-    from SparseToPreciseLib.cli.picture import AFTER, BEFORE, STROKE
+    from SparseToPreciseLib.pictures.edit import AFTER, BEFORE, STROKE
 
     case, stroke = case_on(grid_around((1.5, 1.5, 1.5), half_mm=27)), turned(degrees)
     result = edit(case.image, case.before, stroke, INFLUENCE)
     applied = SimpleNamespace(points=stroke, influence_radius_mm=INFLUENCE, result=result)
     outcome = SimpleNamespace(image=case.image, before=case.before, after=result.segmentation, strokes=[applied])
-    draw_edit(tmp_path / "p.png", outcome, case.truth)
+    draw_edit(tmp_path / "p.png", outcome.image, outcome, case.truth)
     picture = matplotlib.image.imread(tmp_path / "p.png")[..., :3]
     height, width = picture.shape[:2]
     assert 900 < width < 1300 and 900 < height < 1300

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from cli_files import RADIUS, snapshot, stopped_at
-from SparseToPreciseLib.cli import demo_case
 from SparseToPreciseLib.cli.reporting import ProgressMode, reporting
-from SparseToPreciseLib.cli.stopping import Stopped, lost_stop, stoppable
 from SparseToPreciseLib.core import files as core_files
+from SparseToPreciseLib.tasks import demo as demo_case
+from SparseToPreciseLib.tasks.stopping import Stopped, lost_stop, stoppable
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ import pytest
 from cli_files import RADIUS, snapshot, stopped_at
 from SparseToPreciseLib.core.bundles import open_bundle
 from SparseToPreciseLib.core.volume import Volume
-from SparseToPreciseLib.editing import training_configs, training_recipe, training_run
+from SparseToPreciseLib.editing import recipe as training_recipe
+from SparseToPreciseLib.editing import training_configs, training_run
 from SparseToPreciseLib.mrml import files
 
 

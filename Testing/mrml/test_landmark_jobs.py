@@ -17,7 +17,7 @@ from landmark_cases import GRIDS, MOVED, TURN, image_on, landmarks
 from SparseToPreciseLib.core.errors import Cancelled, InputError
 from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.mrml.landmark_lists import landmarks_from_node, landmarks_to_node
-from SparseToPreciseLib.mrml.landmark_nodes import TargetInputs, read_target
+from SparseToPreciseLib.mrml.landmarks_nodes import TargetInputs, read_target
 from SparseToPreciseLib.mrml.volumes import volume_to_node
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -18,11 +18,12 @@ from landmark_cases import GRIDS, MOVED, ORIGIN, POINTS, TURN, depth, grid_aroun
 from known_shape import matrix
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.volume import Grid, Volume
-from SparseToPreciseLib.landmarks.carried import Way, carried_structure, way_to
 from SparseToPreciseLib.landmarks.detect import Detection, detect
 from SparseToPreciseLib.landmarks.fusion import Landmark
-from SparseToPreciseLib.landmarks.template import Template, load_template
-from SparseToPreciseLib.mrml import landmark_nodes, landmark_teaching
+from SparseToPreciseLib.landmarks.model import Template, load_template
+from SparseToPreciseLib.landmarks.propagation import Way, carried_structure, way_to
+from SparseToPreciseLib.mrml import landmark_teaching
+from SparseToPreciseLib.mrml import landmarks_nodes as landmark_nodes
 from SparseToPreciseLib.mrml.landmark_lists import (
     landmarks_from_node,
     landmarks_to_node,

@@ -11,8 +11,8 @@ from SparseToPreciseLib.core.errors import InputError
 
 pytest.importorskip("slicer")
 
-from SparseToPreciseLib.mrml.box_nodes import SLICES_ID, segmentation_of
 from SparseToPreciseLib.mrml.box_training import box_as_segmentation, extent_cases, mask_cases, read_box_case
+from SparseToPreciseLib.mrml.boxes_nodes import SLICES_ID, segmentation_of
 from SparseToPreciseLib.mrml.labelmaps import segmentation_from_labelmap
 from SparseToPreciseLib.mrml.object_cases import read_object
 from SparseToPreciseLib.mrml.rois import roi_from_box

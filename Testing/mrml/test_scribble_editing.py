@@ -11,9 +11,9 @@ from scribble_cases import BALL, WARP, Bench, bench
 from SparseToPreciseLib.core.errors import Cancelled, InputError
 from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.core.volume import Volume
-from SparseToPreciseLib.mrml.scribble_editing import apply, proposed, revert
-from SparseToPreciseLib.mrml.scribble_job import Options, prepare, ready_editor
 from SparseToPreciseLib.mrml.segmentations import new_segment, volume_to_segment
+from SparseToPreciseLib.mrml.stroke_editing import apply, proposed, revert
+from SparseToPreciseLib.mrml.stroke_job import Options, prepare, ready_editor
 from SparseToPreciseLib.mrml.volumes import array_to_matrix
 
 GRID = grid_around((1.5, 1.5, 1.5))
@@ -439,7 +439,7 @@ class TestHistories:
 
 
 def test_the_default_model_is_loaded_once(monkeypatch) -> None:
-    from SparseToPreciseLib.mrml import scribble_job
+    from SparseToPreciseLib.mrml import stroke_job as scribble_job
 
     loaded = []
 
@@ -456,7 +456,7 @@ def test_the_default_model_is_loaded_once(monkeypatch) -> None:
 
 def test_a_warp_that_stands_in_is_not_kept(monkeypatch) -> None:
     from SparseToPreciseLib.editing.editors import IMAGE_AWARE_WARP
-    from SparseToPreciseLib.mrml import scribble_job
+    from SparseToPreciseLib.mrml import stroke_job as scribble_job
 
     loaded = []
     monkeypatch.setattr(scribble_job, "_ready", {})

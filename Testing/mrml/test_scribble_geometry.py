@@ -89,7 +89,7 @@ def test_parent_transforms(scene, linear, which) -> None:
 
 def test_earlier_strokes_travel_with_the_segmentation(scene, linear) -> None:
     from scribble_cases import WARP
-    from SparseToPreciseLib.mrml.scribble_job import prepare
+    from SparseToPreciseLib.mrml.stroke_job import prepare
 
     place = bench(scene, GRIDS["oblique"])
     place.draw()
@@ -166,7 +166,7 @@ def test_masks_are_refused_where_slicer_could_not_apply_them(scene) -> None:
 
 def test_only_the_part_near_the_stroke_is_copied(scene) -> None:
     from scribble_cases import WARP
-    from SparseToPreciseLib.mrml.scribble_job import Options, prepare
+    from SparseToPreciseLib.mrml.stroke_job import Options, prepare
 
     place = bench(scene, grid_around((1.0, 1.0, 1.0), half_mm=70))
     job = prepare(place.effect, place.case.stroke[3:6], Options(4.0, model=WARP.model), place.histories)

@@ -10,9 +10,9 @@ from edit_cases import CENTRE, INFLUENCE, arc, grid_around
 from scribble_cases import BALL, WARP, Bench, bench
 from SparseToPreciseLib.core.errors import Cancelled
 from SparseToPreciseLib.core.progress import Progress
-from SparseToPreciseLib.mrml.scribble_job import Options
-from SparseToPreciseLib.mrml.scribble_session import Session, volume_text
 from SparseToPreciseLib.mrml.segmentations import new_segment, segment_to_volume
+from SparseToPreciseLib.mrml.stroke_job import Options
+from SparseToPreciseLib.mrml.stroke_session import Session, volume_text
 
 GRID = grid_around((1.5, 1.5, 1.5))
 ELSEWHERE = arc(120, 168) + 0.15 * (arc(120, 168) - CENTRE)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from known_shape import GRIDS, SHAPE_KJI, matrix, shape_on
-from SparseToPreciseLib.cli.datalist import read_datalist
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.mrml.labelmaps import segmentation_from_labelmap
@@ -23,6 +22,7 @@ from SparseToPreciseLib.mrml.training_cases import (
     write_datalist,
 )
 from SparseToPreciseLib.mrml.volumes import volume_from_node, volume_to_node
+from SparseToPreciseLib.tasks.datalist import read_datalist
 
 OTHER = Grid(SHAPE_KJI, GRIDS["anisotropic"])
 

@@ -16,15 +16,15 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "benchmarks" / "editing"))  # its tables and its reading of the real images
 
-from SparseToPreciseLib.boxes import looking  # noqa: E402
 from SparseToPreciseLib.boxes.baselines import histogram_mask, in_box, otsu_mask  # noqa: E402
-from SparseToPreciseLib.boxes.calibration import Calibration  # noqa: E402
+from SparseToPreciseLib.boxes.corrector import inference as looking  # noqa: E402
+from SparseToPreciseLib.boxes.corrector.confidence import Calibration  # noqa: E402
+from SparseToPreciseLib.boxes.corrector.model import Corrector  # noqa: E402
+from SparseToPreciseLib.boxes.corrector.patches import between_planes  # noqa: E402
+from SparseToPreciseLib.boxes.corrector.tighten import SliceBox, TightenResult, around_slices  # noqa: E402
 from SparseToPreciseLib.boxes.frame import CELL, Frame  # noqa: E402
-from SparseToPreciseLib.boxes.model import Corrector  # noqa: E402
-from SparseToPreciseLib.boxes.patches import between_planes  # noqa: E402
 from SparseToPreciseLib.boxes.scenes import Scene, mask_on  # noqa: E402
 from SparseToPreciseLib.boxes.slice_measures import covered, mean_slice_iou, tight_bounds  # noqa: E402
-from SparseToPreciseLib.boxes.tighten import SliceBox, TightenResult, around_slices  # noqa: E402
 from SparseToPreciseLib.core.box import Box  # noqa: E402
 
 STRICT = 0.99

@@ -30,8 +30,8 @@ from box_context import FULL, LOWER, QUICK, ROOT, Context, rules  # noqa: E402
 from section_box_segmentation import CORRECTED, gaps  # noqa: E402
 from tables import number, percent  # noqa: E402
 
-from SparseToPreciseLib.boxes.corrected_boxes import LEARNING_COVERAGE  # noqa: E402
-from SparseToPreciseLib.boxes.model import load_corrector  # noqa: E402
+from SparseToPreciseLib.boxes.correction import LEARNING_COVERAGE  # noqa: E402
+from SparseToPreciseLib.boxes.corrector.model import load_corrector  # noqa: E402
 from SparseToPreciseLib.core.files import write_atomically  # noqa: E402
 
 SECTIONS = {

@@ -6,10 +6,10 @@ import numpy as np
 from box_context import Context
 from tables import number, table
 
+from SparseToPreciseLib.boxes.corrector.model import Corrector
+from SparseToPreciseLib.boxes.corrector.tighten import around_slices
 from SparseToPreciseLib.boxes.frame import slice_step
-from SparseToPreciseLib.boxes.model import Corrector
 from SparseToPreciseLib.boxes.simulation import loose_box
-from SparseToPreciseLib.boxes.tighten import around_slices
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.phantoms.blobs import make_blob

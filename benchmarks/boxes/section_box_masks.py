@@ -27,14 +27,14 @@ from section_box_phantoms import SHRINKS, rows_of_margins
 from tables import number, percent, table
 
 from SparseToPreciseLib.boxes.baselines import shrunk_bounds
-from SparseToPreciseLib.boxes.calibration import Calibration
-from SparseToPreciseLib.boxes.looking import View
-from SparseToPreciseLib.boxes.model import CORRECTOR_FAMILY, DEFAULT_CORRECTOR
+from SparseToPreciseLib.boxes.corrector.confidence import Calibration
+from SparseToPreciseLib.boxes.corrector.inference import View
+from SparseToPreciseLib.boxes.corrector.model import CORRECTOR_FAMILY, DEFAULT_CORRECTOR
 from SparseToPreciseLib.boxes.scenes import Scene, case_scenes
 from SparseToPreciseLib.boxes.simulation import loose_box
 from SparseToPreciseLib.boxes.training_run import CORRECTOR_CASES
-from SparseToPreciseLib.core.packaged_configs import packaged_config, recipe_from
 from SparseToPreciseLib.core.progress import Progress
+from SparseToPreciseLib.core.training.configs import packaged_config, recipe_from
 from SparseToPreciseLib.phantoms.series import make_patient
 
 TITLE = "Number of masks and patch size, liver-like phantoms"
@@ -55,13 +55,12 @@ class Trained:
     calibrations: dict[int, Calibration]
 
 
-LOOKING = ("boxes/channels.py", "boxes/frame.py", "boxes/looking.py", "boxes/patches.py", "boxes/scenes.py")
-LOOKING += ("boxes/simulation.py", "core/resampling.py", "core/volume.py")
-CODE = (*LOOKING, "boxes/calibrat*.py", "boxes/cleanup.py", "boxes/corrector_recipe.py", "boxes/corrector_scenes.py")
-CODE += ("boxes/evidence.py", "boxes/object_length.py", "boxes/slice_measures.py")
+LOOKING = ("boxes/corrector/*.py", "boxes/frame.py", "boxes/scenes.py", "boxes/simulation.py")
+LOOKING += ("core/resampling.py", "core/volume.py")
+CODE = (*LOOKING, "boxes/object_length.py", "boxes/slice_measures.py")
 """What a calibration depends on beside weights and recipe."""
-LEARNING = (*LOOKING, "boxes/corrector_recipe.py", "boxes/corrector_scenes.py", "boxes/corrector_training.py")
-LEARNING += ("core/training_loop.py",)
+LEARNING = (*LOOKING, "boxes/corrector/recipe.py", "boxes/corrector/cases.py", "boxes/corrector/trainer.py")
+LEARNING += ("core/training/loop.py",)
 """What weights depend on beside recipe and cases."""
 PATCHES = (2, 4, 8)
 PICTURE = "boxes-masks.png"

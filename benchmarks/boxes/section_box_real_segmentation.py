@@ -10,12 +10,12 @@ from box_pictures import Panel, draw
 from section_box_real import DATA, STRUCTURES, scene_of
 from tables import number, percent, table
 
+from SparseToPreciseLib.boxes.corrector.tighten import tighten
 from SparseToPreciseLib.boxes.frame import Frame, axis_of, slice_step
 from SparseToPreciseLib.boxes.metrics import dice
 from SparseToPreciseLib.boxes.scenes import Scene, phantom_scenes
-from SparseToPreciseLib.boxes.segment import load_segmenter, segment
+from SparseToPreciseLib.boxes.segmenter.segment import load_segmenter, segment
 from SparseToPreciseLib.boxes.simulation import loose_box
-from SparseToPreciseLib.boxes.tighten import tighten
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.volume import Volume
 

@@ -14,20 +14,20 @@ from box_context import STRICT, Context, Look, fingerprint, fingerprint_of_code
 from section_box_masks import PATCHES, TEST_SEED, TRAINING_SEED, Trained, livers, trained
 from tables import number, percent, table
 
-from SparseToPreciseLib.boxes.corrected_boxes import LEARNING_COVERAGE
+from SparseToPreciseLib.boxes.correction import LEARNING_COVERAGE
+from SparseToPreciseLib.boxes.corrector.tighten import TightenResult
 from SparseToPreciseLib.boxes.hull import plane_boxes
 from SparseToPreciseLib.boxes.metrics import dice
 from SparseToPreciseLib.boxes.scenes import Scene
-from SparseToPreciseLib.boxes.segment import LEVEL, SEGMENTER_FAMILY, Segmenter, segment
-from SparseToPreciseLib.boxes.segmenter_level import calibrated_level
-from SparseToPreciseLib.boxes.segmenter_recipe import SegmenterRecipe
-from SparseToPreciseLib.boxes.segmenter_training import SegmenterTrainer, box_loss, mask_loss
+from SparseToPreciseLib.boxes.segmenter.confidence import calibrated_level
+from SparseToPreciseLib.boxes.segmenter.recipe import SegmenterRecipe
+from SparseToPreciseLib.boxes.segmenter.segment import LEVEL, SEGMENTER_FAMILY, Segmenter, segment
+from SparseToPreciseLib.boxes.segmenter.trainer import SegmenterTrainer, box_loss, mask_loss
 from SparseToPreciseLib.boxes.simulation import loose_box
-from SparseToPreciseLib.boxes.tighten import TightenResult
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.devices import Device
 from SparseToPreciseLib.core.networks import build_network
-from SparseToPreciseLib.core.packaged_configs import packaged_config, recipe_from
+from SparseToPreciseLib.core.training.configs import packaged_config, recipe_from
 
 TITLE = "Segmentation learnt from boxes, liver-like phantoms"
 WEAK_SEED = TRAINING_SEED + 1_000
@@ -41,9 +41,9 @@ ALL_AXES = "ideal boxes of planes along all axes"
 LABELS = (LOOSE, "tight 3D boxes", *CORRECTED, IDEAL, ALL_AXES, MASKS)
 KINDS = ("loose", "tightened", "tight")
 """The boxes that a segmenter is given."""
-CODE = ("boxes/segment*.py", "boxes/channels.py", "boxes/evidence.py", "boxes/frame.py", "boxes/losses.py")
-CODE += ("boxes/hull.py", "boxes/likeness.py", "boxes/scenes.py", "boxes/simulation.py", "core/resampling.py")
-CODE += ("core/training_loop.py", "core/volume.py")
+CODE = ("boxes/segmenter/*.py", "boxes/corrector/inputs.py", "boxes/corrector/evidence.py", "boxes/frame.py")
+CODE += ("boxes/hull.py", "boxes/scenes.py", "boxes/simulation.py", "core/resampling.py")
+CODE += ("core/training/loop.py", "core/volume.py")
 
 
 def run(context: Context) -> dict:

@@ -21,9 +21,9 @@ from SparseToPreciseLib.editing.edit import edit
 from SparseToPreciseLib.mrml import headless
 from SparseToPreciseLib.mrml.edit_histories import EditHistories
 from SparseToPreciseLib.mrml.labelmaps import segmentation_from_labelmap
-from SparseToPreciseLib.mrml.scribble_editing import apply
-from SparseToPreciseLib.mrml.scribble_job import Options, prepare, ready_editor
 from SparseToPreciseLib.mrml.segmentations import volume_to_segment
+from SparseToPreciseLib.mrml.stroke_editing import apply
+from SparseToPreciseLib.mrml.stroke_job import Options, prepare, ready_editor
 from SparseToPreciseLib.mrml.volumes import volume_to_node
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,7 +15,7 @@ import torch
 
 from SparseToPreciseLib.editing.guidance import attention, densify
 from SparseToPreciseLib.editing.simulation import draw_stroke
-from SparseToPreciseLib.editing.training import Given, Trainer, augmented, collated
+from SparseToPreciseLib.editing.trainer import Given, Trainer, augmented, collated
 from SparseToPreciseLib.editing.working_grid import SIGMA_VOXELS, distances_on
 
 STEPS = 10

@@ -11,9 +11,9 @@ from cases import SEGMENTER_STEPS, Case, on_fine, simulated_real_cases
 from context import Context
 from tables import number
 
-from SparseToPreciseLib.cli.planes import Plane, planes_through
 from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.editing.metrics import dice
+from SparseToPreciseLib.pictures.planes import Plane, planes_through
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,12 +15,12 @@ from context import Context
 from phantom_cases import held_out_cases
 from tables import table
 
-from SparseToPreciseLib.cli.edit_files import EditRequest, edit_files
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.mrml import files
 from SparseToPreciseLib.mrml.headless import scene
 from SparseToPreciseLib.mrml.lookup import find_segment
 from SparseToPreciseLib.mrml.segmentations import segment_to_volume
+from SparseToPreciseLib.tasks.edit import EditRequest, edit_files
 
 TITLE = "The promise: nothing changes outside the influence zone"
 FORMATS = {".seg.nrrd": ".mrk.json", ".nrrd": ".fcsv", ".nii.gz": ".mrk.json", ".mha": ".fcsv"}

@@ -16,15 +16,15 @@ import torch
 from answers import NETWORKS
 from intercnn import InterCNNTrainer
 
-from SparseToPreciseLib.core.bundle_writing import write_bundle
 from SparseToPreciseLib.core.bundles import open_bundle
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.networks import build_network
 from SparseToPreciseLib.core.progress import Progress
+from SparseToPreciseLib.core.training.writing import write_bundle
 from SparseToPreciseLib.editing.dataset import CaseStore, Simulation, build_store
 from SparseToPreciseLib.editing.model import FAMILY
 from SparseToPreciseLib.editing.network import PAPER_INPUTS, RESIDUAL_INPUTS, NetworkForm, form_parameters
-from SparseToPreciseLib.editing.training import Trainer
+from SparseToPreciseLib.editing.trainer import Trainer
 
 DEFAULT_CACHE = Path.home() / ".cache" / "sparse-to-precise" / "benchmark"
 OBJECTIVES = {

@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from SparseToPreciseLib.core.resampling import on_grid
 from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.landmarks.moments import Moments
-from SparseToPreciseLib.landmarks.sampling import covering_grid
+from SparseToPreciseLib.landmarks.working_grid import covering_grid
 
 LONGEST = 80
 """Voxels along an image's longest side."""

@@ -21,7 +21,7 @@ sys.path.append(str(ROOT / "benchmarks" / "editing"))  # its tables
 from SparseToPreciseLib.core.files import write_atomically  # noqa: E402
 from SparseToPreciseLib.landmarks.confidence import PLACED  # noqa: E402
 from SparseToPreciseLib.landmarks.detect import Detection  # noqa: E402
-from SparseToPreciseLib.landmarks.template import Template, load_template  # noqa: E402
+from SparseToPreciseLib.landmarks.model import Template, load_template  # noqa: E402
 
 CONFIDENT = 0.5
 BINS = (0.0, 0.3, 0.5, 0.7, 0.9, 1.0)

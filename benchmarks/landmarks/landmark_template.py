@@ -15,7 +15,7 @@ from landmark_context import DATA, TRAINING_CODE, Context
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.landmarks.reference import Reference
-from SparseToPreciseLib.landmarks.training import BATCH, STEPS, train_template
+from SparseToPreciseLib.landmarks.trainer import BATCH, STEPS, train_template
 from SparseToPreciseLib.phantoms.cochlea import Cochlea, make_cochlea
 
 COCHLEA = {"number": 0, "use": "train", "spacing_mm": 0.3, "rotation_deg": 0.0, "offset_mm": 3.0}

@@ -20,7 +20,7 @@ from tables import number, percent, table
 
 from SparseToPreciseLib.core.itk_images import moved
 from SparseToPreciseLib.landmarks.detect import Detection, detect
-from SparseToPreciseLib.landmarks.template import Template
+from SparseToPreciseLib.landmarks.model import Template
 from SparseToPreciseLib.phantoms.cochlea import Cochlea, make_cochlea
 
 TITLE = "Inner ears: what a user gets"

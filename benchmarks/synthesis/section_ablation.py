@@ -24,11 +24,11 @@ from SparseToPreciseLib.phantoms.head import HeadCase, head_case
 from SparseToPreciseLib.synthesis.adversarial import Adversarial
 from SparseToPreciseLib.synthesis.bands import split_bands
 from SparseToPreciseLib.synthesis.body import BACKGROUND
+from SparseToPreciseLib.synthesis.cases import Sampling, TrainingCase, prepared_cases
 from SparseToPreciseLib.synthesis.evaluate import evaluate
 from SparseToPreciseLib.synthesis.hu import HuWindow
-from SparseToPreciseLib.synthesis.training import SynthesisTrainer, ct_of
-from SparseToPreciseLib.synthesis.training_cases import Sampling, TrainingCase, prepared_cases
-from SparseToPreciseLib.synthesis.working import working_mr
+from SparseToPreciseLib.synthesis.trainer import SynthesisTrainer, ct_of
+from SparseToPreciseLib.synthesis.working_grid import working_mr
 
 TITLE = "Ablation: does supervision of frequencies help, and is it the frequencies?"
 ORDER = 10

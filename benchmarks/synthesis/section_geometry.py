@@ -14,7 +14,7 @@ from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.phantoms.head import head_case
 from SparseToPreciseLib.synthesis.model import Synthesizer, load_model
 from SparseToPreciseLib.synthesis.synthesize import synthesize
-from SparseToPreciseLib.synthesis.working import lattice, onto_lattice
+from SparseToPreciseLib.synthesis.working_grid import lattice, onto_lattice
 
 TITLE = "Geometry"
 ORDER = 30

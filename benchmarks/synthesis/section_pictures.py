@@ -8,10 +8,10 @@ import numpy as np
 from section_real import BRAIN, CT, MR, TUMOUR, answers
 from synthesis_context import DATA, FULL, ROOT, Context
 
-from SparseToPreciseLib.cli.drawing import draw_directions, draw_slice, intensity_window
-from SparseToPreciseLib.cli.planes import plane_at
 from SparseToPreciseLib.core.image_files import read_image
 from SparseToPreciseLib.core.volume import Volume
+from SparseToPreciseLib.pictures.drawing import draw_directions, draw_slice, intensity_window
+from SparseToPreciseLib.pictures.planes import plane_at
 
 TITLE = "Pictures"
 ORDER = 90

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from SparseToPreciseLib.cli.box_files import SegmentRequest, TightenRequest, tighten_files
-from SparseToPreciseLib.cli.box_picture import draw_boxes
-from SparseToPreciseLib.cli.box_segment_files import segment_files
 from SparseToPreciseLib.core.image_files import read_image
 from SparseToPreciseLib.core.roi_json import read_box
+from SparseToPreciseLib.pictures.boxes import draw_boxes
+from SparseToPreciseLib.tasks.box_segment import segment_files
+from SparseToPreciseLib.tasks.box_tighten import SegmentRequest, TightenRequest, tighten_files
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "BoxModule" / "Resources" / "SampleData"

@@ -15,12 +15,13 @@ import slicer
 import views
 from PIL import Image, ImageDraw, ImageFont
 
-from SparseToPreciseLib.landmarks.carried import carried_structure
 from SparseToPreciseLib.landmarks.detect import detect
 from SparseToPreciseLib.landmarks.metrics import landmark_errors
-from SparseToPreciseLib.landmarks.template import Template, load_template
-from SparseToPreciseLib.landmarks.training import train_template
-from SparseToPreciseLib.mrml import files, landmark_nodes
+from SparseToPreciseLib.landmarks.model import Template, load_template
+from SparseToPreciseLib.landmarks.propagation import carried_structure
+from SparseToPreciseLib.landmarks.trainer import train_template
+from SparseToPreciseLib.mrml import files
+from SparseToPreciseLib.mrml import landmarks_nodes as landmark_nodes
 from SparseToPreciseLib.mrml.landmark_lists import landmarks_from_node
 from SparseToPreciseLib.mrml.landmark_teaching import read_lesson
 from SparseToPreciseLib.mrml.lookup import find_segment

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..core.volume import Volume
-from .channels import Appearance
+from .corrector.inputs import Appearance
 from .frame import Frame
 
 _ROUNDS = 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..core.volume import Grid, Volume
-from .channels import in_image
+from .corrector.inputs import in_image
 from .frame import sampled
 
 LEAST_CONTRAST = 0.1

@@ -10,7 +10,7 @@ from ..core.box import Box
 from .frame import AXES, in_plane_axes
 
 if TYPE_CHECKING:
-    from .tighten import TightenResult
+    from .corrector.tighten import TightenResult
 
 Cell = int | float | str | None
 

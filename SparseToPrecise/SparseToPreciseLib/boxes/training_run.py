@@ -10,13 +10,13 @@ from typing import Any
 from ..core.box import Box
 from ..core.bundles import Bundle, find_bundles
 from ..core.errors import InputError
-from ..core.packaged_configs import packaged_config
 from ..core.progress import Progress
-from ..core.recipe import Validated, ready_recipe
+from ..core.training.configs import packaged_config
+from ..core.training.recipe import Validated, ready_recipe
 from ..core.volume import Volume
-from .corrected_boxes import BoxCorrection
-from .model import CORRECTOR_FAMILY, DEFAULT_CORRECTOR
-from .segment import SEGMENTER_FAMILY
+from .correction import BoxCorrection
+from .corrector.model import CORRECTOR_FAMILY, DEFAULT_CORRECTOR
+from .segmenter.segment import SEGMENTER_FAMILY
 
 Boxes = Volume | Box | Sequence[Box]
 """Of objects in an image: a labelmap whose extent on every plane is meant, or boxes of one object each."""

@@ -107,8 +107,8 @@ def tighten(
     """
     with reporting(progress) as reporter:
         reporter.progress(0.0, "starting")
-        from .box_files import TightenRequest, tighten_files
-        from .box_report import advice, tighten_table
+        from ..tasks.box_report import advice, tighten_table
+        from ..tasks.box_tighten import TightenRequest, tighten_files
 
         request = TightenRequest(
             image=image,
@@ -163,9 +163,9 @@ def segment_command(
     """
     with reporting(progress) as reporter:
         reporter.progress(0.0, "starting")
-        from .box_files import SegmentRequest
-        from .box_report import advice, segment_table
-        from .box_segment_files import segment_files
+        from ..tasks.box_report import advice, segment_table
+        from ..tasks.box_segment import segment_files
+        from ..tasks.box_tighten import SegmentRequest
 
         request = SegmentRequest(
             image=image,
@@ -215,8 +215,8 @@ def evaluate(
     """
     with reporting(progress) as reporter:
         reporter.progress(0.0, "starting")
-        from .box_evaluate import evaluate_files
-        from .box_report import comparison_csv, comparison_table
+        from ..tasks.box_evaluate import evaluate_files
+        from ..tasks.box_report import comparison_csv, comparison_table
 
         found = evaluate_files(predicted, reference, predicted_segment, reference_segment)
         reporter.finish(found)

@@ -60,7 +60,7 @@ def boxes_corrector(
         _check(dataset, phantoms, label)
         cases: dict[str, Any] = {}
         if dataset is not None:
-            from .box_cases import corrector_cases
+            from ..tasks.box_cases import corrector_cases
 
             cases["cases"] = corrector_cases(dataset, label)
         from ..boxes.training_run import train_corrector
@@ -129,11 +129,11 @@ def boxes_segmenter(
                 raise InputError(f"{name} {given} is for --tighten-first, which is not given; add it.")
         cases: dict[str, Any] = {}
         if dataset is not None:
-            from .box_cases import segmenter_cases
+            from ..tasks.box_cases import segmenter_cases
 
             cases = segmenter_cases(dataset, label)
         if tighten_first:
-            from .box_cases import correction_by
+            from ..tasks.box_cases import correction_by
 
             cases["correction"] = correction_by(corrector, coverage, device)
         from ..boxes.training_run import train_segmenter

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ..tasks.stopping import Stopped
 from .reporting import ProgressMode, reporting
-from .stopping import Stopped
 
 
 def demo(
@@ -23,8 +23,8 @@ def demo(
     """
     with reporting(progress) as reporter:
         reporter.progress(0.0, "making a phantom")
-        from .demo_case import comparison, make_demo
-        from .report import edit_table
+        from ..tasks.demo import comparison, make_demo
+        from ..tasks.edit_report import edit_table
 
         try:
             made = make_demo(output, reporter.progress)

@@ -82,8 +82,8 @@ def edit(
     """
     with reporting(progress) as reporter:
         reporter.progress(0.0, "starting")
-        from .edit_files import EditRequest, edit_files
-        from .report import edit_table
+        from ..tasks.edit import EditRequest, edit_files
+        from ..tasks.edit_report import edit_table
 
         request = EditRequest(
             image=image,

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from ..core.errors import Cancelled, InputError
+from ..tasks.stopping import ending_early
 from .reporting import ProgressMode, reporting, without_nan
-from .stopping import ending_early
 
 landmarks_app = typer.Typer(help="Landmarks from one annotated image: train, detect, evaluate.")
 
@@ -81,7 +81,7 @@ def train(
     """
     with reporting(progress) as reporter, ending_early() if keep_on_cancel else nullcontext() as asked:
         reporter.progress(0.0, "starting")
-        from .landmarks_files import TrainRequest, train_files
+        from ..tasks.landmarks import TrainRequest, train_files
 
         request = TrainRequest(
             image=image,
@@ -150,8 +150,8 @@ def detect(
     """
     with reporting(progress) as reporter:
         reporter.progress(0.0, "starting")
-        from .landmarks_files import DetectRequest, detect_files
-        from .landmarks_report import detection_table
+        from ..tasks.landmarks import DetectRequest, detect_files
+        from ..tasks.landmarks_report import detection_table
 
         request = DetectRequest(
             template=template,
@@ -183,8 +183,8 @@ def evaluate(
     """Distances (mm) between the points of the same name in two lists; names in REFERENCE only count as unplaced."""
     with reporting(progress) as reporter:
         reporter.progress(0.0, "starting")
-        from .landmarks_files import evaluate_files
-        from .landmarks_report import errors_table
+        from ..tasks.landmarks import evaluate_files
+        from ..tasks.landmarks_report import errors_table
 
         found = evaluate_files(predicted, reference, csv)
         reporter.finish(found)

@@ -9,13 +9,13 @@ import typer
 
 from .. import __version__
 from ..core.errors import Cancelled, InputError
+from ..tasks.stopping import Stopped, stoppable
 from .box import box_app
 from .demo import demo
 from .edit import edit
 from .landmarks import landmarks_app
 from .models import models_app
 from .reporting import missing_packages_named
-from .stopping import Stopped, stoppable
 from .synthesize import synthesize, synthesize_evaluate
 from .train import train_app
 

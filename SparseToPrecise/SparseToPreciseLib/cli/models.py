@@ -22,8 +22,8 @@ def list_models() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from ..boxes.model import CORRECTOR_FAMILY, DEFAULT_CORRECTOR
-    from ..boxes.segment import DEFAULT_SEGMENTER, SEGMENTER_FAMILY
+    from ..boxes.corrector.model import CORRECTOR_FAMILY, DEFAULT_CORRECTOR
+    from ..boxes.segmenter.segment import DEFAULT_SEGMENTER, SEGMENTER_FAMILY
     from ..core.bundles import bundle_folders, open_bundle
     from ..core.errors import InputError
     from ..editing.editors import WARPS

@@ -69,7 +69,7 @@ def synthesis(
             raise InputError("--register brings together the pairs of --dataset, which is not given.")
         pairs: dict[str, Any] = {}
         if dataset is not None:
-            from .synthesis_pairs import read_pairs
+            from ..tasks.synthesis_pairs import read_pairs
 
             pairs = read_pairs(dataset, register)
         from ..synthesis.training_run import train_synthesis

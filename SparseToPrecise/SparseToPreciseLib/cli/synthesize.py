@@ -69,9 +69,9 @@ def synthesize(
     """
     with reporting(progress) as reporter:
         reporter.progress(0.0, "starting")
-        from .synthesize_files import SynthesizeRequest, synthesize_files
-        from .synthesize_names import is_batch
-        from .synthesize_report import synthesis_table
+        from ..tasks.synthesize import SynthesizeRequest, synthesize_files
+        from ..tasks.synthesize_names import is_batch
+        from ..tasks.synthesize_report import synthesis_table
 
         request = SynthesizeRequest(
             mrs=tuple(mrs),
@@ -113,8 +113,8 @@ def synthesize_evaluate(
     """Compare a synthetic CT with a true one: errors by tissue and along bone edges, similarity, detail."""
     with reporting(progress) as reporter:
         reporter.progress(0.0, "starting")
-        from .synthesize_evaluate_files import evaluate_files
-        from .synthesize_report import evaluation_table
+        from ..tasks.synthesize_evaluate import evaluate_files
+        from ..tasks.synthesize_report import evaluation_table
 
         found = evaluate_files(ct, reference, mask, error_map, json, reporter.progress)
         reporter.finish(found.as_json())

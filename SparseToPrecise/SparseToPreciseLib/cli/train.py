@@ -77,7 +77,7 @@ def editing(
             raise InputError(f"--cubes {cubes} are cut from the cases of --dataset, which is not given.")
         cases: dict[str, Any] = {}
         if dataset is not None:
-            from .datalist import read_datalist
+            from ..tasks.datalist import read_datalist
 
             cases = read_datalist(dataset)
         from ..editing.training_run import train_editing

@@ -8,11 +8,11 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from .bundle_writing import exchange
 from .bundles import METADATA, Bundle, open_bundle, search_roots, user_folder
 from .errors import InputError
 from .files import ensure_writable, reason_of
 from .progress import Progress
+from .training.writing import exchange
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from ..core.errors import InputError
 from ..phantoms import TRAIN_FAMILIES, make_phantom
 from .guidance import RADIUS_PER_SIGMA, densify
 from .network import channels
-from .segmenter import Segmenter, undertrained_segmenters
 from .simulation import corrupt, draw_stroke
+from .undertrained import Segmenter, undertrained_segmenters
 from .working_grid import SIGMA_VOXELS, WorkingCase, distances_on, normalised, signed_distance
 
 SIZE = 64

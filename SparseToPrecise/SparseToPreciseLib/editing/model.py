@@ -11,7 +11,7 @@ import numpy as np
 from ..core.bundles import Bundle, find_bundles, open_bundle
 from ..core.devices import Device, choose_device
 from ..core.errors import InputError
-from ..core.opened_model import OpenedModel, reading_parameters
+from ..core.models import OpenedModel, reading_parameters
 from .editors import IMAGE_AWARE_WARP, WARPS, Editor
 from .warps import FOLLOW_WIDTH, carried_to_stroke
 from .working_grid import WorkingCase

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..core import packaged_configs
-from ..core.packaged_configs import printed_progress
+from ..core.training import configs as packaged_configs
+from ..core.training.configs import printed_progress
 from .model import FAMILY
 
 __all__ = ["default_cache", "packaged_config", "printed_progress"]  # configs/train.json names the last one here

@@ -12,7 +12,7 @@ from typing import Any
 from ..core.bundles import Bundle
 from ..core.errors import InputError
 from ..core.progress import Progress
-from ..core.recipe import Validated, ready_recipe
+from ..core.training.recipe import Validated, ready_recipe
 from ..core.volume import Volume
 from .dataset_volumes import store_volumes
 from .model import FAMILY

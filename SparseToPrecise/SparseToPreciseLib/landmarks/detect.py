@@ -15,9 +15,9 @@ from ..core.volume import Volume
 from .confidence import PLACED
 from .fusion import Landmark, fused
 from .localize import Place, localize
+from .model import Template
 from .register import Registered, register
-from .sampling import Surroundings
-from .template import Template
+from .working_grid import Surroundings
 
 STAGES = ("localize", "pose", "rigid", "deformable")
 MIRRORS = ("no", "yes", "try")

@@ -10,9 +10,9 @@ from scipy import ndimage
 
 from ..core.progress import Progress
 from ..core.volume import Grid, Volume
-from .finder import LEVEL, Finder
+from .inference import LEVEL, Finder
 from .moments import Moments
-from .sampling import Surroundings, covering_grid
+from .working_grid import Surroundings, covering_grid
 
 RESTARTS = 12
 """Places that are handed on: the structure need not be where the network sees most of it."""

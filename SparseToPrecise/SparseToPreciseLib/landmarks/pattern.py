@@ -12,7 +12,7 @@ from ..core.resampling import on_grid
 from ..core.volume import Grid
 from .reference import Reference
 from .rotations import rotation_grid
-from .sampling import Surroundings, cube_around
+from .working_grid import Surroundings, cube_around
 
 ROTATIONS = 2000
 """Of the search: neighbours are some 15 degrees apart."""

@@ -18,9 +18,9 @@ from ..core.progress import Progress
 from .localize import Place
 from .pattern import Pattern, TurnedPatterns
 from .rotations import angle_between, turn
-from .sampling import Surroundings
 from .search import SHIFT, search
 from .similarity import alikeness
+from .working_grid import Surroundings
 
 _PER_PLACE = 6
 _HALF_REFINED, _REFINED, _KEPT = 24, 8, 4

@@ -14,14 +14,14 @@ from ..core.volume import Grid
 from .confidence import Evidence, local_alikeness
 from .deformable import DeformableResult, deform, warped_patch
 from .localize import Place
+from .model import Scale, Template
 from .pattern import distance_to_structure
 from .pose import Candidate, find_pose
 from .reference import Reference
 from .rigid import PatchAligner, RigidResult, best_alignment
 from .rotations import turn
-from .sampling import Surroundings
 from .similarity import alikeness
-from .template import Scale, Template
+from .working_grid import Surroundings
 
 _MARGIN = 0.3
 """Around the structure and the landmarks, in diameters: the patch."""

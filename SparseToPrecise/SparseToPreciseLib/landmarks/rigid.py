@@ -12,8 +12,8 @@ from ..core.itk_images import FLIP, matrix_of, moved, point_to_lps, to_itk
 from ..core.progress import Progress
 from ..core.volume import Grid, Volume
 from .pose import Candidate
-from .sampling import Surroundings
 from .similarity import alikeness, correlation
+from .working_grid import Surroundings
 
 _SHRINK = (4, 2, 1)
 _SAME_MODALITY = 0.3

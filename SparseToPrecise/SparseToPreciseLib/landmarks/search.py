@@ -6,7 +6,7 @@ import numpy as np
 
 from .pattern import TurnedPatterns
 from .rotations import angle_between
-from .sampling import Surroundings
+from .working_grid import Surroundings
 
 SHIFT = 0.55
 """Of the structure from the place where it is looked for, in diameters."""

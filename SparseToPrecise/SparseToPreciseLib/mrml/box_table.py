@@ -16,7 +16,7 @@ from ..core.box import Box
 from .headless import scene
 
 if TYPE_CHECKING:
-    from ..boxes.tighten import TightenResult
+    from ..boxes.corrector.tighten import TightenResult
 
 _TABLE, _VERDICT = "SparseToPrecise.SliceTable", "SparseToPrecise.Verdict"
 

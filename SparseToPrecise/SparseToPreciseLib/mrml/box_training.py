@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import slicer
 
-from .box_nodes import SLICES_ID, read_inputs, segmentation_of
+from .boxes_nodes import SLICES_ID, read_inputs, segmentation_of
 from .object_cases import read_object
 from .segmentations import new_segment, volume_to_segment
 from .training_cases import Case, segmentations_of_scene

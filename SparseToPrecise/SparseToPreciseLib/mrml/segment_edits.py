@@ -20,10 +20,10 @@ from ..editing.edit_series import AppliedStroke, Series, Stroke, edit_series
 from .edit_histories import EditHistories
 from .lookup import find_segment
 from .markups import stroke_from_node
-from .scribble_job import ready_editor, transformed
 from .segment_lattice import lattice_of
 from .segment_undo import SegmentUndo
 from .segmentations import new_segment, segment_to_volume, volume_to_segment
+from .stroke_job import ready_editor, transformed
 from .volumes import parent_to_world, volume_from_node
 
 _WHOLE_VOXELS = 0.05

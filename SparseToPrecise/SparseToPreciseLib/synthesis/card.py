@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..core.model_card import (
+from ..core.training.card import (
     before_and_after,
     common_metadata,
     how_it_ended,

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..core.errors import InputError
 from ..core.volume import Volume
-from .working import mask_on
+from .working_grid import mask_on
 
 AIR_BELOW = -400.0
 """HU below which a voxel is air."""

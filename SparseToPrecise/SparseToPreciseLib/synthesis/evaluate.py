@@ -17,7 +17,7 @@ from .body import body_mask, grown
 from .classes import AIR_BELOW, BONE_ABOVE
 from .hu import HuWindow
 from .metrics import SSIM_WINDOW, TAPER_MM, dice, mean_absolute, psnr, spectrum_ratio, ssim
-from .working import box_around, mask_on
+from .working_grid import box_around, mask_on
 
 BAND_MM = 5.0
 """Width of the band around the reference's bone edges, half of it on either side."""

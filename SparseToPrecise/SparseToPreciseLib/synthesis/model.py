@@ -12,12 +12,12 @@ import numpy as np
 from ..core.bundles import Bundle
 from ..core.devices import Device
 from ..core.errors import InputError
-from ..core.opened_model import OpenedModel, open_model, reading_parameters
+from ..core.models import OpenedModel, open_model, reading_parameters
 from ..core.progress import Progress
 from ..core.tiles import SMALLEST_TILE, TiledAnswer, Tiling, predict_in_tiles
 from .body import BACKGROUND, BODY_PARAMETERS
+from .confidence import checked_seen
 from .hu import HuWindow
-from .likeness import checked_seen
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,7 @@ from ..core.progress import Progress
 from ..core.resampling import shrunk, world_corners
 from ..core.volume import Volume
 from .hu import OUTSIDE, HuWindow
-from .working import WorkingMR
+from .working_grid import WorkingMR
 
 PLANES_AT_ONCE = 16
 

@@ -19,17 +19,17 @@ import torch
 from ..core.bundles import Bundle, open_bundle
 from ..core.errors import InputError
 from ..core.networks import build_network, network_channels
-from ..core.packaged_configs import packaged_config
 from ..core.progress import Progress
-from ..core.recipe import Validated, check_numbers, steps_of, training_run, write_trained
+from ..core.training.configs import packaged_config
+from ..core.training.recipe import Validated, check_numbers, steps_of, training_run, write_trained
 from ..core.volume import Volume
 from .adversarial import Adversarial
 from .card import SynthesisFacts, bundle_metadata, curve, model_card
+from .cases import Sampling, TrainingCase, phantom_pairs, prepared_cases
+from .confidence import seen_in
 from .hu import HuWindow
-from .likeness import seen_in
 from .model import BANDS, FAMILY
-from .training import OBJECTIVES, SynthesisTrainer
-from .training_cases import Sampling, TrainingCase, phantom_pairs, prepared_cases
+from .trainer import OBJECTIVES, SynthesisTrainer
 
 SHARE_OF_PAIRS, SHARE_OF_TRAINING = 0.2, 0.97
 """Of the progress: preparing the pairs, and where what was seen is measured."""
@@ -140,7 +140,7 @@ class SynthesisRecipe:
         Parameters
         ----------
         output
-            The bundle's folder; see `core.bundle_writing.check_bundle_target`.
+            The bundle's folder; see `core.training.writing.check_bundle_target`.
         pairs, validation_pairs
             (MR, CT) pairs, registered; None trains on phantoms.
         device

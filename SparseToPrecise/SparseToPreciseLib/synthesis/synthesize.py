@@ -11,13 +11,13 @@ from ..core.errors import InputError
 from ..core.progress import Progress, timed
 from ..core.tiles import Tiling
 from ..core.volume import Volume
+from .confidence import unlikeness
 from .hu import HuWindow
-from .likeness import unlikeness
 from .modality import refuse_ct
 from .model import Synthesizer
 from .native import Native
 from .uncertainty import Spread, flips
-from .working import WorkingMR, working_mr
+from .working_grid import WorkingMR, working_mr
 
 _LARGEST = 1e30
 """Of an MR's values: the work is done in float32, and sums of them must be finite."""

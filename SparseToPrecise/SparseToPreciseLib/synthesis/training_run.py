@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..core.bundles import Bundle
-from ..core.packaged_configs import packaged_config
 from ..core.progress import Progress
-from ..core.recipe import Validated, ready_recipe
+from ..core.training.configs import packaged_config
+from ..core.training.recipe import Validated, ready_recipe
 from ..core.volume import Volume
 from .model import FAMILY
 

@@ -1,0 +1,1 @@
+"""The corrector: a loose box is tightened slice by slice."""

@@ -1,0 +1,109 @@
+"""What a corrector is trained on, validated with and calibrated on: phantoms, or a user's cases and copies of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...core.box import Box
+from ...core.progress import Progress
+from ..object_length import mean_length
+from ..scenes import Scene, deformed, phantom_scenes
+from .trainer import Sampling
+
+COPIES = 120
+"""Deformed copies of a user's cases that are trained on at a time; they give way to new ones while it lasts."""
+STRENGTHS = 0.7, 1.8
+"""How much they differ, between the one and the other, see `deformed`."""
+VALIDATION_COPIES = 12
+LEAST_TO_HOLD_BACK = 3
+"""Cases; of so many and more, one in four but at least one is held back."""
+ENOUGH_TO_CALIBRATE = 3
+"""Cases held back; with fewer, deformed copies of them are calibrated on, too, since so few show little of how patients
+differ. With enough of them copies would only differ more than patients do, and make the calibration too careful."""
+UNLIKE = 1.6
+"""How much stronger the copies differ that are calibrated on where no case can be held back: they stand for others."""
+
+_HALF_PRECISION = 6e4
+
+
+@dataclass(frozen=True)
+class SceneSets:
+    """What a recipe works with.
+
+    Attributes
+    ----------
+    training, validation, calibration
+        For each of them.
+    sampling
+        With what was measured of a user's cases.
+    held_back
+        Validation and calibration are on objects that are not trained on.
+    largest_mm
+        `mean_length` of the largest of a user's objects; None of phantoms, which have any.
+    renew, lasting
+        As in `CorrectorTrainer`.
+    """
+
+    training: Sequence[Scene]
+    validation: Sequence[Scene]
+    calibration: Sequence[Scene]
+    sampling: Sampling
+    held_back: bool
+    largest_mm: float | None = None
+    renew: Callable[[np.random.Generator], Scene] | None = None
+    lasting: int = 0
+
+
+def phantom_sets(seed: int, counts: tuple[int, int, int], sampling: Sampling, progress: Progress) -> SceneSets:
+    """So many phantoms of different seeds for training, validation and calibration."""
+    first = seed * 1_000_000
+    total, done, sets = sum(counts), 0, []
+    for number, count in enumerate(counts):
+        seeds = range(first + number * 250_000, first + number * 250_000 + count)
+        sets.append(phantom_scenes(seeds, progress=progress.part(done / total, (done + count) / total)))
+        done += count
+    return SceneSets(*sets, sampling, True)
+
+
+def case_sets(seed: int, cases: Sequence[Scene], sampling: Sampling, progress: Progress) -> SceneSets:
+    """A user's cases, some of them held back where there are enough, and copies that are renewed while it lasts."""
+    view = replace(sampling.view, typical_mm=typical_length(cases))
+    rng = np.random.default_rng([seed, 5])
+    held = max(len(cases) // 4, 1) if len(cases) >= LEAST_TO_HOLD_BACK else 0
+    kept, back = list(cases[: len(cases) - held]), list(cases[len(cases) - held :])
+    copies = []
+    for number in range(COPIES):
+        progress(number / COPIES, f"deformed copies: {number + 1} of {COPIES}")
+        copies.append(_copy(kept[number % len(kept)], rng, rng.uniform(*STRENGTHS)))
+    source, strength = (back, 1.0) if back else (kept, UNLIKE)
+    others = [_copy(source[number % len(source)], rng, strength) for number in range(VALIDATION_COPIES)]
+
+    def renew(chance: np.random.Generator) -> Scene:
+        return _copy(kept[int(chance.integers(len(kept)))], chance, chance.uniform(*STRENGTHS))
+
+    return SceneSets(
+        training=kept + copies,
+        validation=back + others,
+        calibration=back if len(back) >= ENOUGH_TO_CALIBRATE else back + others,
+        sampling=replace(sampling, view=view, inverted_share=0.0),
+        held_back=bool(back),
+        largest_mm=max(mean_length(case.mask.array > 0, case.mask.grid.spacing_kji) for case in cases),
+        renew=renew,
+        lasting=len(kept),
+    )
+
+
+def typical_length(cases: Sequence[Scene]) -> float:
+    """Median length (mm) of the objects: the geometric mean of the sides of each one's box."""
+    return float(np.median([np.cbrt(Box.bounding(case.mask).volume_mm3) for case in cases]))
+
+
+def _copy(scene: Scene, rng: np.random.Generator, strength: float = 1.0) -> Scene:
+    """A deformed copy in half precision, so that many of large cases fit into memory."""
+    made = deformed(scene, rng, strength)
+    # No channel depends on the scale of the intensities, and half precision ends at 65504.
+    factor = min(1.0, _HALF_PRECISION / max(float(np.abs(made.image.array).max()), 1.0))
+    return replace(made, image=made.image.with_array((made.image.array * factor).astype(np.float16)))

@@ -1,0 +1,1 @@
+"""The segmenter: the object in a box, learnt from boxes alone."""

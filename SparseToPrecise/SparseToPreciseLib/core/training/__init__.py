@@ -1,0 +1,1 @@
+"""Training, as all families share it: the loop, the recipe, the card, and writing the bundle."""

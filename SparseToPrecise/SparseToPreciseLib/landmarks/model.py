@@ -1,0 +1,266 @@
+"""A template: what was taught, as one folder (a MONAI bundle) that works on any computer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..core.bundles import Bundle
+from ..core.devices import Device
+from ..core.errors import InputError
+from ..core.image_files import read_image, write_image
+from ..core.models import open_model, reading_parameters
+from ..core.training.writing import write_bundle
+from ..core.volume import Volume
+from .inference import Finder
+from .localize import Place, follow, lattice, main_component
+from .moments import Moments
+from .pattern import Pattern, TurnedPatterns
+from .reference import Reference
+from .working_grid import Surroundings
+
+if TYPE_CHECKING:
+    import torch
+
+FAMILY = "landmarks"
+FORMAT = 1
+NEEDED_BYTES = 2**30
+
+_WINDOW = 0.5
+"""Standard deviation of the window of surroundings, in diameters of the structure."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Lengths that follow from the structure's size; nothing else in this family is a length.
+
+    Attributes
+    ----------
+    diameter_mm
+        Of the structure of interest.
+    spacing_mm
+        Of the network's pixels.
+    size
+        Pixels along a side of the network's patches.
+    """
+
+    diameter_mm: float
+    spacing_mm: float
+    size: int
+
+    @property
+    def window_mm(self) -> float:
+        """Of the surroundings that intensities are measured against."""
+        return _WINDOW * self.diameter_mm
+
+    @staticmethod
+    def of(references: Sequence[Reference], pixels: int = 20, size: int = 48) -> Scale:
+        """The structure's diameter is to be so many pixels long."""
+        diameter = float(np.median([reference.diameter_mm for reference in references]))
+        return Scale(diameter, diameter / pixels, size)
+
+
+@dataclass(frozen=True)
+class Template:
+    """What detection needs.
+
+    Attributes
+    ----------
+    references
+        The annotated images.
+    places
+        Of each, where the network sees the structure in it: moments and mass carry the same bias as on a target.
+    scale, finder
+        The lengths, and the network.
+    name, sha256
+        Of the bundle, and of its weights.
+    notes
+        What was said when it was trained.
+    """
+
+    references: Sequence[Reference]
+    places: Sequence[Place]
+    scale: Scale
+    finder: Finder
+    name: str
+    sha256: str
+    notes: Sequence[str] = ()
+
+    @cached_property
+    def surroundings(self) -> list[Surroundings]:
+        """The references' intensities around their structures."""
+        reach = 3 * self.scale.diameter_mm
+        return [
+            Surroundings.of(one.image, self.scale.window_mm, one.centre, max(reach, _reach_of(one)))
+            for one in self.references
+        ]
+
+    @cached_property
+    def patterns(self) -> list[tuple[Pattern, TurnedPatterns]]:
+        """The references' structures, ready to be compared under any pose."""
+        diameter = self.scale.diameter_mm
+        return [
+            (Pattern.of(one, seen, diameter), TurnedPatterns.of(one, seen, diameter))
+            for one, seen in zip(self.references, self.surroundings, strict=True)
+        ]
+
+    @property
+    def landmarks(self) -> list[str]:
+        """Names, in the order of the first reference."""
+        return list(self.references[0].landmarks)
+
+
+def _reach_of(reference: Reference) -> float:
+    """How far from its centre a reference is looked at when it is laid onto a target, mm."""
+    points = np.stack(list(reference.landmarks.values()))
+    return float(np.linalg.norm(points - reference.centre, axis=1).max()) + reference.diameter_mm
+
+
+def checked_together(references: Sequence[Reference]) -> None:
+    """Refuse references that do not belong together.
+
+    Raises
+    ------
+    InputError
+        There is none, their landmarks have different names, or their structures' sizes differ by more than a half.
+    """
+    if not references:
+        raise InputError("A template needs at least one reference; give an image with its landmarks.")
+    first = references[0]
+    for number, other in enumerate(references[1:], start=2):
+        different = sorted(set(first.landmarks) ^ set(other.landmarks))
+        if different:
+            raise InputError(
+                f"Landmark {different[0]} is not in every reference (see number {number}); name them alike in all."
+            )
+        ratio = other.diameter_mm / first.diameter_mm
+        if not 1 / 1.5 <= ratio <= 1.5:
+            raise InputError(
+                f"The structure is {other.diameter_mm:.3g} mm long in reference {number} and "
+                f"{first.diameter_mm:.3g} mm in the first; these are not the same structure."
+            )
+
+
+def place_in(finder: Finder, scale: Scale, reference: Reference) -> Place:
+    """Where the network sees the structure in a reference that it was trained on; its mass is the measure of others.
+
+    Where it does not see it, but the image is so small that a target like it is searched everywhere, the structure
+    itself ("given").
+
+    Raises
+    ------
+    InputError
+        It does not see it in a larger image.
+    """
+    near = Surroundings.of(reference.image, scale.window_mm, reference.centre, 4 * scale.diameter_mm)
+    full = reference.moments.mass
+    place = follow(finder, near, reference.centre, full)
+    away = float(np.linalg.norm(place.centre - reference.centre))
+    if place.moments is None or away > 0.5 * scale.diameter_mm or not 0.2 < place.mass < 5:
+        if lattice(reference.image.grid, scale.diameter_mm):
+            return Place(reference.centre, 1.0, reference.moments, None, place.path)
+        raise InputError(
+            "The network did not learn to find the structure in its own reference; train longer, or choose a structure "
+            "that differs more from its surroundings."
+        )
+    grid = finder.patch(place.centre)
+    kept, moments = main_component(finder.likelihood(near, grid), grid) or (None, None)
+    if moments is None:
+        return place
+    return Place(moments.centre, 1.0, moments, Volume(kept, grid.ijk_to_ras), place.path, ended=place.ended)
+
+
+def save_template(
+    output: str | os.PathLike[str],
+    references: Sequence[Reference],
+    state: dict[str, torch.Tensor],
+    *,
+    metadata: dict,
+    inference: dict,
+    training: dict,
+    card: str,
+    more: dict[str, str | bytes] | None = None,
+) -> Bundle:
+    """Write a template as a bundle, whole or not at all; errors as `write_bundle`."""
+    files: dict[str, str | bytes] = {}
+    with TemporaryDirectory(prefix="template") as folder:
+        for number, reference in enumerate(references):
+            for name, volume in (("image", reference.image), ("soi", _mask(reference.soi))):
+                path = write_image(volume, Path(folder) / f"{name}.nrrd")
+                files[f"references/{number}/{name}.nrrd"] = path.read_bytes()
+            content = {name: point.tolist() for name, point in reference.landmarks.items()}
+            files[f"references/{number}/landmarks.json"] = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    hashes = {name: hashlib.sha256(_bytes(content)).hexdigest() for name, content in files.items()}
+    metadata = {**metadata, "parameters": {**metadata["parameters"], "format": FORMAT, "files_sha256": hashes}}
+    return write_bundle(
+        output, metadata, state, inference=inference, training=training, card=card, more={**files, **(more or {})}
+    )
+
+
+def load_template(path: str | os.PathLike[str], device: str = "auto") -> Template:
+    """Load a template by its folder, or by its name among the installed models.
+
+    Raises
+    ------
+    InputError
+        No template, one of another version, incomplete, or a file of it was changed; or the device is not there.
+    """
+    return open_model(_loaded, path, FAMILY, device, NEEDED_BYTES)
+
+
+def _loaded(bundle: Bundle, device: Device) -> Template:
+    with reading_parameters(bundle, "template") as parameters:
+        if parameters.get("format") != FORMAT:
+            raise InputError(
+                f"it has the format {parameters.get('format')!r} where this version reads {FORMAT}; it was made by "
+                f"version {bundle.metadata.get('version')}, train it again"
+            )
+        _check_files(bundle)
+        scale = Scale(float(parameters["diameter_mm"]), float(parameters["spacing_mm"]), int(parameters["size"]))
+        moments = [Moments.from_parameters(given) for given in parameters["moments"]]
+        references = [_reference(bundle, number) for number in range(len(moments))]
+        if not references or not scale.spacing_mm > 0 or not 16 <= scale.size <= 512:
+            raise ValueError("sizes that make no sense")
+    finder = Finder(bundle.load_network(1, 1), scale.spacing_mm, scale.size, device)
+    places = [Place(own.centre, 1.0, own, None) for own in moments]
+    notes = tuple(str(note) for note in parameters.get("notes", ()))
+    return Template(references, places, scale, finder, bundle.name, bundle.sha256, notes)
+
+
+def _check_files(bundle: Bundle) -> None:
+    """Raise the reason for which a template is refused when a reference is not as it was written."""
+    hashes = bundle.parameters.get("files_sha256")
+    if not isinstance(hashes, dict) or not hashes:
+        raise InputError("its metadata name no reference files")
+    for name, wanted in hashes.items():
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise InputError(f"its metadata name {name}, which is outside of it")
+        try:
+            content = (bundle.path / name).read_bytes()
+        except OSError as error:
+            raise InputError(f"{name} is missing or cannot be read ({error.strerror})") from error
+        if hashlib.sha256(content).hexdigest() != wanted:
+            raise InputError(f"{name} was changed since it was made, or is damaged; get the template again")
+
+
+def _reference(bundle: Bundle, number: int) -> Reference:
+    folder = bundle.path / "references" / str(number)
+    landmarks = json.loads((folder / "landmarks.json").read_text(encoding="utf-8"))
+    return Reference(read_image(folder / "image.nrrd"), read_image(folder / "soi.nrrd"), landmarks)
+
+
+def _mask(soi: Volume) -> Volume:
+    return soi.with_array((soi.array != 0).astype(np.uint8))
+
+
+def _bytes(content: str | bytes) -> bytes:
+    return content if isinstance(content, bytes) else content.encode("utf-8")

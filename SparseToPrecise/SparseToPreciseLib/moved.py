@@ -1,0 +1,85 @@
+"""Former names of modules: old imports and bundles of earlier versions go on working, with a warning."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+MOVED: dict[str, tuple[str, ...]] = {
+    "boxes.corrected_boxes": ("boxes.correction",),
+    "boxes.corrector_recipe": ("boxes.corrector.recipe",),
+    "boxes.corrector_scenes": ("boxes.corrector.cases",),
+    "boxes.corrector_training": ("boxes.corrector.trainer",),
+    "boxes.looking": ("boxes.corrector.inference",),
+    "boxes.losses": ("boxes.segmenter.losses",),
+    "boxes.model": ("boxes.corrector.model",),
+    "boxes.segment": ("boxes.segmenter.segment",),
+    "boxes.segmenter_recipe": ("boxes.segmenter.recipe",),
+    "boxes.segmenter_training": ("boxes.segmenter.trainer",),
+    "boxes.tighten": ("boxes.corrector.tighten",),
+    "cli.box_files": ("tasks.box_tighten",),
+    "cli.box_segment_files": ("tasks.box_segment",),
+    "cli.edit_files": ("tasks.edit",),
+    "cli.synthesize_files": ("tasks.synthesize",),
+    "core.bundle_writing": ("core.training.writing",),
+    "core.opened_model": ("core.models",),
+    "core.packaged_configs": ("core.training.configs",),
+    "core.recipe": ("core.training.recipe",),
+    "core.training_loop": ("core.training.loop",),
+    "editing.loss": ("editing.losses",),
+    "editing.segmenter": ("editing.undertrained",),
+    "editing.training": ("editing.trainer",),
+    "editing.training_recipe": ("editing.recipe",),
+    "landmarks.carried": ("landmarks.propagation",),
+    "landmarks.template": ("landmarks.model",),
+    "landmarks.training": ("landmarks.trainer",),
+    "mrml.box_nodes": ("mrml.boxes_nodes",),
+    "mrml.landmark_nodes": ("mrml.landmarks_nodes",),
+    "mrml.scribble_editing": ("mrml.stroke_editing",),
+    "mrml.scribble_session": ("mrml.stroke_session",),
+    "synthesis.training": ("synthesis.trainer",),
+    "synthesis.training_cases": ("synthesis.cases",),
+}
+"""Former name below the package -> modules that hold its names now, the first that has one gives it."""
+
+
+class _Former(ModuleType):
+    """A module of a former name; its names are looked up where they are now."""
+
+    def __getattr__(self, name: str) -> object:
+        package, _, former = self.__name__.partition(".")
+        if not name.startswith("__"):
+            for module in MOVED[former]:
+                found = importlib.import_module(f"{package}.{module}")
+                if hasattr(found, name):
+                    return getattr(found, name)
+        raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+
+
+class MovedFinder(MetaPathFinder, Loader):
+    """Answers for the names of `MOVED`, below one package."""
+
+    def __init__(self, package: str) -> None:
+        self.package = package
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        package, _, former = name.partition(".")
+        return ModuleSpec(name, self) if package == self.package and former in MOVED else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return _Former(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        package, _, former = module.__name__.partition(".")
+        now = " and ".join(f"{package}.{name}" for name in MOVED[former])
+        warnings.warn(f"{module.__name__} has moved to {now}.", DeprecationWarning, stacklevel=2)
+
+
+def install(package: str) -> None:
+    """Let the old names of a package be imported, once."""
+    if not any(isinstance(finder, MovedFinder) for finder in sys.meta_path):
+        sys.meta_path.append(MovedFinder(package))

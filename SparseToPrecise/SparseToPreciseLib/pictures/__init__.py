@@ -1,0 +1,1 @@
+"""Pictures of results: slices with outlines, one file a family."""
