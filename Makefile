@@ -106,6 +106,7 @@ pictures: $(READY)
 	@$(BIN)/python docs/pictures/boxes.py
 	@$(BIN)/python docs/pictures/landmarks.py
 	@$(BIN)/python docs/pictures/synthesis.py
+	@$(BIN)/python docs/pictures/architecture.py
 
 clean:
 	rm -rf $(VENV) demo-output training-output build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
