@@ -112,10 +112,10 @@ time.sleep(100)
 
 
 def test_a_command_is_asked_to_end_early():
-    """Through `tasks.stopping`, which waits in the background and does not keep Python from ending."""
+    """Through `core.stopping`, which waits in the background and does not keep Python from ending."""
     code = f"""{STEP}
 import time
-from SparseToPreciseLib.tasks.stopping import ending_early
+from SparseToPreciseLib.core.stopping import ending_early
 with ending_early() as asked:
     print(json.dumps({{"fraction": 0.6, "message": "listening"}}))
     while not asked():
@@ -139,7 +139,7 @@ print(json.dumps({{"fraction": 1, "message": "done", "result": {{"early": True}}
 
 def test_who_is_never_asked_ends_as_always():
     """A thread that still waits for a word does not hold the process up."""
-    code = "from SparseToPreciseLib.tasks.stopping import ending_early\n"
+    code = "from SparseToPreciseLib.core.stopping import ending_early\n"
     code += "with ending_early() as asked:\n    print(asked())"
     environment = {**os.environ, "PYTHONPATH": str(house.ROOT / "SparseToPrecise")}
     _, outcome = run(ChildProcess([sys.executable, "-u", "-c", code], environment))

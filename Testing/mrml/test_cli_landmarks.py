@@ -183,7 +183,7 @@ class TestTrain:
             return row
 
         monkeypatch.setattr("SparseToPreciseLib.landmarks.trainer.place_in", place)
-        monkeypatch.setattr("SparseToPreciseLib.cli.landmarks.without_nan", after_some_steps)
+        monkeypatch.setattr("SparseToPreciseLib.cli.landmarks_train.without_nan", after_some_steps)
         before = snapshot(folder)
         options = ["--steps", 40, "--device", "cpu"] + ["--keep-on-cancel"] * keep
         answer = cli("landmarks", "train", *lesson(folder), *options)
@@ -202,13 +202,13 @@ class TestTrain:
                 signal.raise_signal(signal.SIGTERM)
             progress.part(0.1, 0.9).check()
 
-        monkeypatch.setattr("SparseToPreciseLib.tasks.landmarks.train_files", swallow_and_ask)
+        monkeypatch.setattr("SparseToPreciseLib.tasks.landmarks_train.train_files", swallow_and_ask)
         answer = cli("landmarks", "train", *lesson(folder), *["--keep-on-cancel"] * keep)
         assert (answer.code, answer.error) == (128 + signal.SIGTERM, "Stopped; nothing was written.\n")
 
     def test_ctrl_c_before_there_is_anything_to_keep(self, cli: CommandLine, folder: Path, monkeypatch) -> None:
         monkeypatch.setattr(
-            "SparseToPreciseLib.tasks.landmarks.choose_device", lambda name: signal.raise_signal(signal.SIGINT)
+            "SparseToPreciseLib.tasks.landmarks_train.choose_device", lambda name: signal.raise_signal(signal.SIGINT)
         )
         sentence = cli.refuses("landmarks", "train", *lesson(folder), "--keep-on-cancel")
         assert sentence == "The training was ended before there was anything to keep; nothing was written."

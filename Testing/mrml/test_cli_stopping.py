@@ -13,8 +13,8 @@ import pytest
 from cli_files import RADIUS, snapshot, stopped_at
 from SparseToPreciseLib.cli.reporting import ProgressMode, reporting
 from SparseToPreciseLib.core import files as core_files
+from SparseToPreciseLib.core.stopping import Stopped, lost_stop, stoppable
 from SparseToPreciseLib.tasks import demo as demo_case
-from SparseToPreciseLib.tasks.stopping import Stopped, lost_stop, stoppable
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..tasks.stopping import Stopped
+from ..core.stopping import Stopped
 from .reporting import ProgressMode, reporting
 
 

@@ -9,7 +9,7 @@ import typer
 
 from .. import __version__
 from ..core.errors import Cancelled, InputError
-from ..tasks.stopping import Stopped, stoppable
+from ..core.stopping import Stopped, stoppable
 from .box import box_app
 from .demo import demo
 from .edit import edit

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..core.errors import InputError
 from ..core.progress import Progress
-from ..tasks.stopping import lost_stop
+from ..core.stopping import lost_stop
 
 
 class ProgressMode(str, Enum):

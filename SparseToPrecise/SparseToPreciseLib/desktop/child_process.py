@@ -15,7 +15,7 @@ from typing import IO, Any
 from .child_output import ChildOutput, Outcome
 
 _PATIENCE_S = 3.0
-_END = b"end\n"  # as `tasks.stopping` hears it
+_END = b"end\n"  # as `core.stopping` hears it
 _WINDOWS = os.name == "nt"
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from ..boxes.frame import AXES
 from ..boxes.slice_table import slice_columns, slice_rows
 from ..core.box import Box
-from .edit_report import software
+from ..core.software import software
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import platform
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import __version__
+from ..core.software import software
 from ..editing.guidance import densify, nearest_on_stroke
 
 if TYPE_CHECKING:
@@ -18,8 +15,6 @@ if TYPE_CHECKING:
 
     from ..editing.edit_series import AppliedStroke
     from .edit import EditOutcome, EditRequest
-
-_PACKAGES = ("numpy", "scipy", "SimpleITK", "slicer-core", "torch", "monai")
 
 
 def edit_report(request: EditRequest, outcome: EditOutcome) -> dict[str, Any]:
@@ -102,12 +97,3 @@ def _stroke(stroke: AppliedStroke) -> dict[str, Any]:
         "timings": {stage: round(seconds, 4) for stage, seconds in result.timings.items()},
         "notes": result.notes,
     }
-
-
-def software() -> dict[str, str]:
-    """Versions of what computes."""
-    found = {"sparse-to-precise": __version__, "python": platform.python_version()}
-    for package in _PACKAGES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .edit_report import software
+from ..core.software import software
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -14,6 +14,7 @@ from ..core.files import reason_of, write_together
 from ..core.image_files import read_labelmap
 from ..core.image_headers import IMAGE_EXTENSIONS
 from ..core.progress import Progress, timed
+from ..core.stopping import Stopped, stoppable
 from ..core.volume import Volume
 from ..mrml.arrays import read_image
 from ..mrml.files import SEGMENTATION_EXTENSIONS, write_volume
@@ -23,7 +24,6 @@ from ..synthesis.model import Synthesizer, load_model
 from ..synthesis.synthesize import SynthesisResult, synthesize
 from .box_tighten import report_writer
 from .outputs import check_outputs
-from .stopping import Stopped, stoppable
 from .synthesize_names import CaseFiles, case_files, is_batch
 from .synthesize_report import case_report, synthesis_report
 

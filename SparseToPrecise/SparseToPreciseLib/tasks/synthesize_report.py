@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..core.software import software
 from ..core.volume import Volume
-from .edit_report import software
 
 if TYPE_CHECKING:
     from rich.table import Table

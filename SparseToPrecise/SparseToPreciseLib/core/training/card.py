@@ -7,10 +7,10 @@ import platform
 import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ... import __version__
+from ..software import package_versions
 
 Rows = Sequence[Mapping[str, float]]
 """Of a training log."""
@@ -22,14 +22,9 @@ def best_row(rows: Rows) -> Mapping[str, float]:
 
 
 def software_versions(packages: Sequence[str] = ()) -> dict[str, str]:
-    """Of what a training ran with, by package; always with torch, monai and numpy."""
-    found = dict.fromkeys(("torch", "monai", "numpy"), "unknown")
-    for package in (*found, *packages):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:  # Slicer brings some without their metadata
-            continue
-    return found
+    """Versions of what a training ran with, by package; always with torch, monai and numpy."""
+    always = ("torch", "monai", "numpy")
+    return dict.fromkeys(always, "unknown") | package_versions((*always, *packages))
 
 
 def common_metadata(name: str, packages: Sequence[str], source: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 
-from ..core.files import called_before_replacing
+from .files import called_before_replacing
 
 END_WORD = "end"
 """On standard input, the desktop's request to end early; a signal would be unknown to Windows."""
