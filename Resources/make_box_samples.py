@@ -16,8 +16,7 @@ from SparseToPreciseLib.boxes.simulation import loose_box
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.mrml import files
 from SparseToPreciseLib.mrml.headless import scene
-from SparseToPreciseLib.mrml.roi_files import write_roi
-from SparseToPreciseLib.mrml.rois import roi_from_box
+from SparseToPreciseLib.mrml.rois import roi_from_box, write_roi
 from SparseToPreciseLib.phantoms.blobs import make_blob
 
 FOLDER = Path(__file__).resolve().parents[1] / "BoxModule" / "Resources" / "SampleData"

@@ -135,8 +135,7 @@ def write_box_case(folder: Path, grid: Grid = BOX_GRID) -> None:
     """image.nrrd, mask.nrrd and loose.mrk.json of `box_cases`."""
     from SparseToPreciseLib.mrml import files
     from SparseToPreciseLib.mrml.headless import scene
-    from SparseToPreciseLib.mrml.roi_files import write_roi
-    from SparseToPreciseLib.mrml.rois import roi_from_box
+    from SparseToPreciseLib.mrml.rois import roi_from_box, write_roi
 
     files.write_volume(image_on(grid), folder / "image.nrrd")
     files.write_volume(mask_on(grid), folder / "mask.nrrd")

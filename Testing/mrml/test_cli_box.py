@@ -17,8 +17,7 @@ from SparseToPreciseLib.boxes.frame import Frame
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.image_files import read_labelmap
 from SparseToPreciseLib.mrml import files
-from SparseToPreciseLib.mrml.roi_files import read_roi, write_roi
-from SparseToPreciseLib.mrml.rois import box_from_roi, roi_from_box
+from SparseToPreciseLib.mrml.rois import box_from_roi, read_roi, roi_from_box, write_roi
 from SparseToPreciseLib.pictures import boxes as box_picture
 
 TURNED = Box(CENTRE, rotation((1, 1, 2), 25), [33.0, 38.0, 42.0])

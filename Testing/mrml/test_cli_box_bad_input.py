@@ -19,8 +19,7 @@ from edit_cases import rotation
 from cli_files import snapshot
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.mrml import files
-from SparseToPreciseLib.mrml.roi_files import write_roi
-from SparseToPreciseLib.mrml.rois import roi_from_box
+from SparseToPreciseLib.mrml.rois import roi_from_box, write_roi
 
 LIBRARY = Path(__file__).resolve().parents[2] / "SparseToPrecise"
 

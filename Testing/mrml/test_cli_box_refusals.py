@@ -19,8 +19,7 @@ from box_cases import CENTRE, GRID, LOOSE, image_on, mask_on
 from cli_files import snapshot, stopped_at
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.mrml import files
-from SparseToPreciseLib.mrml.roi_files import write_roi
-from SparseToPreciseLib.mrml.rois import roi_from_box
+from SparseToPreciseLib.mrml.rois import roi_from_box, write_roi
 from SparseToPreciseLib.tasks.box_tighten import write_mask
 
 EYE = np.eye(3)

@@ -16,8 +16,7 @@ from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.bundles import METADATA
 from SparseToPreciseLib.core.image_files import read_labelmap
 from SparseToPreciseLib.mrml import files
-from SparseToPreciseLib.mrml.roi_files import write_roi
-from SparseToPreciseLib.mrml.rois import roi_from_box
+from SparseToPreciseLib.mrml.rois import roi_from_box, write_roi
 
 SLIGHTLY = TIGHT.grown(3, 3)
 

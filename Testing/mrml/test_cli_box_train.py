@@ -18,10 +18,9 @@ from SparseToPreciseLib.boxes.corrector import recipe as corrector_recipe
 from SparseToPreciseLib.boxes.segmenter import recipe as segmenter_recipe
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.bundles import open_bundle
-from SparseToPreciseLib.core.roi_json import read_box
+from SparseToPreciseLib.core.markups import read_box
 from SparseToPreciseLib.mrml import files
-from SparseToPreciseLib.mrml.roi_files import write_roi
-from SparseToPreciseLib.mrml.rois import roi_from_box
+from SparseToPreciseLib.mrml.rois import roi_from_box, write_roi
 
 LIBRARY = Path(__file__).resolve().parents[2] / "SparseToPrecise"
 OPTIONS = ("--epochs", "0.1", "--device", "cpu")
@@ -226,8 +225,7 @@ class TestRoisWithoutSlicer:
     def test_a_turned_box(self, scene, tmp_path: Path, system: str) -> None:
         from edit_cases import rotation
 
-        from SparseToPreciseLib.mrml.roi_files import read_roi
-        from SparseToPreciseLib.mrml.rois import box_from_roi
+        from SparseToPreciseLib.mrml.rois import box_from_roi, read_roi
 
         path = write_roi(roi_from_box(Box(CENTRE, rotation((1, 1, 2), 25), [33, 38, 42])), tmp_path / "a.mrk.json")
         content = json.loads(path.read_text())

@@ -30,8 +30,8 @@ from SparseToPreciseLib.mrml.landmark_lists import (
     read_landmarks,
     write_landmarks,
 )
+from SparseToPreciseLib.mrml.markups import load_markup
 from SparseToPreciseLib.mrml.segmentations import new_segment, segment_to_volume, volume_to_segment
-from SparseToPreciseLib.mrml.storage import load_markup
 from SparseToPreciseLib.mrml.transforms import transform_to_node
 from SparseToPreciseLib.mrml.volumes import matrix_to_array, volume_to_node
 
@@ -185,7 +185,7 @@ class TestShown:
         scene.SetURL(str(path))
         assert scene.Commit() and f"{landmark_nodes.TEMPLATE_ATTRIBUTE}:ears" in path.read_text()
         write_landmarks(node, tmp_path / "list.mrk.json")
-        again = load_markup(tmp_path / "list.mrk.json", "again", "list")
+        again = load_markup(tmp_path / "list.mrk.json", "a list", "again")
         assert landmark_nodes.landmark_rows(again) == rows
 
 

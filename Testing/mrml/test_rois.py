@@ -15,10 +15,19 @@ from SparseToPreciseLib.core.volume import Grid
 
 pytest.importorskip("slicer")
 
+from SparseToPreciseLib.core.markups import read_box
 from SparseToPreciseLib.mrml import files
+from SparseToPreciseLib.mrml.headless import logic
 from SparseToPreciseLib.mrml.labelmaps import segmentation_from_labelmap
-from SparseToPreciseLib.mrml.roi_files import read_roi, write_roi
-from SparseToPreciseLib.mrml.rois import box_from_roi, box_from_segment, copy_roi, place_roi, roi_from_box
+from SparseToPreciseLib.mrml.rois import (
+    box_from_roi,
+    box_from_segment,
+    copy_roi,
+    place_roi,
+    read_roi,
+    roi_from_box,
+    write_roi,
+)
 from SparseToPreciseLib.mrml.volumes import array_to_matrix
 
 BOX = Box([12.0, -7.0, 31.0], matrix((20, -15, 35))[:3, :3], [10.0, 25.0, 40.0])
@@ -183,6 +192,26 @@ class TestFiles:
         (tmp_path / "ras.mrk.json").write_text(json.dumps(content))
         assert same_place(box_from_roi(read_roi(tmp_path / "ras.mrk.json")), BOX)
 
+    @pytest.mark.parametrize("kind", ["Box", "BoundingBox"])
+    def test_an_roi_whose_centre_is_elsewhere_lies_where_slicer_shows_it(self, scene, tmp_path: Path, kind) -> None:
+        points = [{"position": position} for position in ([9.0, 8.0, 7.0], [0.0, 1.0, 2.0])]
+        path = self.changed(tmp_path, roiType=kind, controlPoints=points if kind == "BoundingBox" else points[:1])
+        shown = scene.GetNodeByID(logic("Markups").LoadMarkups(str(path), "shown"))
+        box = box_from_roi(shown)
+        assert not np.allclose(box.center, BOX.center)
+        assert same_place(read_box(path), box) and same_place(box_from_roi(read_roi(path)), box)
+
+    def test_how_it_is_drawn_survives(self, scene, tmp_path: Path) -> None:
+        node = roi_from_box(BOX, "Loose", color=(0.1, 0.6, 0.2))
+        node.GetDisplayNode().SetOpacity(0.25)
+        node.GetDisplayNode().SetPropertiesLabelVisibility(False)
+        node.SetInsideOut(True)
+        node.SetNthControlPointLabel(0, "kidney")
+        again = read_roi(write_roi(node, tmp_path / "a.mrk.json"))
+        assert again.GetDisplayNode().GetOpacity() == 0.25 and again.GetInsideOut()
+        assert not again.GetDisplayNode().GetPropertiesLabelVisibility()
+        assert again.GetNthControlPointLabel(0) == "kidney"
+
     @pytest.mark.parametrize("name", ["labels.nii.gz", "labels.nrrd", "labels.seg.nrrd"])
     def test_the_bounding_box_of_a_label(self, scene, tmp_path: Path, name: str) -> None:
         mask = shape_on(Grid(SHAPE_KJI, GRIDS["oblique"]))
@@ -206,13 +235,16 @@ class TestFiles:
     @pytest.mark.parametrize(
         ("values", "words"),
         [
-            ({"size": [0, 1, 2]}, r"bad.mrk.json: bad: A box needs three positive lengths \(mm\), not \[0.0, 1.0, 2.0"),
+            ({"size": [0, 1, 2]}, r"bad.mrk.json: A box needs three positive lengths \(mm\), not \[0.0, 1.0, 2.0"),
             ({"size": [4, -1, 2]}, r"not \[4.0, -1.0, 2.0\]"),
+            ({"size": [4, 2]}, r"\(its size is \[4, 2\], not 3 numbers\)"),
+            ({"coordinateSystem": "IJK"}, 'its coordinate system is "IJK", neither LPS nor RAS'),
+            ({"coordinateUnits": "um"}, 'its coordinates are in "um" instead of mm'),
             ({"size": [4, float("nan"), 2]}, r"bad.mrk.json: .*not \[4.0, nan, 2.0\]"),
-            ({"center": [4, 1]}, "bad.mrk.json could not be read as a markup .*save the ROI again"),
-            ({"orientation": [1, 0.3, 0, 0, 1, 0, 0, 0, 1]}, "bad.mrk.json: bad: The axes .* not at right angles"),
-            ({"orientation": [0] * 9}, "bad.mrk.json: bad: The box's matrix .* is singular"),
-            ({"roiType": "Sphere"}, "bad is an ROI of a type that is not known"),
+            ({"center": [4, 1]}, r"could not be read as a markup \(its center is \[4, 1\], not 3 numbers\); save the"),
+            ({"orientation": [1, 0.3, 0, 0, 1, 0, 0, 0, 1]}, "bad.mrk.json: The axes .* not at right angles"),
+            ({"orientation": [0] * 9}, "bad.mrk.json: The box's matrix .* is singular"),
+            ({"roiType": "Sphere"}, "bad.mrk.json: It is an ROI of the type \"Sphere\", which is not known"),
             ({"type": "Plane"}, "bad.mrk.json holds a markup of type Plane; draw the box as an ROI"),
         ],
     )

@@ -14,9 +14,8 @@ from SparseToPreciseLib.editing.editors import IMAGE_AWARE_WARP
 from SparseToPreciseLib.mrml import files
 from SparseToPreciseLib.mrml.landmark_teaching import read_lesson
 from SparseToPreciseLib.mrml.lookup import find_segment
-from SparseToPreciseLib.mrml.markups import stroke_from_node
+from SparseToPreciseLib.mrml.markups import load_markup, stroke_from_node
 from SparseToPreciseLib.mrml.segmentations import segment_to_volume
-from SparseToPreciseLib.mrml.storage import load_markup
 from SparseToPreciseLib.mrml.volumes import volume_from_node
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,7 +71,7 @@ EARS = ROOT / "LandmarkModule" / "Resources" / "SampleData"
 def test_the_annotated_ear_can_be_taught(scene) -> None:
     image = files.read_volume(EARS / "EarReference.nrrd")
     segmentation = files.read_segmentation(EARS / "EarReference-structure.seg.nrrd")
-    points = load_markup(EARS / "EarReference-landmarks.mrk.json", "landmarks", "landmark list")
+    points = load_markup(EARS / "EarReference-landmarks.mrk.json", "a landmark list")
     lesson = read_lesson(image, segmentation, find_segment(segmentation), points)
     assert list(lesson.reference.landmarks) == ["centre", "apex", "window"]
     assert lesson.reference.warnings == []

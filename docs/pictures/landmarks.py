@@ -25,7 +25,7 @@ from SparseToPreciseLib.mrml import landmarks_nodes as landmark_nodes
 from SparseToPreciseLib.mrml.landmark_lists import landmarks_from_node
 from SparseToPreciseLib.mrml.landmark_teaching import read_lesson
 from SparseToPreciseLib.mrml.lookup import find_segment
-from SparseToPreciseLib.mrml.storage import load_markup
+from SparseToPreciseLib.mrml.markups import load_markup
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "LandmarkModule" / "Resources" / "SampleData"
@@ -58,7 +58,7 @@ def main() -> None:
 def reference_nodes():
     image = files.read_volume(SAMPLES / "EarReference.nrrd")
     segmentation = files.read_segmentation(SAMPLES / "EarReference-structure.seg.nrrd")
-    points = load_markup(SAMPLES / "EarReference-landmarks.mrk.json", "landmarks", "landmark list")
+    points = load_markup(SAMPLES / "EarReference-landmarks.mrk.json", "a landmark list")
     image.CreateDefaultDisplayNodes()
     segmentation.CreateDefaultDisplayNodes()
     segmentation.CreateClosedSurfaceRepresentation()

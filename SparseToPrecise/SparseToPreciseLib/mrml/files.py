@@ -17,16 +17,16 @@ import slicer
 from ..core.errors import InputError
 from ..core.files import known_extension, readable_file
 from ..core.image_headers import IMAGE_EXTENSIONS, check_scalar_3d, image_header, read_header
+from ..core.markups import MARKUP_EXTENSIONS
 from ..core.volume import Volume
 from .headless import scene
 from .labelmaps import labelmap_from_segmentation, segmentation_from_labelmap
 from .lookup import keep_label_values
-from .markups import stroke_to_node
-from .storage import load_markup, markup_in_json, read_node, write_node
+from .markups import check_written, load_markup, stroke_to_node
+from .storage import read_node, write_node
 from .volumes import volume_from_node, volume_to_node
 
 SEGMENTATION_EXTENSIONS = (".seg.nrrd", *IMAGE_EXTENSIONS)
-STROKE_EXTENSIONS = (".mrk.json", ".fcsv")
 # Cosine between two axes; 1e-4 moves the far corner of 500 voxels by a twentieth of a voxel.
 _RIGHT_ANGLE_TOLERANCE = 1e-4
 
@@ -81,12 +81,7 @@ def read_stroke(path: str | os.PathLike[str]) -> slicer.vtkMRMLMarkupsNode:
     InputError
         Missing, empty, unreadable or damaged file, another format, or no markup or several in the file.
     """
-    path, extension = readable_file(path, STROKE_EXTENSIONS, "a stroke")
-    if extension == ".fcsv":
-        check_fcsv(path)
-    else:
-        markup_in_json(path, "stroke")
-    return load_markup(path, path.name[: -len(extension)], "stroke")
+    return load_markup(path, "a stroke")
 
 
 def write_volume(volume: Volume | slicer.vtkMRMLScalarVolumeNode, path: str | os.PathLike[str]) -> Path:
@@ -141,15 +136,13 @@ def write_stroke(stroke: np.ndarray | slicer.vtkMRMLMarkupsNode, path: str | os.
     InputError
         As `write_volume`.
     """
-    path, extension = known_extension(path, STROKE_EXTENSIONS, "a stroke")
+    path, extension = known_extension(path, MARKUP_EXTENSIONS, "a stroke")
     as_curve = extension == ".mrk.json"
     name = path.name[: -len(extension)]
     node = stroke_to_node(stroke, name, curve=as_curve) if isinstance(stroke, np.ndarray) else stroke
     storage = slicer.vtkMRMLMarkupsJsonStorageNode if as_curve else slicer.vtkMRMLMarkupsFiducialStorageNode
-    rows = node.GetNumberOfControlPoints()
-    check = partial(markup_in_json, kind="stroke") if as_curve else partial(check_fcsv, rows=rows)
     try:
-        return write_node(path, storage, node, check)
+        return write_node(path, storage, node, partial(check_written, node=node))
     finally:
         if node is not stroke:
             scene().RemoveNode(node)
@@ -174,24 +167,3 @@ def _read_segments(path: Path, name: str) -> slicer.vtkMRMLSegmentationNode:
     node = read_node(path, slicer.vtkMRMLSegmentationStorageNode(), "vtkMRMLSegmentationNode", name)
     keep_label_values(node)
     return node
-
-
-def check_fcsv(path: Path, rows: int | None = None, kind: str = "stroke") -> None:
-    """Three coordinates in every row (Slicer makes (0, 0, 0) of other text); Slicer 5.12 is silent on lost rows."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a text file in the .fcsv format; save the {kind} again.") from error
-    found = 0
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        found += 1
-        try:
-            x, y, z = (float(value) for value in line.split(",")[1:4])
-        except ValueError as error:
-            raise InputError(
-                f"{path} has no coordinates x,y,z in line {number} ({line[:40]!r}); save the {kind} again."
-            ) from error
-    if rows is not None and (found != rows or not text.endswith("\n")):
-        raise InputError(f"{path} holds {found} of {rows} points; save the {kind} again.")

@@ -13,10 +13,11 @@ import slicer
 import vtk
 
 from ..core.errors import InputError
-from ..core.files import known_extension, readable_file
-from .files import STROKE_EXTENSIONS, check_fcsv
+from ..core.files import known_extension
+from ..core.markups import read_markup
 from .headless import scene as current_scene
-from .storage import load_markup, markup_in_json, write_node
+from .markups import check_written
+from .storage import write_node
 
 if TYPE_CHECKING:
     from ..landmarks.detect import Landmark
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 LANDMARK_EXTENSION = ".mrk.json"
 UNPLACED = "unplaced"
 """Begins the description of a landmark that was not placed; the reason follows."""
-
-_KIND = "landmark list"
 
 
 def landmarks_from_node(node: slicer.vtkMRMLMarkupsFiducialNode) -> dict[str, np.ndarray]:
@@ -39,21 +38,14 @@ def landmarks_from_node(node: slicer.vtkMRMLMarkupsFiducialNode) -> dict[str, np
     title = node.GetName() or "The landmark list"
     if not node.IsA("vtkMRMLMarkupsFiducialNode"):
         raise InputError(f"{title} is a markup of type {node.GetMarkupType()}; landmarks are a point list.")
-    found: dict[str, np.ndarray] = {}
+    points: list[tuple[str, np.ndarray | None]] = []
     for index in range(node.GetNumberOfControlPoints()):
-        name = node.GetNthControlPointLabel(index).strip()
-        if name in found:
-            raise InputError(f"{title} has two landmarks called {name!r}; give each its own name.")
-        if node.GetNthControlPointPositionStatus(index) != node.PositionDefined:
-            continue
-        if not name:
-            raise InputError(f"Point {index + 1} of {title} has no name; name every landmark.")
-        position = [0.0, 0.0, 0.0]
-        node.GetNthControlPointPositionWorld(index, position)
-        if not np.isfinite(position).all():
-            raise InputError(f"Landmark {name} of {title} has the position {tuple(position)}; place it again.")
-        found[name] = np.array(position)
-    return found
+        position = np.zeros(3)
+        placed = node.GetNthControlPointPositionStatus(index) == node.PositionDefined
+        if placed:
+            node.GetNthControlPointPositionWorld(index, position)
+        points.append((node.GetNthControlPointLabel(index), position if placed else None))
+    return _by_name(points, title)
 
 
 def landmarks_to_node(
@@ -101,20 +93,10 @@ def read_landmarks(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         Missing, empty, unreadable or damaged file, another format, no markup or several in the file, and as
         `landmarks_from_node`.
     """
-    path, extension = readable_file(path, STROKE_EXTENSIONS, "a landmark list")
-    if extension == ".fcsv":
-        check_fcsv(path, kind=_KIND)
-    else:
-        kind = markup_in_json(path, _KIND).get("type")
-        if kind != "Fiducial":
-            raise InputError(f"{path} holds a markup of type {kind}; landmarks are a point list.")
-    node = load_markup(path, path.name[: -len(extension)], _KIND)
-    try:
-        return landmarks_from_node(node)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-    finally:
-        current_scene().RemoveNode(node)
+    markup = read_markup(path, "a landmark list")
+    if markup.kind != "Fiducial":
+        raise InputError(f"{path} holds a markup of type {markup.kind}; landmarks are a point list.")
+    return _by_name([(point.label, point.position) for point in markup.points], str(path))
 
 
 def write_landmarks(node: slicer.vtkMRMLMarkupsFiducialNode, path: str | os.PathLike[str]) -> Path:
@@ -126,7 +108,25 @@ def write_landmarks(node: slicer.vtkMRMLMarkupsFiducialNode, path: str | os.Path
         Another format, or the file cannot be written; an old file survives and nothing partial is left.
     """
     path, _ = known_extension(path, (LANDMARK_EXTENSION,), "a landmark list")
-    return write_node(path, slicer.vtkMRMLMarkupsJsonStorageNode, node, partial(markup_in_json, kind=_KIND))
+    return write_node(path, slicer.vtkMRMLMarkupsJsonStorageNode, node, partial(check_written, node=node))
+
+
+def _by_name(points: Sequence[tuple[str, np.ndarray | None]], title: str) -> dict[str, np.ndarray]:
+    """Name to position of the points that have one; errors as `landmarks_from_node`."""
+    found: dict[str, np.ndarray] = {}
+    for number, (label, position) in enumerate(points, start=1):
+        name = label.strip()
+        if name in found:
+            raise InputError(f"{title} has two landmarks called {name!r}; give each its own name.")
+        if position is None:
+            continue
+        if not name:
+            raise InputError(f"Point {number} of {title} has no name; name every landmark.")
+        if not np.isfinite(position).all():
+            where = tuple(position.tolist())
+            raise InputError(f"Landmark {name} of {title} has the position {where}; place it again.")
+        found[name] = position
+    return found
 
 
 def remove_with_display(node: slicer.vtkMRMLDisplayableNode) -> None:

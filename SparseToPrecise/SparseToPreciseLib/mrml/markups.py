@@ -1,6 +1,12 @@
-"""Strokes: markups curves, lines and point lists as points in RAS."""
+"""Markups: files as nodes, and strokes (curves, lines and point lists) as points in RAS."""
 
 from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import slicer
@@ -8,10 +14,84 @@ import vtk
 import vtk.util.numpy_support
 
 from ..core.errors import InputError
+from ..core.markups import Markup, read_markup
 from .headless import scene as current_scene
 
 _CURVE = "vtkMRMLMarkupsCurveNode"  # closed curves derive from it
 _POINTS = ("vtkMRMLMarkupsFiducialNode", "vtkMRMLMarkupsLineNode")
+_DISPLAY = (
+    "visibility", "opacity", "color", "selectedColor", "activeColor", "fillVisibility", "fillOpacity",
+    "outlineVisibility", "outlineOpacity", "propertiesLabelVisibility", "pointLabelsVisibility", "textScale",
+    "glyphScale", "glyphSize", "useGlyphScale", "sliceProjection", "sliceProjectionUseFiducialColor",
+    "sliceProjectionOutlinedBehindSlicePlane", "sliceProjectionColor", "sliceProjectionOpacity", "lineThickness",
+    "handlesInteractive", "translationHandleVisibility", "rotationHandleVisibility", "scaleHandleVisibility",
+    "interactionHandleScale",
+)  # fmt: skip
+"""Names in files of what a display node sets by Set<Name>."""
+
+
+def load_markup(
+    path: str | os.PathLike[str], what: str = "a markup", name: str | None = None
+) -> slicer.vtkMRMLMarkupsNode:
+    """The one markup of a .mrk.json or .fcsv file as a new node of the scene.
+
+    Parameters
+    ----------
+    path
+        The file.
+    what
+        What it is taken for, with its article; for the sentences.
+    name
+        The node's name; None takes the file's.
+
+    Raises
+    ------
+    InputError
+        As `core.markups.read_markup`, or an ROI.
+    """
+    markup = read_markup(path, what)
+    if markup.kind == "ROI":
+        raise InputError(f"{path} holds a markup of type ROI; give {what}.")
+    node = current_scene().AddNewNodeByClass(
+        f"vtkMRMLMarkups{markup.kind}Node", os.path.basename(path).partition(".")[0] if name is None else name
+    )
+    add_points(node, markup)
+    show_as(node, markup.display)
+    return node
+
+
+def add_points(node: slicer.vtkMRMLMarkupsNode, markup: Markup) -> None:
+    """Give a node the control points of a markup, placed and announced ones, in its own coordinates."""
+    for point in markup.points:
+        position = np.zeros(3) if point.position is None else point.position
+        index = node.AddControlPoint(vtk.vtkVector3d(*position.tolist()), point.label)
+        node.SetNthControlPointDescription(index, point.description)
+        if point.position is None:
+            node.UnsetNthControlPointPosition(index)
+
+
+def check_written(path: Path, node: slicer.vtkMRMLMarkupsNode) -> None:
+    """Whether every control point of a node is in a file: Slicer 5.12 is silent on lost rows.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read or has fewer points.
+    """
+    found, wanted = len(read_markup(path).points), node.GetNumberOfControlPoints()
+    if found != wanted or not path.read_bytes().endswith((b"\n", b"}")):
+        raise InputError(f"{path} holds {found} of {wanted} points; save it again.")
+
+
+def show_as(node: slicer.vtkMRMLMarkupsNode, display: Mapping[str, Any]) -> None:
+    """Draw a node as a file says, as far as its values are of the kind that they should be."""
+    node.CreateDefaultDisplayNodes()
+    for name in set(display) & set(_DISPLAY):
+        value = display[name]
+        setter = getattr(node.GetDisplayNode(), f"Set{name[0].upper()}{name[1:]}", None)
+        if setter is not None:
+            with contextlib.suppress(TypeError, ValueError, OverflowError):
+                setter(*value) if isinstance(value, list) else setter(value)
 
 
 def stroke_from_node(node: slicer.vtkMRMLMarkupsNode) -> np.ndarray:

@@ -1,14 +1,24 @@
-"""Boxes: markups ROIs and segments as `Box` and back."""
+"""Boxes: markups ROIs in nodes and files, and segments, as `Box` and back."""
 
 from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import slicer
 
 from ..core.box import Box
 from ..core.errors import InputError
+from ..core.files import known_extension, readable_file
+from ..core.markups import ROI_EXTENSION, read_markup
+from .files import SEGMENTATION_EXTENSIONS, read_segmentation
 from .headless import scene as current_scene
+from .lookup import find_segment
+from .markups import check_written, show_as
 from .segmentations import segment_to_volume
+from .storage import write_node
 from .volumes import array_to_matrix, matrix_to_array, parent_to_world
 
 _ROI = "vtkMRMLMarkupsROINode"
@@ -37,6 +47,53 @@ def box_from_roi(node: slicer.vtkMRMLMarkupsROINode) -> Box:
         return Box.from_matrix(matrix, np.array(node.GetSize()))
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
+
+
+def read_roi(path: str | os.PathLike[str], segment: str | None = None) -> slicer.vtkMRMLMarkupsROINode:
+    """Read a box into a new ROI node, which is checked to be one.
+
+    Parameters
+    ----------
+    path
+        An ROI as .mrk.json, or a segmentation or labelmap: the ROI is then the bounding box of one segment along the
+        axes of the voxels, with the segment's name and colour.
+    segment
+        ID, name or label value of that segment; needed when there are several.
+
+    Raises
+    ------
+    InputError
+        Missing, empty, unreadable or damaged file, another kind of markup, an ROI without volume or right angles,
+        no such segment, or an empty one.
+    """
+    path, extension = readable_file(path, (ROI_EXTENSION, *SEGMENTATION_EXTENSIONS), "a box")
+    if extension != ROI_EXTENSION:
+        return _bounding_roi(path, segment)
+    if segment is not None:
+        raise InputError(f"{path} is an ROI and has no segment {segment}; leave the segment out.")
+    markup = read_markup(path, "an ROI")
+    if markup.box is None:
+        raise InputError(f"{path} holds a markup of type {markup.kind}; draw the box as an ROI.")
+    node = roi_from_box(markup.box, path.name[: -len(extension)])
+    for index, point in enumerate(markup.points[: node.GetNumberOfControlPoints()]):
+        node.SetNthControlPointLabel(index, point.label)
+        node.SetNthControlPointDescription(index, point.description)
+    node.SetInsideOut(markup.inside_out)
+    show_as(node, markup.display)
+    return node
+
+
+def write_roi(node: slicer.vtkMRMLMarkupsROINode, path: str | os.PathLike[str]) -> Path:
+    """Write an ROI in its own coordinates, without its parent transforms, as Slicer does.
+
+    Raises
+    ------
+    InputError
+        Another format, or the file cannot be written; an old file survives and nothing partial is left.
+    """
+    path, _ = known_extension(path, (ROI_EXTENSION,), "an ROI")
+    # The storage node of other markups would leave out the size and the directions without a word.
+    return write_node(path, slicer.vtkMRMLMarkupsROIJsonStorageNode, node, partial(check_written, node=node))
 
 
 def box_from_segment(node: slicer.vtkMRMLSegmentationNode, segment_id: str) -> Box:
@@ -132,3 +189,16 @@ def _object_matrix(box: Box) -> np.ndarray:
     matrix[:3, :3] = box.axes
     matrix[:3, 3] = box.center
     return matrix
+
+
+def _bounding_roi(path: Path, segment: str | None) -> slicer.vtkMRMLMarkupsROINode:
+    node = read_segmentation(path)
+    try:
+        segment_id = find_segment(node, segment)
+        box = box_from_segment(node, segment_id)
+        found = node.GetSegmentation().GetSegment(segment_id)
+        return roi_from_box(box, found.GetName(), color=found.GetColor())
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    finally:
+        current_scene().RemoveNode(node)

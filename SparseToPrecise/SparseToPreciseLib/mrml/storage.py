@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import slicer
 
 from ..core.errors import InputError
 from ..core.files import write_atomically
-from .headless import logic, quiet, scene
+from .headless import quiet, scene
 
 _LONGEST_REASON = 160
 
@@ -58,42 +56,6 @@ def write_node(
             os.replace(written, temporary)
 
     return write_atomically(path, write)
-
-
-def load_markup(path: Path, name: str, kind: str) -> slicer.vtkMRMLMarkupsNode:
-    """Read a .mrk.json or .fcsv file with one markup, a stroke or another kind, into a new node.
-
-    Raises
-    ------
-    InputError
-        Slicer refuses the file.
-    """
-    messages = slicer.vtkMRMLMessageCollection()
-    with quiet() as printed:
-        node_id = logic("Markups").LoadMarkups(str(path), name, messages)
-    if not node_id:
-        reason = _reason(messages, printed.text)
-        raise InputError(f"{path} could not be read as a markup{reason}; save the {kind} again.")
-    return scene().GetNodeByID(node_id)
-
-
-def markup_in_json(path: Path, kind: str) -> dict[str, Any]:
-    """The one markup that a .mrk.json file holds, as it stands there.
-
-    Raises
-    ------
-    InputError
-        No such file, or no markup or several in it.
-    """
-    try:
-        markups = json.loads(path.read_text(encoding="utf-8"))["markups"]
-        if not isinstance(markups, list) or not all(isinstance(markup, dict) for markup in markups):
-            raise TypeError("no list of objects")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is not a valid markups file (.mrk.json); save the {kind} again.") from error
-    if len(markups) != 1:
-        raise InputError(f"{path} holds {len(markups)} markups; save one {kind} per file.")
-    return markups[0]
 
 
 def _reason(messages: slicer.vtkMRMLMessageCollection, printed: str, hide: Path | None = None) -> str:

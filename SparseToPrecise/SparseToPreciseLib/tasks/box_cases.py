@@ -13,7 +13,7 @@ from ..boxes.frame import check_within
 from ..core.box import Box
 from ..core.errors import InputError, listing
 from ..core.image_files import label_values, read_image, read_labelmap
-from ..core.roi_json import read_box
+from ..core.markups import read_box
 from ..core.volume import Volume
 from .datalist import Entry, read_entries
 

@@ -9,8 +9,7 @@ import numpy as np
 
 from ..boxes.metrics import evaluate
 from ..mrml.headless import scene
-from ..mrml.roi_files import ROI_EXTENSION, read_roi
-from ..mrml.rois import box_from_roi
+from ..mrml.rois import ROI_EXTENSION, box_from_roi, read_roi
 from .inputs import read_segment
 
 

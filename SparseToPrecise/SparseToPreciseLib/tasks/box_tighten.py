@@ -22,8 +22,7 @@ from ..mrml.arrays import read_image
 from ..mrml.files import SEGMENTATION_EXTENSIONS, write_segmentation
 from ..mrml.headless import scene
 from ..mrml.labelmaps import segmentation_from_labelmap
-from ..mrml.roi_files import ROI_EXTENSION, read_roi, write_roi
-from ..mrml.rois import box_from_roi, place_roi, roi_from_box
+from ..mrml.rois import ROI_EXTENSION, box_from_roi, place_roi, read_roi, roi_from_box, write_roi
 from .box_report import slices_csv, tighten_report
 from .outputs import check_outputs
 

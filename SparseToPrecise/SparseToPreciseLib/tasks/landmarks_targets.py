@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..core.errors import InputError
 from ..core.image_headers import IMAGE_EXTENSIONS
-from ..mrml.files import STROKE_EXTENSIONS
+from ..core.markups import MARKUP_EXTENSIONS
 from ..mrml.landmark_lists import LANDMARK_EXTENSION
 
 
@@ -28,7 +28,7 @@ def expanded(targets: Sequence[Path]) -> list[Path]:
 def _stem(path: Path) -> str | None:
     """The name without an image's extension; None: another file."""
     name = path.name.lower()
-    if name.endswith(".seg.nrrd") or name.endswith(STROKE_EXTENSIONS):
+    if name.endswith(".seg.nrrd") or name.endswith(MARKUP_EXTENSIONS):
         return None
     for extension in sorted(IMAGE_EXTENSIONS, key=len, reverse=True):
         if name.endswith(extension) and len(name) > len(extension):
