@@ -523,54 +523,71 @@ def _infers(work: Work, name: str, **given: Any) -> None:
         (work / "found.csv").write_text(out.getvalue(), encoding="utf-8")
 
 
-def bundles(work: Work) -> dict[str, Any]:
-    """What bundles of an earlier version do, by the command line and by their own configs/inference.json."""
-    said, files = {}, {}
+@dataclasses.dataclass(frozen=True)
+class Use:
+    """How a bundle is used; names of files are those within a folder.
 
-    def does(name: str, write: Callable[[Work], None], *command: Any, launched: dict[str, str], **kept: str) -> None:
-        folder = Work(work / name)
-        folder.folder.mkdir()
-        write(folder)
-        arguments = [folder / part[1:] if str(part).startswith("@") else part for part in command]
-        said[name] = folder.says(*arguments)
-        places = {
-            key: [folder / one for one in value] if isinstance(value, list) else folder / value
-            for key, value in launched.items()
-        }
-        _infers(folder, name, **places)
-        files[name] = {key: folder.described(file) for key, file in kept.items()}
+    Attributes
+    ----------
+    write
+        Makes the input.
+    command
+        For the command line; "@name" is a file.
+    launched
+        Files by the names of configs/inference.json.
+    written
+        What comes of both.
+    """
 
-    def by(name: str) -> tuple[object, ...]:
-        return ("--model", BUNDLES / name, *CPU)
+    write: Callable[[Work], None]
+    command: tuple[str, ...]
+    launched: dict[str, Any]
+    written: tuple[str, ...]
 
-    does(
-        "editing", write_ball, "edit", "@image.nrrd", "@labels.nrrd", "@stroke.mrk.json", "--segment", "3",
-        "-o", "@o.nrrd", "--report", "@r.json", *by("editing"),
-        launched={
-            "image": "image.nrrd", "segmentation": "ball.nrrd", "strokes": ["stroke.mrk.json"], "output": "l.nrrd"
-        },
-        output="o.nrrd", report="r.json", launched_output="l.nrrd",
-    )  # fmt: skip
-    does(
-        "boxes-corrector", write_object, "box", "tighten", "@image.nrrd", "@loose.mrk.json", "-o", "@o.mrk.json",
-        "--report", "@r.json", *by("boxes-corrector"),
-        output="o.mrk.json", report="r.json", launched_output="l.mrk.json",
-        launched={"image": "image.nrrd", "roi": "loose.mrk.json", "output": "l.mrk.json"},
-    )  # fmt: skip
-    does(
-        "boxes-segmenter", write_object, "box", "segment", "@image.nrrd", "@loose.mrk.json", "-o", "@o.nrrd",
-        "--report", "@r.json", *by("boxes-segmenter"), output="o.nrrd", report="r.json", launched_output="l.nrrd",
-        launched={"image": "image.nrrd", "roi": "loose.mrk.json", "output": "l.nrrd"},
-    )  # fmt: skip
-    does(
-        "synthesis", write_head, "synthesize", "@mr.nrrd", "-o", "@o.nrrd", "--report", "@r.json", *by("synthesis"),
-        output="o.nrrd", report="r.json", launched_output="l.nrrd", launched={"mr": "mr.nrrd", "output": "l.nrrd"},
-    )  # fmt: skip
-    does(
-        "landmarks", write_shape, "landmarks", "detect", BUNDLES / "landmarks", "@ref.nrrd", "-o", "@out", *CPU,
-        output="out", launched_output="found.csv", launched={"target": "target.nrrd"},
-    )  # fmt: skip
-    return {"said": said, "files": files}
+
+USES = {
+    "editing": Use(
+        write_ball,
+        ("edit", "@image.nrrd", "@labels.nrrd", "@stroke.mrk.json", "--segment", "3", "-o", "@o.nrrd"),
+        {"image": "image.nrrd", "segmentation": "ball.nrrd", "strokes": ["stroke.mrk.json"], "output": "l.nrrd"},
+        ("o.nrrd", "l.nrrd", "r.json"),
+    ),
+    "boxes-corrector": Use(
+        write_object,
+        ("box", "tighten", "@image.nrrd", "@loose.mrk.json", "-o", "@o.mrk.json"),
+        {"image": "image.nrrd", "roi": "loose.mrk.json", "output": "l.mrk.json"},
+        ("o.mrk.json", "l.mrk.json", "r.json"),
+    ),
+    "boxes-segmenter": Use(
+        write_object,
+        ("box", "segment", "@image.nrrd", "@loose.mrk.json", "-o", "@o.nrrd"),
+        {"image": "image.nrrd", "roi": "loose.mrk.json", "output": "l.nrrd"},
+        ("o.nrrd", "l.nrrd", "r.json"),
+    ),
+    "synthesis": Use(
+        write_head,
+        ("synthesize", "@mr.nrrd", "-o", "@o.nrrd"),
+        {"mr": "mr.nrrd", "output": "l.nrrd"},
+        ("o.nrrd", "l.nrrd", "r.json"),
+    ),
+    "landmarks": Use(write_shape, (), {"target": "target.nrrd"}, ("found.csv",)),  # `landmarks` has the command
+}
+
+
+def bundle(work: Work, name: str) -> dict[str, Any]:
+    """What a bundle of an earlier version does, by the command line and by its own configs/inference.json."""
+    use = USES[name]
+    use.write(work)
+    found = {}
+    if use.command:
+        command = [work / part[1:] if part.startswith("@") else part for part in use.command]
+        found["said"] = work.says(*command, "--report", work / "r.json", "--model", BUNDLES / name, *CPU)
+    places = {
+        key: [work / one for one in file] if isinstance(file, list) else work / file
+        for key, file in use.launched.items()
+    }
+    _infers(work, name, **places)
+    return found | {"files": {file: work.described(file) for file in use.written}}
 
 
 # ---------------------------------------------------------------------------------------------- training
@@ -637,16 +654,14 @@ def trained(work: Work, family: str) -> dict[str, Any]:
     }
 
 
-CHEAP = {"commands": commands, "configs": configs, "models": models, "edit": edit, "box": box, "synthesis": synthesis}
-CHEAP |= {"landmarks": landmarks, "bundles": bundles, "demo": demo}
-TRAININGS = (*TINY, "landmarks")
+COMMANDS = {"commands": commands, "configs": configs, "models": models, "edit": edit, "box": box}
+COMMANDS |= {"synthesis": synthesis, "landmarks": landmarks, "demo": demo}
+NAMES = (*COMMANDS, *(f"{what}-{family}" for what in ("bundle", "train") for family in USES))
 
 
 def observed(name: str, folder: Path) -> Any:
     """What a golden of that name is of now, worked out in an empty folder."""
-    family = name.removeprefix("train-")
+    what, _, family = name.partition("-")
     work = Work(folder)
-    return json.loads(json.dumps(CHEAP[name](work) if name in CHEAP else trained(work, family)))
-
-
-NAMES = (*CHEAP, *(f"train-{family}" for family in TRAININGS))
+    found = COMMANDS[name](work) if name in COMMANDS else {"bundle": bundle, "train": trained}[what](work, family)
+    return json.loads(json.dumps(found))
