@@ -28,7 +28,7 @@ GOLDEN = ROOT / "Testing" / "golden"
 BUNDLES = GOLDEN / "bundles"
 SHIPPED = ROOT / "SparseToPrecise" / "Resources" / "Models"
 
-MASKED = {"timings", "seconds", "minutes", "versions", "wall_minutes", "date", "created"}
+MASKED = {"timings", "seconds", "minutes", "versions", "lastUsedControlPointNumber"}
 """Keys of reports whose values differ from run to run or from computer to computer."""
 LPS = np.array([-1.0, -1.0, 1.0])
 CENTRE = np.array([5.0, -8.0, 12.0])  # RAS, mm
@@ -125,6 +125,8 @@ class Work:
     def described(self, name: str) -> Any:
         """What is in a file, or in every file of a folder."""
         path = self.folder / name
+        if not path.exists():
+            return "absent"
         if path.is_dir():
             return {one.name: self.described(f"{name}/{one.name}") for one in sorted(path.iterdir())}
         if path.suffix == ".json":
