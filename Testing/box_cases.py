@@ -58,11 +58,12 @@ def tiny_corrector(folder: Path, seed: int = 0) -> Path:
     """A bundle of the corrector's family, trained for seconds on one bright object and calibrated on it."""
     import torch
 
-    from SparseToPreciseLib.boxes.corrector.calibrating import CalibrationCase, calibrated
-    from SparseToPreciseLib.boxes.corrector.inference import View, look
+    from SparseToPreciseLib.boxes.corrector.confidence import CalibrationCase, calibrated
+    from SparseToPreciseLib.boxes.corrector.inference import predict
     from SparseToPreciseLib.boxes.corrector.inputs import CHANNELS
     from SparseToPreciseLib.boxes.corrector.model import CORRECTOR_FAMILY
     from SparseToPreciseLib.boxes.corrector.trainer import CorrectorTrainer, Sampling, drawn_frame
+    from SparseToPreciseLib.boxes.corrector.working_grid import View
     from SparseToPreciseLib.boxes.scenes import Scene
     from SparseToPreciseLib.boxes.scenes import mask_on as share_on
     from SparseToPreciseLib.core.networks import build_network
@@ -77,8 +78,8 @@ def tiny_corrector(folder: Path, seed: int = 0) -> Path:
     CorrectorTrainer(network, [scene], [scene], sampling, 16, None, device="cpu", steps=30, **options).run()
     rng = np.random.default_rng(seed)
     frames = [drawn_frame(scene, sampling, rng) for _ in range(30)]
-    looks = [look(network.eval(), scene.image, one, sampling.view, 16, torch.device("cpu")) for one in frames]
-    cases = [CalibrationCase(seen, share_on(seen.given, scene.mask)) for seen in looks]
+    predictions = [predict(network.eval(), scene.image, one, sampling.view, 16, torch.device("cpu")) for one in frames]
+    cases = [CalibrationCase(one, share_on(one.given, scene.mask)) for one in predictions]
     parameters = {"patch": 16, **asdict(sampling.view), "calibration": calibrated(cases, 16).as_parameters()}
     metadata = {"name": "tiny", "family": CORRECTOR_FAMILY, "network": description, "parameters": parameters}
     write_bundle(folder, metadata, network.state_dict(), inference={}, training={}, card="# Tiny\n")
@@ -91,7 +92,7 @@ def tiny_segmenter(folder: Path, seed: int = 0) -> Path:
 
     from SparseToPreciseLib.boxes.scenes import Scene
     from SparseToPreciseLib.boxes.segmenter.inputs import SEEN
-    from SparseToPreciseLib.boxes.segmenter.segment import SEGMENTER_FAMILY
+    from SparseToPreciseLib.boxes.segmenter.model import SEGMENTER_FAMILY
     from SparseToPreciseLib.boxes.segmenter.trainer import PlaneSampling, SegmenterTrainer, mask_loss
     from SparseToPreciseLib.core.networks import build_network
     from SparseToPreciseLib.core.training.writing import write_bundle

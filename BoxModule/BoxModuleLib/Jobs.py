@@ -22,7 +22,8 @@ def tighten_inputs(inputs, *, model=None, device="auto", axis="auto", margin_mm=
 
 def segment_inputs(inputs, *, model=None, device="auto", slices=None, progress=None):
     """A `boxes.segmenter.segment.SegmentResult` for `mrml.boxes_nodes.BoxInputs`; the model stays loaded."""
-    from SparseToPreciseLib.boxes.segmenter.segment import DEFAULT_SEGMENTER, SEGMENTER_FAMILY, segment
+    from SparseToPreciseLib.boxes.segmenter.model import DEFAULT_SEGMENTER, SEGMENTER_FAMILY
+    from SparseToPreciseLib.boxes.segmenter.segment import segment
     from SparseToPreciseLib.core.bundles import open_bundle
 
     if progress is not None:
@@ -42,6 +43,6 @@ def _corrector(path, sha256, device):
 
 @lru_cache(maxsize=_KEPT)
 def _segmenter(path, sha256, device):
-    from SparseToPreciseLib.boxes.segmenter.segment import load_segmenter
+    from SparseToPreciseLib.boxes.segmenter.model import load_segmenter
 
     return load_segmenter(path, device)

@@ -24,7 +24,7 @@ class WorkPanel(WorkSection):
 
     def __init__(self, ui, parameters):
         from SparseToPreciseLib.boxes.corrector.model import CORRECTOR_FAMILY
-        from SparseToPreciseLib.boxes.segmenter.segment import SEGMENTER_FAMILY
+        from SparseToPreciseLib.boxes.segmenter.model import SEGMENTER_FAMILY
         from SparseToPreciseLib.desktop.model_selector import ModelSelector
         from SparseToPreciseLib.desktop.run_row import RunRow
 

@@ -10,17 +10,20 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 MOVED: dict[str, tuple[str, ...]] = {
+    "boxes.calibration": ("boxes.corrector.confidence",),
     "boxes.corrected_boxes": ("boxes.correction",),
     "boxes.corrector_recipe": ("boxes.corrector.recipe",),
     "boxes.corrector_scenes": ("boxes.corrector.cases",),
     "boxes.corrector_training": ("boxes.corrector.trainer",),
-    "boxes.looking": ("boxes.corrector.inference",),
+    "boxes.frame": ("boxes.slices",),
+    "boxes.looking": ("boxes.corrector.inference", "boxes.corrector.working_grid"),
     "boxes.losses": ("boxes.segmenter.losses",),
     "boxes.model": ("boxes.corrector.model",),
-    "boxes.segment": ("boxes.segmenter.segment",),
+    "boxes.segment": ("boxes.segmenter.segment", "boxes.segmenter.model"),
     "boxes.segmenter_recipe": ("boxes.segmenter.recipe",),
     "boxes.segmenter_training": ("boxes.segmenter.trainer",),
-    "boxes.tighten": ("boxes.corrector.tighten",),
+    "boxes.slice_table": ("boxes.corrector.slice_boxes",),
+    "boxes.tighten": ("boxes.corrector.tighten", "boxes.corrector.slice_boxes"),
     "cli.box_files": ("tasks.box_tighten",),
     "cli.box_segment_files": ("tasks.box_segment",),
     "cli.edit_files": ("tasks.edit",),

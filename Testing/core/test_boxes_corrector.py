@@ -12,15 +12,17 @@ from edit_cases import rotation
 from scipy import ndimage
 
 import house
-from SparseToPreciseLib.boxes.baselines import histogram_mask, otsu_mask, shrunk_bounds
-from SparseToPreciseLib.boxes.contrast import contrast
-from SparseToPreciseLib.boxes.corrector import patches
-from SparseToPreciseLib.boxes.corrector.calibrating import ACCEPTED_FAILURES, CalibrationCase, calibrated
-from SparseToPreciseLib.boxes.corrector.confidence import COVERAGES, Calibration, Level, found_length
-from SparseToPreciseLib.boxes.corrector.inference import Look
-from SparseToPreciseLib.boxes.corrector.inputs import in_image
+from SparseToPreciseLib.boxes.corrector.confidence import (
+    ACCEPTED_FAILURES,
+    COVERAGES,
+    Calibration,
+    CalibrationCase,
+    Level,
+    calibrated,
+    object_diameter,
+)
+from SparseToPreciseLib.boxes.corrector.inference import Prediction
 from SparseToPreciseLib.boxes.corrector.model import Corrector
-from SparseToPreciseLib.boxes.corrector.patches import between_planes, patch_centres, patch_shares
 from SparseToPreciseLib.boxes.corrector.postprocessing import (
     CleanMap,
     cleaned,
@@ -30,11 +32,12 @@ from SparseToPreciseLib.boxes.corrector.postprocessing import (
     widened,
 )
 from SparseToPreciseLib.boxes.corrector.tighten import _slices, tighten
-from SparseToPreciseLib.boxes.frame import CELL, Frame, axis_of, check_within, sampled, slice_step
-from SparseToPreciseLib.boxes.metrics import coverage, evaluate
+from SparseToPreciseLib.boxes.corrector.working_grid import PATCHES, between_planes, patch_centres, patch_shares
+from SparseToPreciseLib.boxes.intensities import contrast
+from SparseToPreciseLib.boxes.metrics import coverage, covered, evaluate, mean_slice_iou, tight_bounds
 from SparseToPreciseLib.boxes.scenes import mask_on as share_on
 from SparseToPreciseLib.boxes.simulation import loose_box
-from SparseToPreciseLib.boxes.slice_measures import covered, mean_slice_iou, tight_bounds
+from SparseToPreciseLib.boxes.slices import CELL, Frame, axis_of, check_within, in_image, sampled, slice_step
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.bundles import open_bundle
 from SparseToPreciseLib.core.devices import Device
@@ -130,7 +133,7 @@ def test_a_box_up_to_the_border_of_the_image_is_fine() -> None:
 # ----------------------------------------------------------------------------------------------- patches
 
 
-@pytest.mark.parametrize("patch", patches.PATCHES)
+@pytest.mark.parametrize("patch", PATCHES)
 def test_patch_shares_are_means_of_their_pixels(patch: int) -> None:
     rng = np.random.default_rng(0)
     frame = frame_of(LOOSE)
@@ -224,12 +227,12 @@ def blurred_cases(count: int, seed: int) -> list[CalibrationCase]:
         vague = float(rng.uniform(0, 2.5))
         shares = ndimage.shift(shares_of(frame, 8), (0, *rng.normal(0, 0.6 * vague, 2)), order=1, mode="nearest")
         shares = ndimage.gaussian_filter(shares, (0, vague, vague)).astype(np.float32)
-        cases.append(CalibrationCase(Look(frame, frame, shares), share_on(frame, mask_on(GRID))))
+        cases.append(CalibrationCase(Prediction(frame, frame, shares), share_on(frame, mask_on(GRID))))
     return cases
 
 
 def map_of(case: CalibrationCase, calibration: Calibration, patch: int = 8, coverage: float = 0.99) -> CleanMap:
-    return case.seen.cleaned(patch, calibration.levels[coverage].threshold)
+    return case.prediction.cleaned(patch, calibration.levels[coverage].threshold)
 
 
 def kept_by(calibration: Calibration, cases: list[CalibrationCase], coverage: float = 0.99) -> list[float]:
@@ -237,8 +240,8 @@ def kept_by(calibration: Calibration, cases: list[CalibrationCase], coverage: fl
     kept = []
     for case in cases:
         clean = map_of(case, calibration, 8, coverage)
-        if not calibration.doubt(clean, coverage):
-            bounds = case.seen.bounds(clean, calibration.levels[coverage].margin * clean.patch_mm)
+        if not calibration.rejection(clean, coverage):
+            bounds = case.prediction.bounds(clean, calibration.levels[coverage].margin * clean.patch_mm)
             kept.append(covered(bounds, case.mask, case.frame))
     return kept
 
@@ -282,11 +285,11 @@ def test_cases_that_fail_are_told_apart_by_their_maps() -> None:
         shares = np.clip(good * (0.5 if faint else 1.0) + noise, 0, 1).astype(np.float32)
         if faint:
             shares[8:] = 0  # most of the object is not seen
-        cases.append(CalibrationCase(Look(frame, frame, shares), mask))
+        cases.append(CalibrationCase(Prediction(frame, frame, shares), mask))
     found = calibrated(cases, 2)
-    doubts = [bool(found.doubt(map_of(case, found, 2), 0.99)) for case in cases]
-    assert all(doubts[::3]), "each of them is doubted"
-    assert sum(doubts) <= 20 + 4, "clear cases are trusted"
+    rejections = [bool(found.rejection(map_of(case, found, 2), 0.99)) for case in cases]
+    assert all(rejections[::3]), "each of them is rejected"
+    assert sum(rejections) <= 20 + 4, "clear cases are trusted"
     assert found.report[0.99]["failed_among_safe"] <= ACCEPTED_FAILURES
     assert found.report[0.99]["slice_iou"] > found.report[0.99]["loose_slice_iou"] + 0.1
 
@@ -296,13 +299,13 @@ def test_what_is_far_longer_than_what_was_learnt_is_not_trusted() -> None:
     frame = frame_of()
     mask, good = share_on(frame, mask_on(GRID)), shares_of(frame, 2)
     filled = np.where(good > 0.5, good, np.float32(0.9))
-    cases = [CalibrationCase(Look(frame, frame, good if n % 2 else filled), mask) for n in range(60)]
+    cases = [CalibrationCase(Prediction(frame, frame, good if n % 2 else filled), mask) for n in range(60)]
     found, unlimited = calibrated(cases, 2, longest_mm=34.0), calibrated(cases, 2)
-    doubts = [found.doubt(map_of(case, found, 2), 0.99) for case in cases]
-    assert all("far larger than the objects" in one and "up to 34 mm" in one for one in doubts[::2])
-    assert not any(doubts[1::2]) and found.report[0.99]["safe"] == 0.5
-    assert not any(unlimited.doubt(map_of(case, unlimited, 2), 0.99) for case in cases)
-    assert found_length(map_of(cases[1], found, 2)) == pytest.approx(np.cbrt(np.prod(2 * RADII)), rel=0.04)
+    rejections = [found.rejection(map_of(case, found, 2), 0.99) for case in cases]
+    assert all("far larger than the objects" in one and "up to 34 mm" in one for one in rejections[::2])
+    assert not any(rejections[1::2]) and found.report[0.99]["safe"] == 0.5
+    assert not any(unlimited.rejection(map_of(case, unlimited, 2), 0.99) for case in cases)
+    assert object_diameter(map_of(cases[1], found, 2)) == pytest.approx(np.cbrt(np.prod(2 * RADII)), rel=0.04)
     assert Calibration.from_parameters(found.as_parameters()) == found
     # What bundles from before this limit have.
     old = {name: value for name, value in found.as_parameters().items() if name != "longest_mm"}
@@ -315,10 +318,10 @@ def test_where_every_map_fails_or_there_are_few_none_is_trusted(count: int) -> N
     shares = shares_of(frame, 2)
     if count == 40:
         shares[8:] = 0  # more is missing than any margin makes up for
-    cases = [CalibrationCase(Look(frame, frame, shares), share_on(frame, mask_on(GRID))) for _ in range(count)]
+    cases = [CalibrationCase(Prediction(frame, frame, shares), share_on(frame, mask_on(GRID))) for _ in range(count)]
     found = calibrated(cases, 2)
     clean = cleaned(smoothed_shares(shares, frame, 2), frame, 2, found.levels[0.99].threshold)
-    assert "could not be relied on" in found.doubt(clean, 0.99)
+    assert "could not be relied on" in found.rejection(clean, 0.99)
     reached = found.report[0.99]
     assert reached["safe"] == 0 and reached["slice_iou"] == reached["loose_slice_iou"]
 
@@ -400,7 +403,7 @@ def test_an_empty_box_is_kept_and_says_so(corrector: Corrector) -> None:
 def test_a_box_of_noise_is_kept_whatever_the_network_says(corrector: Corrector, monkeypatch) -> None:
     noise = image_on(GRID).with_array(np.random.default_rng(0).normal(0, 10, GRID.shape).astype(np.float32))
     # A network that is sure of the object, by where it lies alone.
-    real = corrector.look(image_on(GRID), corrector.view.frame(LOOSE, 2, 1.5), Progress())
+    real = corrector.predict(image_on(GRID), corrector.view.frame(LOOSE, 2, 1.5), Progress())
     monkeypatch.setattr(corrector, "look", lambda *_: real)
     assert tighten(image_on(GRID), LOOSE, corrector).safe
     result = tighten(noise, LOOSE, corrector)
@@ -426,7 +429,7 @@ def test_the_answer_does_not_depend_on_which_way_the_axes_of_the_box_point(corre
 
 def test_components_of_slices_lie_within_the_box(corrector: Corrector) -> None:
     frame = corrector.view.frame(LOOSE, 2, 1.5)
-    seen = corrector.look(image_on(GRID), frame, Progress())
+    seen = corrector.predict(image_on(GRID), frame, Progress())
     clean = seen.cleaned(corrector.patch, 1e-6)
     # Two components on every slice, as far as the patches reach.
     clean.kept[:] = True
@@ -475,7 +478,10 @@ def test_loose_boxes_end_with_the_field_of_view() -> None:
     check_within(box, mask.grid)
 
 
-def test_rules_without_training_find_a_bright_object() -> None:
+def test_rules_without_training_find_a_bright_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(house.ROOT / "benchmarks" / "boxes"))
+    from box_baselines import histogram_mask, otsu_mask, shrunk_bounds
+
     frame = frame_of()
     truth = share_on(frame, mask_on(GRID)) > 0.5
     for rule in (otsu_mask, histogram_mask):

@@ -13,7 +13,6 @@ from scipy.spatial.transform import Rotation
 
 from SparseToPreciseLib.boxes.corrector.cases import COPIES, case_sets
 from SparseToPreciseLib.boxes.corrector.confidence import FAR_LONGER
-from SparseToPreciseLib.boxes.corrector.inference import View
 from SparseToPreciseLib.boxes.corrector.inputs import CHANNELS
 from SparseToPreciseLib.boxes.corrector.model import CORRECTOR_FAMILY, load_corrector
 from SparseToPreciseLib.boxes.corrector.trainer import (
@@ -25,12 +24,13 @@ from SparseToPreciseLib.boxes.corrector.trainer import (
     drawn_frame,
     turned,
 )
-from SparseToPreciseLib.boxes.object_length import mean_length
+from SparseToPreciseLib.boxes.corrector.working_grid import View
 from SparseToPreciseLib.boxes.scenes import Scene, case_scenes, deformed
 from SparseToPreciseLib.boxes.simulation import loose_box
 from SparseToPreciseLib.boxes.training_run import train_corrector
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.errors import Cancelled, InputError
+from SparseToPreciseLib.core.masks import mean_diameter
 from SparseToPreciseLib.core.networks import build_network
 from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.core.training.configs import packaged_config, recipe_from
@@ -257,7 +257,7 @@ def test_one_mask_is_enough_and_the_card_says_what_that_is_worth(tmp_path: Path)
 
 @pytest.mark.parametrize("grid", [GRID, *GRIDS.values()], ids=["plain", *GRIDS])
 def test_how_large_an_object_is_does_not_depend_on_its_grid(grid: Grid) -> None:
-    found = mean_length(mask_on(grid).array > 0, grid.spacing_kji)
+    found = mean_diameter(mask_on(grid).array > 0, grid.spacing_kji)
     assert found == pytest.approx(np.cbrt(18 * 24 * 30), rel=0.02)
 
 
@@ -267,10 +267,10 @@ def test_the_length_of_a_slender_object_does_not_depend_on_how_it_is_turned() ->
         axes = Rotation.from_euler("xy", [angle, angle], degrees=True).as_matrix()
         bar = (np.abs(turned @ axes) <= (30, 6, 6)).all(axis=-1)
         # Of a cuboid the ellipsoid of its moments is larger by the square root of 5 / 3.
-        assert mean_length(bar, np.full(3, 2.0)) == pytest.approx(np.cbrt(60 * 12 * 12) * np.sqrt(5 / 3), rel=0.04)
+        assert mean_diameter(bar, np.full(3, 2.0)) == pytest.approx(np.cbrt(60 * 12 * 12) * np.sqrt(5 / 3), rel=0.04)
     one = np.zeros((3, 3, 3), bool)
     one[1, 1, 1] = True
-    assert 1 < mean_length(one, np.ones(3)) < 1.5
+    assert 1 < mean_diameter(one, np.ones(3)) < 1.5
 
 
 def test_the_largest_of_the_cases_is_what_counts() -> None:

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from SparseToPreciseLib.boxes.corrector.evidence import sharpened
 from SparseToPreciseLib.boxes.hull import box_hull
-from SparseToPreciseLib.boxes.metrics import dice
+from SparseToPreciseLib.boxes.intensities import refined
+from SparseToPreciseLib.core.masks import dice
 
 SHAPE = (30, 34, 38)
 FROM_MIDDLE = [(np.arange(n) - (n - 1) / 2)[:, None, None] for n in SHAPE]
@@ -56,7 +56,7 @@ def test_intensities_mend_a_network_that_is_roughly_right():
     inside = (abs(K) < 13) & (abs(J) < 13) & (abs(I) < 13)
     everywhere = np.ones(SHAPE, bool)
     rough = guess((K - 4) ** 2 + J**2 + I**2 <= 8**2, 0.7, 0.2)
-    before, after = (dice((one > 0.5) & inside, BALL) for one in (rough, sharpened(rough, near, inside, everywhere)))
+    before, after = (dice((one > 0.5) & inside, BALL) for one in (rough, refined(rough, near, inside, everywhere)))
     assert after > 0.87 and after > before + 0.15
 
 
@@ -66,7 +66,7 @@ def test_the_background_is_learnt_from_what_the_image_shows_alone():
     near = guess(BALL, 0.1, -0.7)
     near[:, :, I.ravel() >= 4] = 0.1
     inside = (abs(K) < 13) & (abs(J) < 13) & (abs(I) < 13) & there
-    found = sharpened(guess(BALL, 0.6, 0.3), near, inside, there)
+    found = refined(guess(BALL, 0.6, 0.3), near, inside, there)
     assert dice((found > 0.5) & inside, BALL & there) > 0.97
 
 
@@ -74,5 +74,5 @@ def test_the_background_is_learnt_from_what_the_image_shows_alone():
 def test_a_sure_network_has_the_last_word(chance: float, found: bool):
     near = np.random.default_rng(3).uniform(-1, 1, SHAPE).astype(np.float32)
     inside = np.broadcast_to(abs(K) < 9, SHAPE)
-    answer = sharpened(np.full(SHAPE, chance, np.float32), near, inside, np.ones(SHAPE, bool))
+    answer = refined(np.full(SHAPE, chance, np.float32), near, inside, np.ones(SHAPE, bool))
     assert answer.dtype == np.float32 and ((answer > 0.5) == found).all()

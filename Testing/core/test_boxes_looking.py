@@ -1,4 +1,4 @@
-"""How a network is shown a box: the second look, and the directions that an oriented network is shown."""
+"""Running the corrector: the second pass, and the directions that an oriented network gets."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import torch
 from box_cases import GRID, LOOSE, TIGHT, image_on
 from box_cases import mask_on as case_mask
 
-from SparseToPreciseLib.boxes.corrector.inference import LOCATED, Look, View, cell_chances, look, object_part
+from SparseToPreciseLib.boxes.corrector.inference import LOCATED, Prediction, cell_probabilities, located_part, predict
 from SparseToPreciseLib.boxes.corrector.inputs import CHANNELS, POSITIONS
-from SparseToPreciseLib.boxes.corrector.patches import between_planes
+from SparseToPreciseLib.boxes.corrector.working_grid import View, between_planes
+from SparseToPreciseLib.boxes.metrics import mean_slice_iou, tight_bounds
 from SparseToPreciseLib.boxes.scenes import mask_on
-from SparseToPreciseLib.boxes.slice_measures import mean_slice_iou, tight_bounds
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.errors import Cancelled
 from SparseToPreciseLib.core.progress import Progress
@@ -47,7 +47,7 @@ def test_the_second_look_is_at_the_object_and_its_boxes_come_back_to_their_slice
     view = View(48)
     image = Volume(np.pad(image_on(GRID).array, 12, mode="edge"), _shifted(12))
     given = frame_of(WIDE, axis, view)
-    seen = look(Alike(), image, given, view, 2, CPU)
+    seen = predict(Alike(), image, given, view, 2, CPU)
     assert seen.frame.box.volume_mm3 < 0.6 * WIDE.volume_mm3 and seen.frame.spacing < 0.9 * given.spacing
     assert seen.frame.step == pytest.approx(given.step), "the same slices"
     first, shift = given.positions()[seen.first], WIDE.to_box(seen.frame.box.center)[axis]
@@ -68,9 +68,9 @@ def test_the_second_look_is_at_the_object_and_its_boxes_come_back_to_their_slice
 
 def test_where_nothing_or_nearly_all_may_be_object_there_is_no_second_look() -> None:
     frame = frame_of(LOOSE, 2, View(48))
-    shape = Look(frame, frame, _constant(frame, 0.0)).shares.shape
+    shape = Prediction(frame, frame, _constant(frame, 0.0)).shares.shape
     for value in (0.0, 0.9):
-        assert object_part(Look(frame, frame, np.full(shape, value, np.float32)), 2) is None
+        assert located_part(Prediction(frame, frame, np.full(shape, value, np.float32)), 2) is None
 
 
 def test_where_no_patch_is_surely_object_there_is_no_second_look() -> None:
@@ -79,7 +79,7 @@ def test_where_no_patch_is_surely_object_there_is_no_second_look() -> None:
     k, v, u = (size // 2 for size in shares.shape)
     for value, second in ((LOCATED - 0.05, False), (LOCATED + 0.05, True)):
         shares[k - 3 : k + 3, v - 3 : v + 3, u - 3 : u + 3] = value
-        assert (object_part(Look(frame, frame, shares), 2) is not None) == second
+        assert (located_part(Prediction(frame, frame, shares), 2) is not None) == second
 
 
 @pytest.mark.parametrize("flips", [(1, 1, 1), (-1, 1, 1), (1, -1, -1)])
@@ -91,7 +91,7 @@ def test_an_oriented_network_sees_r_a_and_s_wherever_the_boxs_axes_point(order, 
     frame = frame_of(box, axis, view)
     grid = frame.cells(0, frame.planes)
     channels = view.channels(image_on(GRID), frame)
-    chances = cell_chances(Rightward(), channels, grid, view, CPU)
+    chances = cell_probabilities(Rightward(), channels, grid, view, CPU)
     points = grid.points_ras()
     logits = np.log(chances / (1 - chances))
     # The answer grows along S, more along A, most along R.
@@ -141,13 +141,13 @@ def test_what_is_no_number_in_half_precision_is_computed_in_full() -> None:
     view = View(48)
     frame = frame_of(LOOSE, 2, view)
     given = view.channels(image_on(GRID), frame), frame.cells(0, frame.planes), view, CPU
-    assert np.array_equal(cell_chances(Unsteady(), *given), cell_chances(Alike(), *given))
+    assert np.array_equal(cell_probabilities(Unsteady(), *given), cell_probabilities(Alike(), *given))
 
 
 def test_looking_may_be_cancelled() -> None:
     frame = frame_of(LOOSE, 2, View(48))
     with pytest.raises(Cancelled):
-        look(Alike(), image_on(GRID), frame, View(48), 2, CPU, Progress(cancelled=lambda: True))
+        predict(Alike(), image_on(GRID), frame, View(48), 2, CPU, Progress(cancelled=lambda: True))
 
 
 def _constant(frame, value: float) -> np.ndarray:

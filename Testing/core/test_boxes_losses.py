@@ -9,8 +9,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from SparseToPreciseLib.boxes.intensities import FILLED_SHARE, object_probabilities  # noqa: E402
 from SparseToPreciseLib.boxes.segmenter import losses  # noqa: E402
-from SparseToPreciseLib.boxes.segmenter.similarity import SHARE, object_chances  # noqa: E402
 
 T = 5.0
 
@@ -300,7 +300,7 @@ def test_chances_follow_from_intensities_within_and_outside_boxes():
     inside[2:10, 4:18, 6:25] = True
     truth = np.repeat(ellipse(BOX)[0].numpy() > 0, 12, axis=0) & inside
     values = np.where(truth, 0.6, -0.6) + 0.1 * rng.standard_normal(truth.shape)
-    chances = object_chances(np.clip(values, -1, 1).astype(np.float32), inside)
+    chances = object_probabilities(np.clip(values, -1, 1).astype(np.float32), inside)
     assert chances.min() > 0 and chances.max() < 1
     found = (chances > 0.5) & inside
     dice, of_the_boxes = (2 * (one & truth).sum() / (one.sum() + truth.sum()) for one in (found, inside))
@@ -309,5 +309,5 @@ def test_chances_follow_from_intensities_within_and_outside_boxes():
 
 @pytest.mark.parametrize("inside", [False, True])
 def test_chances_are_the_usual_share_where_boxes_say_nothing(inside: bool):
-    chances = object_chances(np.zeros((3, 4, 5), np.float32), np.full((3, 4, 5), inside))
-    assert chances.shape == (3, 4, 5) and (chances == np.float32(SHARE)).all()
+    chances = object_probabilities(np.zeros((3, 4, 5), np.float32), np.full((3, 4, 5), inside))
+    assert chances.shape == (3, 4, 5) and (chances == np.float32(FILLED_SHARE)).all()

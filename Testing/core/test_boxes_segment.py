@@ -12,9 +12,8 @@ torch = pytest.importorskip("torch")
 from box_cases import GRID, GRIDS, LOOSE, TIGHT, image_on, mask_on, tiny_segmenter  # noqa: E402
 from edit_cases import rotation  # noqa: E402
 
-from SparseToPreciseLib.boxes.corrector.tighten import SliceBox, TightenResult  # noqa: E402
-from SparseToPreciseLib.boxes.frame import Frame  # noqa: E402
-from SparseToPreciseLib.boxes.metrics import dice  # noqa: E402
+from SparseToPreciseLib.boxes.corrector.slice_boxes import SliceBox  # noqa: E402
+from SparseToPreciseLib.boxes.corrector.tighten import TightenResult  # noqa: E402
 from SparseToPreciseLib.boxes.segmenter.inputs import (  # noqa: E402
     CHANNEL_NAMES,
     POSITIONS,
@@ -24,10 +23,13 @@ from SparseToPreciseLib.boxes.segmenter.inputs import (  # noqa: E402
     plane_channels,
     turned,
 )
-from SparseToPreciseLib.boxes.segmenter.segment import Segmenter, SegmentResult, load_segmenter, segment  # noqa: E402
+from SparseToPreciseLib.boxes.segmenter.model import Segmenter, load_segmenter  # noqa: E402
+from SparseToPreciseLib.boxes.segmenter.segment import SegmentResult, segment  # noqa: E402
+from SparseToPreciseLib.boxes.slices import Frame  # noqa: E402
 from SparseToPreciseLib.core.box import Box  # noqa: E402
 from SparseToPreciseLib.core.devices import Device  # noqa: E402
 from SparseToPreciseLib.core.errors import Cancelled, InputError  # noqa: E402
+from SparseToPreciseLib.core.masks import dice  # noqa: E402
 from SparseToPreciseLib.core.progress import Progress  # noqa: E402
 
 TURNED = Box(TIGHT.center, rotation((1, 1, 0), 25), TIGHT.size + 12)

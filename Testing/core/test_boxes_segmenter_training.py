@@ -12,14 +12,13 @@ torch = pytest.importorskip("torch")
 
 from box_cases import GRID, SEGMENTER_ARGUMENTS, TIGHT, TINY_SEGMENTER, image_on, mask_on  # noqa: E402
 
-from SparseToPreciseLib.boxes.frame import Frame  # noqa: E402
 from SparseToPreciseLib.boxes.hull import box_hull  # noqa: E402
-from SparseToPreciseLib.boxes.metrics import dice  # noqa: E402
 from SparseToPreciseLib.boxes.scenes import Scene  # noqa: E402
 from SparseToPreciseLib.boxes.segmenter.confidence import LEVELS, calibrated_level  # noqa: E402
 from SparseToPreciseLib.boxes.segmenter.inference import cell_probabilities  # noqa: E402
 from SparseToPreciseLib.boxes.segmenter.inputs import SEEN  # noqa: E402
-from SparseToPreciseLib.boxes.segmenter.segment import SEGMENTER_FAMILY, load_segmenter, segment  # noqa: E402
+from SparseToPreciseLib.boxes.segmenter.model import SEGMENTER_FAMILY, load_segmenter  # noqa: E402
+from SparseToPreciseLib.boxes.segmenter.segment import segment  # noqa: E402
 from SparseToPreciseLib.boxes.segmenter.trainer import (  # noqa: E402
     PlaneSampling,
     SegmenterTrainer,
@@ -30,10 +29,12 @@ from SparseToPreciseLib.boxes.segmenter.trainer import (  # noqa: E402
     drawn_planes,
 )
 from SparseToPreciseLib.boxes.simulation import cut_by_field_of_view  # noqa: E402
+from SparseToPreciseLib.boxes.slices import Frame  # noqa: E402
 from SparseToPreciseLib.boxes.training_run import train_segmenter  # noqa: E402
 from SparseToPreciseLib.core.box import Box  # noqa: E402
 from SparseToPreciseLib.core.bundles import open_bundle  # noqa: E402
 from SparseToPreciseLib.core.errors import Cancelled, InputError  # noqa: E402
+from SparseToPreciseLib.core.masks import dice  # noqa: E402
 from SparseToPreciseLib.core.networks import build_network  # noqa: E402
 from SparseToPreciseLib.core.progress import Progress  # noqa: E402
 from SparseToPreciseLib.core.training.configs import packaged_config  # noqa: E402

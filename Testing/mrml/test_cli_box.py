@@ -12,8 +12,9 @@ import SimpleITK as sitk
 from box_cases import CENTRE, GRID, GRIDS, LOOSE, TIGHT, find_nothing, image_on, mask_on
 from edit_cases import rotation
 
-from SparseToPreciseLib.boxes.corrector.tighten import SliceBox, TightenResult
-from SparseToPreciseLib.boxes.frame import Frame
+from SparseToPreciseLib.boxes.corrector.slice_boxes import SliceBox
+from SparseToPreciseLib.boxes.corrector.tighten import TightenResult
+from SparseToPreciseLib.boxes.slices import Frame
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.image_files import read_labelmap
 from SparseToPreciseLib.mrml import files

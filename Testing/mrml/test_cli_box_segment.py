@@ -11,10 +11,10 @@ import SimpleITK as sitk
 from box_cases import CENTRE, GRID, GRIDS, LOOSE, TIGHT, find_nothing, image_on, mask_on
 from edit_cases import rotation
 
-from SparseToPreciseLib.boxes.metrics import dice
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.bundles import METADATA
 from SparseToPreciseLib.core.image_files import read_labelmap
+from SparseToPreciseLib.core.masks import dice
 from SparseToPreciseLib.mrml import files
 from SparseToPreciseLib.mrml.rois import roi_from_box, write_roi
 

@@ -16,15 +16,18 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "benchmarks" / "editing"))  # its tables and its reading of the real images
 
-from SparseToPreciseLib.boxes.baselines import histogram_mask, in_box, otsu_mask  # noqa: E402
-from SparseToPreciseLib.boxes.corrector import inference as looking  # noqa: E402
+from box_baselines import histogram_mask, in_box, otsu_mask  # noqa: E402
+
+from SparseToPreciseLib.boxes import corrector as corrector_package  # noqa: E402
 from SparseToPreciseLib.boxes.corrector.confidence import Calibration  # noqa: E402
+from SparseToPreciseLib.boxes.corrector.inference import Prediction, cell_probabilities, predict  # noqa: E402
 from SparseToPreciseLib.boxes.corrector.model import Corrector  # noqa: E402
-from SparseToPreciseLib.boxes.corrector.patches import between_planes  # noqa: E402
-from SparseToPreciseLib.boxes.corrector.tighten import SliceBox, TightenResult, around_slices  # noqa: E402
-from SparseToPreciseLib.boxes.frame import CELL, Frame  # noqa: E402
+from SparseToPreciseLib.boxes.corrector.slice_boxes import SliceBox  # noqa: E402
+from SparseToPreciseLib.boxes.corrector.tighten import TightenResult, around_slices  # noqa: E402
+from SparseToPreciseLib.boxes.corrector.working_grid import View, between_planes  # noqa: E402
+from SparseToPreciseLib.boxes.metrics import covered, mean_slice_iou, tight_bounds  # noqa: E402
 from SparseToPreciseLib.boxes.scenes import Scene, mask_on  # noqa: E402
-from SparseToPreciseLib.boxes.slice_measures import covered, mean_slice_iou, tight_bounds  # noqa: E402
+from SparseToPreciseLib.boxes.slices import CELL, Frame  # noqa: E402
 from SparseToPreciseLib.core.box import Box  # noqa: E402
 
 STRICT = 0.99
@@ -83,20 +86,20 @@ class Look:
     mask: np.ndarray
     tight: np.ndarray
     corrector: Any
-    _seen: dict[int, looking.Look] = field(default_factory=dict)
+    _seen: dict[int, Prediction] = field(default_factory=dict)
 
     @staticmethod
     def at(scene: Scene, box: Box, axis: int, corrector: Any) -> Look:
         step = min(float(scene.image.spacing[axis]), float(box.size[axis]))
-        view = looking.View() if corrector is None else corrector.view
+        view = View() if corrector is None else corrector.view
         frame = view.frame(box, axis, step)
         mask = mask_on(frame, scene.mask)
         return Look(scene, frame, mask, tight_bounds(mask, frame), corrector)
 
-    def seen(self, patch: int) -> looking.Look:
+    def seen(self, patch: int) -> Prediction:
         if patch not in self._seen:
             network, view = self.corrector.network, self.corrector.view
-            self._seen[patch] = looking.look(network, self.scene.image, self.frame, view, patch, torch.device("cpu"))
+            self._seen[patch] = predict(network, self.scene.image, self.frame, view, patch, torch.device("cpu"))
         return self._seen[patch]
 
     @property
@@ -110,7 +113,7 @@ class Look:
         level = calibration.levels[coverage]
         seen = self.seen(patch)
         clean = seen.cleaned(patch, level.threshold)
-        return seen.bounds(clean, level.margin * clean.patch_mm), not calibration.doubt(clean, coverage)
+        return seen.bounds(clean, level.margin * clean.patch_mm), not calibration.rejection(clean, coverage)
 
     def tightened(self, bounds: np.ndarray) -> TightenResult:
         """What `tighten` gives for boxes of slices that it is sure of."""
@@ -130,7 +133,7 @@ class Look:
         """The boxes of the network's own mask in one look: no patches, intensities, calibration or clean-up."""
         view, grid = self.corrector.view, self.frame.cells(0, self.frame.planes)
         channels = view.channels(self.scene.image, self.frame)
-        chances = looking.cell_chances(self.corrector.network, channels, grid, view, torch.device("cpu"))
+        chances = cell_probabilities(self.corrector.network, channels, grid, view, torch.device("cpu"))
         cells = between_planes(np.ascontiguousarray(chances), self.frame)
         inside = np.repeat(np.repeat(cells > 0.5, CELL, axis=1), CELL, axis=2)
         return tight_bounds(inside.astype(np.float32), self.frame)
@@ -223,7 +226,7 @@ def pairs(counts: Counts) -> Iterator[tuple[float, int]]:
 
 def fingerprint_of_code(patterns: tuple[str, ...]) -> str:
     """Of what files of the library do, for the names of what they computed; comments do not count."""
-    folder = Path(looking.__file__).parents[1]
+    folder = Path(corrector_package.__file__).parents[1]
     whole = hashlib.sha256()
     for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
         tree = ast.parse(path.read_text(encoding="utf-8"))

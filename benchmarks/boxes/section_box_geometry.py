@@ -8,8 +8,8 @@ from tables import number, table
 
 from SparseToPreciseLib.boxes.corrector.model import Corrector
 from SparseToPreciseLib.boxes.corrector.tighten import around_slices
-from SparseToPreciseLib.boxes.frame import slice_step
 from SparseToPreciseLib.boxes.simulation import loose_box
+from SparseToPreciseLib.boxes.slices import slice_step
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.phantoms.blobs import make_blob
@@ -38,7 +38,7 @@ def _unchecked(image: Volume, box: Box, corrector: Corrector) -> Box:
     """The tightened box whether the model is sure or not: a box that is kept would prove nothing."""
     level = corrector.calibration.levels[COVERAGE]
     frame = corrector.view.frame(box, 2, slice_step(image.grid, box, 2))
-    seen = corrector.look(image, frame)
+    seen = corrector.predict(image, frame)
     clean = seen.cleaned(corrector.patch, level.threshold)
     return around_slices(seen.bounds(clean, level.margin * clean.patch_mm), frame)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from box_baselines import shrunk_bounds
 from box_context import (
     FULL,
     JUDGED,
@@ -26,10 +27,9 @@ from box_pictures import Panel, draw
 from section_box_phantoms import SHRINKS, rows_of_margins
 from tables import number, percent, table
 
-from SparseToPreciseLib.boxes.baselines import shrunk_bounds
 from SparseToPreciseLib.boxes.corrector.confidence import Calibration
-from SparseToPreciseLib.boxes.corrector.inference import View
 from SparseToPreciseLib.boxes.corrector.model import CORRECTOR_FAMILY, DEFAULT_CORRECTOR
+from SparseToPreciseLib.boxes.corrector.working_grid import View
 from SparseToPreciseLib.boxes.scenes import Scene, case_scenes
 from SparseToPreciseLib.boxes.simulation import loose_box
 from SparseToPreciseLib.boxes.training_run import CORRECTOR_CASES
@@ -55,11 +55,17 @@ class Trained:
     calibrations: dict[int, Calibration]
 
 
-LOOKING = ("boxes/corrector/*.py", "boxes/frame.py", "boxes/scenes.py", "boxes/simulation.py")
-LOOKING += ("core/resampling.py", "core/volume.py")
-CODE = (*LOOKING, "boxes/object_length.py", "boxes/slice_measures.py")
+PREDICTING = (
+    "boxes/corrector/*.py",
+    "boxes/intensities.py",
+    "boxes/slices.py",
+    "boxes/scenes.py",
+    "boxes/simulation.py",
+)
+PREDICTING += ("core/intensities.py", "core/masks.py", "core/resampling.py", "core/volume.py")
+CODE = (*PREDICTING, "boxes/metrics.py")
 """What a calibration depends on beside weights and recipe."""
-LEARNING = (*LOOKING, "boxes/corrector/recipe.py", "boxes/corrector/cases.py", "boxes/corrector/trainer.py")
+LEARNING = (*PREDICTING, "boxes/corrector/recipe.py", "boxes/corrector/cases.py", "boxes/corrector/trainer.py")
 LEARNING += ("core/training/loop.py",)
 """What weights depend on beside recipe and cases."""
 PATCHES = (2, 4, 8)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from box_baselines import shrunk_bounds
 from box_context import Context, Look, kept_when_unsafe, pairs, rules, summary
 from tables import number, percent, table
 
-from SparseToPreciseLib.boxes.baselines import shrunk_bounds
 from SparseToPreciseLib.boxes.scenes import phantom_scenes
 from SparseToPreciseLib.boxes.simulation import loose_box
 

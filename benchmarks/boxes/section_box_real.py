@@ -6,11 +6,11 @@ from functools import lru_cache
 
 import numpy as np
 import SimpleITK as sitk
+from box_baselines import shrunk_bounds
 from box_context import JUDGED, LOWER, ROOT, Context, Look, kept_when_unsafe, rules, summary
 from section_box_phantoms import rows_of_margins
 from tables import number, percent, table
 
-from SparseToPreciseLib.boxes.baselines import shrunk_bounds
 from SparseToPreciseLib.boxes.scenes import Scene
 from SparseToPreciseLib.boxes.simulation import loose_box
 from SparseToPreciseLib.core.volume import Volume

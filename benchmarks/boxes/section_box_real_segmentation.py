@@ -11,12 +11,13 @@ from section_box_real import DATA, STRUCTURES, scene_of
 from tables import number, percent, table
 
 from SparseToPreciseLib.boxes.corrector.tighten import tighten
-from SparseToPreciseLib.boxes.frame import Frame, axis_of, slice_step
-from SparseToPreciseLib.boxes.metrics import dice
 from SparseToPreciseLib.boxes.scenes import Scene, phantom_scenes
-from SparseToPreciseLib.boxes.segmenter.segment import load_segmenter, segment
+from SparseToPreciseLib.boxes.segmenter.model import load_segmenter
+from SparseToPreciseLib.boxes.segmenter.segment import segment
 from SparseToPreciseLib.boxes.simulation import loose_box
+from SparseToPreciseLib.boxes.slices import Frame, axis_of, slice_step
 from SparseToPreciseLib.core.box import Box
+from SparseToPreciseLib.core.masks import dice
 from SparseToPreciseLib.core.volume import Volume
 
 TITLE = "Segmentation in a box, default model"

@@ -17,15 +17,16 @@ from tables import number, percent, table
 from SparseToPreciseLib.boxes.correction import LEARNING_COVERAGE
 from SparseToPreciseLib.boxes.corrector.tighten import TightenResult
 from SparseToPreciseLib.boxes.hull import plane_boxes
-from SparseToPreciseLib.boxes.metrics import dice
 from SparseToPreciseLib.boxes.scenes import Scene
 from SparseToPreciseLib.boxes.segmenter.confidence import calibrated_level
+from SparseToPreciseLib.boxes.segmenter.model import LEVEL, SEGMENTER_FAMILY, Segmenter
 from SparseToPreciseLib.boxes.segmenter.recipe import SegmenterRecipe
-from SparseToPreciseLib.boxes.segmenter.segment import LEVEL, SEGMENTER_FAMILY, Segmenter, segment
+from SparseToPreciseLib.boxes.segmenter.segment import segment
 from SparseToPreciseLib.boxes.segmenter.trainer import SegmenterTrainer, box_loss, mask_loss
 from SparseToPreciseLib.boxes.simulation import loose_box
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.devices import Device
+from SparseToPreciseLib.core.masks import dice
 from SparseToPreciseLib.core.networks import build_network
 from SparseToPreciseLib.core.training.configs import packaged_config, recipe_from
 
@@ -41,8 +42,8 @@ ALL_AXES = "ideal boxes of planes along all axes"
 LABELS = (LOOSE, "tight 3D boxes", *CORRECTED, IDEAL, ALL_AXES, MASKS)
 KINDS = ("loose", "tightened", "tight")
 """The boxes that a segmenter is given."""
-CODE = ("boxes/segmenter/*.py", "boxes/corrector/inputs.py", "boxes/corrector/evidence.py", "boxes/frame.py")
-CODE += ("boxes/hull.py", "boxes/scenes.py", "boxes/simulation.py", "core/resampling.py")
+CODE = ("boxes/segmenter/*.py", "boxes/corrector/inputs.py", "boxes/intensities.py", "boxes/slices.py")
+CODE += ("boxes/hull.py", "boxes/scenes.py", "boxes/simulation.py", "core/intensities.py", "core/resampling.py")
 CODE += ("core/training/loop.py", "core/volume.py")
 
 

@@ -15,9 +15,9 @@ from used_memory import peak_bytes
 
 from SparseToPreciseLib.boxes.corrector.model import load_corrector
 from SparseToPreciseLib.boxes.corrector.tighten import tighten
-from SparseToPreciseLib.boxes.frame import CELL, CONTEXT, Frame
 from SparseToPreciseLib.boxes.scenes import Scene
 from SparseToPreciseLib.boxes.simulation import loose_box
+from SparseToPreciseLib.boxes.slices import CELL, CONTEXT, Frame
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.phantoms.blobs import make_blob

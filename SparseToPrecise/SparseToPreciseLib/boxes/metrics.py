@@ -1,18 +1,21 @@
-"""How good a box is: slice IoU, coverage, signed error of each side, Dice."""
+"""Measures of boxes, and of the boxes of slices, against masks: IoU, coverage, signed error of each side, Dice."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..core.box import Box
 from ..core.errors import InputError
+from ..core.masks import bounding_slices, dice
 from ..core.volume import Volume
+from .slices import Frame
 
 
 def coverage(predicted: np.ndarray, reference: np.ndarray) -> float:
-    """Share of the object (bool or weights) that lies in what was predicted (bool), both (K, J, I)."""
+    """Share of the object (bool or weights) that lies in the prediction (bool), both (K, J, I); 1 without an object."""
     total = float(reference.sum(dtype=np.float64))
     return float(reference[predicted].sum(dtype=np.float64)) / total if total else 1.0
 
@@ -40,7 +43,7 @@ def rectangle_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def side_errors_mm(predicted: Box, reference: Volume) -> np.ndarray:
-    """(3, 2) mm: how far each lower and upper side of a box lies outside the tight box of a mask; negative cuts it."""
+    """(3, 2) mm by which each lower and upper side of a box lies outside the tight box of a mask; negative cuts it."""
     tight = Box.bounding(reference, predicted.axes)
     shift = predicted.to_box(tight.center)
     low = (shift - tight.size / 2) + predicted.size / 2
@@ -48,14 +51,8 @@ def side_errors_mm(predicted: Box, reference: Volume) -> np.ndarray:
     return np.stack([low, high], axis=1)
 
 
-def dice(predicted: np.ndarray, reference: np.ndarray) -> float:
-    """Dice of two bool masks; 1 when both are empty."""
-    both = int(predicted.sum()) + int(reference.sum())
-    return 2.0 * int((predicted & reference).sum()) / both if both else 1.0
-
-
 def evaluate(predicted: Box | Volume, reference: Volume, axis: int | None = None) -> dict[str, Any]:
-    """A box, or the per-slice boxes or a segmentation as a labelmap, against a reference mask.
+    """A box, or boxes of slices or a segmentation as a labelmap, against a reference mask.
 
     Parameters
     ----------
@@ -99,6 +96,55 @@ def evaluate(predicted: Box | Volume, reference: Volume, axis: int | None = None
     if isinstance(predicted, Box):
         found["side_errors_mm"] = [float(one) for one in side_errors_mm(predicted, reference).ravel()]
     return found
+
+
+def covered(bounds: np.ndarray, mask: np.ndarray, frame: Frame) -> float:
+    """Share of the object (slices, pixel rows, pixel columns) in boxes of slices (slices, 2, 2), mm."""
+    return ObjectPart.of(mask, frame).covered(bounds)
+
+
+@dataclass(frozen=True)
+class ObjectPart:
+    """The part of slices that holds the object, and the positions (mm) of its columns (u) and rows (v)."""
+
+    slices: slice
+    u: np.ndarray
+    v: np.ndarray
+    mask: np.ndarray
+
+    @staticmethod
+    def of(mask: np.ndarray, frame: Frame) -> ObjectPart:
+        """The part with the object in a mask (slices, pixel rows, pixel columns) on the frame's slices."""
+        parts = bounding_slices(mask) or (slice(0, 0),) * 3
+        u, v = frame.pixels()
+        return ObjectPart(parts[0], u[parts[2]], v[parts[1]], mask[tuple(parts)])
+
+    def covered(self, bounds: np.ndarray) -> float:
+        """Share of the object in boxes of slices (slices, 2, 2), mm; 1 where there is no object."""
+        total = float(self.mask.sum(dtype=np.float64))
+        here = bounds[self.slices]
+        lower, upper = np.nan_to_num(here[..., 0], nan=np.inf), np.nan_to_num(here[..., 1], nan=-np.inf)
+        columns = ((self.u >= lower[:, :1]) & (self.u <= upper[:, :1])).astype(np.float32)
+        rows = ((self.v >= lower[:, 1:]) & (self.v <= upper[:, 1:])).astype(np.float32)
+        inside = np.einsum("sv,svu,su->", rows, self.mask, columns, optimize=True)
+        return float(inside) / total if total else 1.0
+
+
+def tight_bounds(mask: np.ndarray, frame: Frame) -> np.ndarray:
+    """(slices, 2, 2) tight boxes of a mask on the pixels of slices, mm; NaN for none."""
+    there = mask >= 0.5
+    bounds = np.full((len(mask), 2, 2), np.nan)
+    for one, (at, line) in enumerate(zip(frame.pixels(), (there.any(axis=1), there.any(axis=2)), strict=True)):
+        full = line.any(axis=1)
+        bounds[full, one, 0] = at[line[full].argmax(axis=1)] - frame.spacing / 2
+        bounds[full, one, 1] = at[line.shape[1] - 1 - line[full][:, ::-1].argmax(axis=1)] + frame.spacing / 2
+    return bounds
+
+
+def mean_slice_iou(bounds: np.ndarray, tight: np.ndarray) -> float:
+    """Mean IoU of two boxes (slices, 2, 2) a slice, over the slices where either is; 1 when none is."""
+    either = ~np.isnan(bounds[:, 0, 0]) | ~np.isnan(tight[:, 0, 0])
+    return float(rectangle_iou(bounds[either], tight[either]).mean()) if either.any() else 1.0
 
 
 def _slice_boxes(mask: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from ..core.progress import Progress
 from ..core.volume import Volume
 from ..phantoms.blobs import make_blob
 from ..phantoms.fields import smooth_field
-from .frame import Frame
+from .slices import Frame
 
 CONTEXT_SHARE = 2.0
 """A user's case is kept this share of the object's length beyond it on every side: the loosest box reaches 1.5 lengths

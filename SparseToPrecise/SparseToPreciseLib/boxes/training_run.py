@@ -16,7 +16,7 @@ from ..core.training.recipe import Validated, ready_recipe
 from ..core.volume import Volume
 from .correction import BoxCorrection
 from .corrector.model import CORRECTOR_FAMILY, DEFAULT_CORRECTOR
-from .segmenter.segment import SEGMENTER_FAMILY
+from .segmenter.model import SEGMENTER_FAMILY
 
 Boxes = Volume | Box | Sequence[Box]
 """Of objects in an image: a labelmap whose extent on every plane is meant, or boxes of one object each."""

@@ -23,7 +23,7 @@ def list_models() -> None:
     from rich.table import Table
 
     from ..boxes.corrector.model import CORRECTOR_FAMILY, DEFAULT_CORRECTOR
-    from ..boxes.segmenter.segment import DEFAULT_SEGMENTER, SEGMENTER_FAMILY
+    from ..boxes.segmenter.model import DEFAULT_SEGMENTER, SEGMENTER_FAMILY
     from ..core.bundles import bundle_folders, open_bundle
     from ..core.errors import InputError
     from ..editing.editors import WARPS

@@ -10,8 +10,8 @@ import numpy as np
 import slicer
 import vtk
 
-from ..boxes.frame import AXES
-from ..boxes.slice_table import slice_columns, slice_rows
+from ..boxes.corrector.slice_boxes import slice_columns, slice_rows
+from ..boxes.slices import AXES
 from ..core.box import Box
 from .headless import scene
 
@@ -54,7 +54,7 @@ def verdict(roi: slicer.vtkMRMLMarkupsROINode | None) -> Verdict | None:
 
 
 def show_table(roi: slicer.vtkMRMLMarkupsROINode, given: Box, result: TightenResult) -> None:
-    """Fill the ROI's table, a new one where it has none, with the rows of `boxes.slice_table`."""
+    """Fill the ROI's table, a new one where it has none, with the rows of `boxes.corrector.slice_boxes`."""
     node = slice_table(roi)
     if node is None:
         node = scene().AddNewNodeByClass("vtkMRMLTableNode", f"{roi.GetName()} slices")
@@ -66,7 +66,7 @@ def show_table(roi: slicer.vtkMRMLMarkupsROINode, given: Box, result: TightenRes
     for column, name in zip(columns, slice_columns(result.axis), strict=True):
         column.SetName(name)
         table.AddColumn(column)
-    for row in slice_rows(given, result):
+    for row in slice_rows(result.slices, given, result.axis):
         for column, cell in zip(columns, row, strict=True):
             shown = "" if cell is None else f"{cell:.2f}" if isinstance(cell, float) else str(cell)
             column.InsertNextValue(shown)

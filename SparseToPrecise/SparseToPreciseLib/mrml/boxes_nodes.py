@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import slicer
 
-from ..boxes.frame import check_within
+from ..boxes.slices import check_within
 from ..core.box import Box
 from ..core.errors import InputError
 from ..core.volume import Volume

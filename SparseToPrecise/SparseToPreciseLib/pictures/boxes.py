@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..boxes.frame import AXES, axis_of, in_plane_axes
+from ..boxes.slices import AXES, axis_of, in_plane_axes
 from ..core.box import Box
 from ..core.volume import Volume
 from .drawing import PIXELS, draw_contour, draw_directions, draw_slice, intensity_window, soft_mask

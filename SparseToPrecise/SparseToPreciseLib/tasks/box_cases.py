@@ -9,7 +9,7 @@ import numpy as np
 
 from ..boxes.correction import LEARNING_COVERAGE, BoxCorrection
 from ..boxes.corrector.model import load_corrector
-from ..boxes.frame import check_within
+from ..boxes.slices import check_within
 from ..core.box import Box
 from ..core.errors import InputError, listing
 from ..core.image_files import label_values, read_image, read_labelmap

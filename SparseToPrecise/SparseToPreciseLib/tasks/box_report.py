@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..boxes.frame import AXES
-from ..boxes.slice_table import slice_columns, slice_rows
+from ..boxes.corrector.slice_boxes import slice_columns, slice_rows
+from ..boxes.slices import AXES
 from ..core.box import Box
 from ..core.software import software
 
@@ -54,11 +54,11 @@ def segment_report(request: SegmentRequest, outcome: SegmentOutcome) -> dict[str
 
 
 def slices_csv(given: Box, result: TightenResult) -> str:
-    """The rows of `boxes.slice_table`, a line each, after a line of names."""
+    """The rows of `boxes.corrector.slice_boxes`, a line each, after a line of names."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(slice_columns(result.axis))
-    for row in slice_rows(given, result):
+    for row in slice_rows(result.slices, given, result.axis):
         writer.writerow(["" if cell is None else f"{cell:.3f}" if isinstance(cell, float) else cell for cell in row])
     return text.getvalue()
 

@@ -8,7 +8,8 @@ from typing import Any
 from ..boxes.corrector.model import load_corrector
 from ..boxes.corrector.tighten import TightenResult
 from ..boxes.corrector.tighten import tighten as tighten_box
-from ..boxes.segmenter.segment import Segmenter, SegmentResult, load_segmenter
+from ..boxes.segmenter.model import Segmenter, load_segmenter
+from ..boxes.segmenter.segment import SegmentResult
 from ..boxes.segmenter.segment import segment as segment_box
 from ..core.box import Box
 from ..core.errors import InputError

@@ -11,7 +11,7 @@ from typing import Any
 from ..boxes.corrector.model import Corrector, load_corrector
 from ..boxes.corrector.tighten import TightenResult
 from ..boxes.corrector.tighten import tighten as tighten_box
-from ..boxes.frame import check_within
+from ..boxes.slices import check_within
 from ..core.box import Box
 from ..core.devices import choose_device
 from ..core.errors import InputError

@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...core.training import card as common
-from .calibrating import ACCEPTED_FAILURES
-from .confidence import STRICT, Calibration
+from .confidence import ACCEPTED_FAILURES, STRICT, Calibration
 from .model import CORRECTOR_FAMILY
 
 if TYPE_CHECKING:
@@ -154,7 +153,7 @@ def model_card(recipe: CorrectorRecipe, facts: CorrectorFacts, metadata: dict[st
     )
     measures = {"validation_loss": ("validation loss", ".4f"), "patch_dice": ("Dice of patches", ".3f")}
     rows = "\n".join(
-        f"| {coverage:g} | {level.threshold:g} | {level.margin:g} | {max(level.doubtful, 0):.0%} "
+        f"| {coverage:g} | {level.threshold:g} | {level.margin:g} | {max(level.largest_uncertain, 0):.0%} "
         f"| {reached['safe']:.0%} | {reached['failed_among_safe']:.1%} | {reached['slice_iou']:.3f} |"
         for (coverage, level), reached in zip(calibration.levels.items(), calibration.report.values(), strict=True)
     )

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...core.box import Box
+from ...core.masks import mean_diameter
 from ...core.progress import Progress
-from ..object_length import mean_length
 from ..scenes import Scene, deformed, phantom_scenes
 from .trainer import Sampling
 
@@ -42,7 +42,7 @@ class SceneSets:
     held_back
         Validation and calibration are on objects that are not trained on.
     largest_mm
-        `mean_length` of the largest of a user's objects; None of phantoms, which have any.
+        `mean_diameter` of the largest of a user's objects; None of phantoms, which have any.
     renew, lasting
         As in `CorrectorTrainer`.
     """
@@ -90,7 +90,7 @@ def case_sets(seed: int, cases: Sequence[Scene], sampling: Sampling, progress: P
         calibration=back if len(back) >= ENOUGH_TO_CALIBRATE else back + others,
         sampling=replace(sampling, view=view, inverted_share=0.0),
         held_back=bool(back),
-        largest_mm=max(mean_length(case.mask.array > 0, case.mask.grid.spacing_kji) for case in cases),
+        largest_mm=max(mean_diameter(case.mask.array > 0, case.mask.grid.spacing_kji) for case in cases),
         renew=renew,
         lasting=len(kept),
     )

@@ -1,7 +1,6 @@
-"""How a network is shown a box, and what it says of it: at first of all the box, then of where the object seems to be.
+"""Running the corrector's network: on the whole box, and once more on the part where the object seems to be.
 
-A second look costs no more than the first one, and what a very loose box shows of an object in a few cells has many
-in the second.
+The second pass costs no more than the first one; an object that fills few cells of a very loose box fills many of it.
 """
 
 from __future__ import annotations
@@ -11,97 +10,42 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...core.box import Box
 from ...core.progress import Progress
 from ...core.volume import Grid, Volume
-from ..frame import Frame
-from .evidence import sharpened
-from .inputs import IN_IMAGE, NEAR, POSITIONS, Appearance, cell_channels, reordered
-from .patches import between_planes, patch_shares
+from ..intensities import refined
+from ..slices import Frame
+from .inputs import IN_IMAGE, NEAR, POSITIONS
 from .postprocessing import CleanMap, cleaned, slice_bounds, smoothed_shares, widened
+from .working_grid import View, between_planes, patch_shares
 
 if TYPE_CHECKING:
     import torch
 
-MAY_BE_OBJECT = 0.05
-"""The second look is at patches of which so much may be object, and at what surrounds them."""
+CANDIDATE_SHARE = 0.05
+"""The second pass is around the patches of which so much may be object."""
 LOCATED = 0.7
-"""Without a patch of so much object in the first look, there is no second one: it might be at something else. A
-corrector of one vertebra, trained on one mask and given boxes that held its neighbours too, had 0.6 in the first look
+"""Without a patch of so much object in the first pass, there is no second one: it might be around something else. A
+corrector of one vertebra, trained on one mask and given boxes that held its neighbours too, had 0.6 in the first pass
 where the second one cut, and 0.85 and more where it did not."""
-AROUND = 0.15
-"""Of their extent, added on every side."""
-WORTH = 0.85
-"""A part of the box that is not smaller than this share of it is not looked at again."""
-
-SAY_OF_INTENSITIES = 2.0
-"""As `evidence.MOST`. With more, cells at the blurred edge of an object get chances that are far too low, and so the
-thresholds for a high coverage; with none, what was calibrated on phantoms cut real objects."""
-
-
-@dataclass(frozen=True)
-class View:
-    """How a network is shown a box; the same in training and afterwards.
-
-    Attributes
-    ----------
-    side
-        Pixels along a box that is as long as it is wide; the pixels follow the box.
-    typical_mm
-        Length of the objects it was trained on (geometric mean of the three sides), by which it is told how large the
-        box is; None: of any length.
-    oriented
-        The network is shown the cells in the order of the axes R, A and S, wherever the box's own axes point, so that
-        it can tell left from right; otherwise in that of the box.
-    """
-
-    side: int = 72
-    typical_mm: float | None = None
-    oriented: bool = False
-
-    def frame(self, box: Box, axis: int, step_mm: float) -> Frame:
-        """The slices of a box along one of its axes, about `step_mm` apart."""
-        return Frame.cut(box, axis, step_mm, None, self.side)
-
-    def channels(self, image: Volume, frame: Frame) -> np.ndarray:
-        """(CHANNELS, planes, rows, columns) float32, on frame.cells(0, frame.planes); see `cell_channels`."""
-        return cell_channels(image, frame, Appearance.of(image, frame), self.typical_mm)
-
-    def shown(self, cells: np.ndarray, grid: Grid) -> np.ndarray:
-        """(CHANNELS, planes, rows, columns) channels in the order in which the network sees them."""
-        order, flipped = self._order(grid)
-        return np.flip(reordered(cells, order), flipped)
-
-    def shown_mask(self, mask: np.ndarray, grid: Grid) -> np.ndarray:
-        """(planes, rows, columns) values in that order."""
-        order, flipped = self._order(grid)
-        return np.flip(mask.transpose(order), [axis - 1 for axis in flipped])
-
-    def as_stored(self, seen: np.ndarray, grid: Grid) -> np.ndarray:
-        """(...) values as the network gives them, in the order of planes, rows and columns again."""
-        order, flipped = self._order(grid)
-        return np.flip(seen, [axis - 1 for axis in flipped]).transpose(np.argsort(order))
-
-    def _order(self, grid: Grid) -> tuple[tuple[int, int, int], list[int]]:
-        """Which axes of the arrays become the first to the third, and which axes (of 1 to 3) are turned round then."""
-        if not self.oriented:
-            return (0, 1, 2), []
-        axes, signs = grid.nearest_ras_axes()
-        # Of arrays, S comes first and R last.
-        order = tuple(2 - axes[ras] for ras in (2, 1, 0))
-        return order, [1 + number for number, ras in enumerate((2, 1, 0)) if signs[ras] < 0]
+PART_MARGIN = 0.15
+"""Added on every side of the part, as a share of its extent."""
+LARGEST_PART = 0.85
+"""A part that is not smaller than this share of the box gets no second pass."""
+LARGEST_LOG_RATIO = 2.0
+"""As `intensities.LARGEST_LOG_RATIO`. With more, cells at the blurred edge of an object get probabilities that are far
+too low, and so the thresholds for a high coverage; with none, what was calibrated on phantoms cut real objects."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a network says of a box.
+class Prediction:
+    """A network's output for a box.
 
     Attributes
     ----------
     given
         The slices of the whole box.
     frame
-        Those of the part that was looked at last, which is all of it or less; on the same slices.
+        Those of the part of the last pass, which is all of it or less; on the same slices.
     shares
         (slices of that part, patch rows, patch columns) float32: the share of object in every patch.
     """
@@ -112,7 +56,7 @@ class Look:
 
     @property
     def first(self) -> int:
-        """The given box's number of the part's first slice."""
+        """The number, in the given box, of the part's first slice."""
         given, part, axis = self.given, self.frame, self.given.axis
         return round((self._moved[axis] + (given.box.size[axis] - part.box.size[axis]) / 2) / given.step)
 
@@ -140,7 +84,7 @@ class Look:
         return result
 
 
-def look(
+def predict(
     network: torch.nn.Module,
     image: Volume,
     given: Frame,
@@ -148,8 +92,8 @@ def look(
     patch: int,
     device: torch.device,
     progress: Progress | None = None,
-) -> Look:
-    """Look at a box, and once more at the part where the object seems to be, if it is surely somewhere.
+) -> Prediction:
+    """The share of object in the patches of a box, with a second pass where the object is located in a part of it.
 
     Parameters
     ----------
@@ -158,32 +102,32 @@ def look(
     patch
         Side of a patch, pixels.
     progress
-        Told about each look; may cancel.
+        Told about each pass; may cancel.
     """
     progress = progress or Progress()
     network = network.to(device)
     progress(0.0, "looking at the box")
-    first = Look(given, given, _shares(network, image, given, view, patch, device))
-    part = object_part(first, patch)
+    first = Prediction(given, given, _shares(network, image, given, view, patch, device))
+    part = located_part(first, patch)
     if part is None:
         return first
     progress(0.5, "looking again, at the object")
     frame = given.part(*part, view.side)
-    return Look(given, frame, _shares(network, image, frame, view, patch, device))
+    return Prediction(given, frame, _shares(network, image, frame, view, patch, device))
 
 
-def object_part(seen: Look, patch: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """Lower and upper corner (3,) of where the object seems to be, box coordinates; None where that is no less, or
-    uncertain."""
-    frame = seen.frame
-    clean = seen.cleaned(patch, MAY_BE_OBJECT)
-    if clean.empty or seen.shares.max() < LOCATED:
+def located_part(prediction: Prediction, patch: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """Lower and upper corner (3,) of the part with the object, box coordinates; None where that is hardly less than the
+    box, or uncertain."""
+    frame = prediction.frame
+    clean = prediction.cleaned(patch, CANDIDATE_SHARE)
+    if clean.empty or prediction.shares.max() < LOCATED:
         return None
     low, high = around_bounds(slice_bounds(clean), frame)
-    more = np.maximum(AROUND * (high - low), 2 * frame.spacing)
+    more = np.maximum(PART_MARGIN * (high - low), 2 * frame.spacing)
     half = frame.box.size / 2
     low, high = np.maximum(low - more, -half), np.minimum(high + more, half)
-    return None if (high - low).prod() > WORTH * frame.box.volume_mm3 else (low, high)
+    return None if (high - low).prod() > LARGEST_PART * frame.box.volume_mm3 else (low, high)
 
 
 def around_bounds(bounds: np.ndarray, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
@@ -197,10 +141,10 @@ def around_bounds(bounds: np.ndarray, frame: Frame) -> tuple[np.ndarray, np.ndar
     return low, high
 
 
-def cell_chances(
+def cell_probabilities(
     network: torch.nn.Module, channels: np.ndarray, grid: Grid, view: View, device: torch.device
 ) -> np.ndarray:
-    """(planes, rows, columns) float32: the chance of every cell to be object, by the network alone.
+    """(planes, rows, columns) float32: the probability of every cell to be object, by the network alone.
 
     Parameters
     ----------
@@ -223,13 +167,13 @@ def cell_chances(
 def _shares(
     network: torch.nn.Module, image: Volume, frame: Frame, view: View, patch: int, device: torch.device
 ) -> np.ndarray:
-    """By the network, and by what intensities this very image has where the object is and elsewhere."""
+    """(slices, patch rows, patch columns) share of object by the network and this image's own intensities."""
     import torch
 
     channels = view.channels(image, frame)
-    chances = cell_chances(network, channels, frame.cells(0, frame.planes), view, device)
+    probabilities = cell_probabilities(network, channels, frame.cells(0, frame.planes), view, device)
     there = channels[IN_IMAGE] > 0
     inside = (channels[POSITIONS] <= 1).all(axis=0) & there
-    chances = np.ascontiguousarray(sharpened(chances, channels[NEAR], inside, there, SAY_OF_INTENSITIES))
-    planes = patch_shares(torch.from_numpy(chances)[None], patch)[0].numpy()
+    probabilities = np.ascontiguousarray(refined(probabilities, channels[NEAR], inside, there, LARGEST_LOG_RATIO))
+    planes = patch_shares(torch.from_numpy(probabilities)[None], patch)[0].numpy()
     return between_planes(planes, frame)

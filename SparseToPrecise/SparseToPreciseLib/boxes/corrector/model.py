@@ -1,4 +1,4 @@
-"""Models of this family by name. Torch is imported only when a network runs."""
+"""A corrector's bundle as an opened model. Torch is imported only when a network runs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from ...core.errors import InputError
 from ...core.models import OpenedModel, open_model, reading_parameters
 from ...core.progress import Progress
 from ...core.volume import Volume
-from ..frame import Frame
+from ..slices import Frame
 from .confidence import Calibration
-from .inference import Look, View, look
+from .inference import Prediction, predict
 from .inputs import CHANNELS
-from .patches import PATCHES
+from .working_grid import PATCHES, View
 
 CORRECTOR_FAMILY = "boxes-corrector"
 DEFAULT_CORRECTOR = "boxes-corrector"
 NEEDED_BYTES = 2**30
+"""Memory that a GPU must have free."""
 
 
 class Corrector(OpenedModel):
@@ -27,9 +28,9 @@ class Corrector(OpenedModel):
     Parameters
     ----------
     bundle
-        Of the family "boxes-corrector".
+        A bundle of the family "boxes-corrector".
     device
-        Where it runs; falls back to the CPU when the GPU's memory does not suffice, and says so in `note`.
+        The device that it runs on; falls back to the CPU when the GPU's memory does not suffice, and says so in `note`.
 
     Raises
     ------
@@ -49,9 +50,9 @@ class Corrector(OpenedModel):
             self.calibration = Calibration.from_parameters(parameters["calibration"])
         super().__init__(bundle, device, CHANNELS, 1)
 
-    def look(self, image: Volume, frame: Frame, progress: Progress | None = None) -> Look:
-        """What the network says of the slices of a box, from `self.view.frame`."""
-        return self.run(lambda device: look(self.network, image, frame, self.view, self.patch, device, progress))
+    def predict(self, image: Volume, frame: Frame, progress: Progress | None = None) -> Prediction:
+        """The network's share of object in the patches of a box, whose slices are from `self.view.frame`."""
+        return self.run(lambda device: predict(self.network, image, frame, self.view, self.patch, device, progress))
 
 
 def load_corrector(model: str | os.PathLike[str] | None = None, device: str = "auto") -> Corrector:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from ..frame import Frame
-from .patches import patch_centres
+from ..slices import Frame
+from .working_grid import patch_centres
 
 SEED = 0.5
 """A component must hold a patch of which so much is object (or nearly as much as the surest patch)."""
@@ -21,7 +21,7 @@ class CleanMap:
     Attributes
     ----------
     frame, patch
-        What the patches lie on, and their side in pixels.
+        The slices that the patches lie on, and their side in pixels.
     shares
         (slices, rows, columns), smoothed over the slices, 0 outside the box.
     threshold
@@ -38,10 +38,12 @@ class CleanMap:
 
     @property
     def patch_mm(self) -> float:
+        """Side of a patch, mm."""
         return self.patch * self.frame.spacing
 
     @property
     def empty(self) -> bool:
+        """Whether no patch is object."""
         return not self.kept.any()
 
 
@@ -94,7 +96,7 @@ def slice_bounds(clean: CleanMap) -> np.ndarray:
 
 
 def widened(bounds: np.ndarray, frame: Frame, margin_mm: float) -> np.ndarray:
-    """Per-slice boxes with a margin on every side, along the axis to the nearest whole slice, within the box."""
+    """Boxes of slices with a margin on every side, along the axis to the nearest whole slice, within the box."""
     bounds = bounds.copy()
     there = np.flatnonzero(~np.isnan(bounds[:, 0, 0]))
     if not there.size:
@@ -112,7 +114,7 @@ def widened(bounds: np.ndarray, frame: Frame, margin_mm: float) -> np.ndarray:
 
 
 def component_bounds(clean: CleanMap, kept: np.ndarray) -> np.ndarray:
-    """(slices, 2, 2) mm: where the shares around some patches cross the threshold; NaN where a slice has none."""
+    """(slices, 2, 2) mm bounds where the shares around some patches cross the threshold; NaN where a slice has none."""
     near = ndimage.binary_dilation(kept, np.ones((1, 3, 3)))
     values = np.where(near, clean.shares, 0.0)
     u, v = patch_centres(clean.frame, clean.patch)

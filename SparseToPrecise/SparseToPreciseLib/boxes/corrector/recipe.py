@@ -26,15 +26,14 @@ from ...core.training.loop import TrainingLog
 from ...core.training.recipe import Validated, check_numbers, steps_of, training_run, write_trained
 from ..scenes import Scene, mask_on
 from ..simulation import loose_box
-from .calibrating import CalibrationCase, calibrated
 from .card import CorrectorFacts, bundle_metadata, model_card, validation_curve
 from .cases import SceneSets, case_sets, phantom_sets
-from .confidence import FAR_LONGER, Calibration
-from .inference import look
+from .confidence import FAR_LONGER, Calibration, CalibrationCase, calibrated
+from .inference import predict
 from .inputs import CHANNELS
 from .model import CORRECTOR_FAMILY
-from .patches import PATCHES
 from .trainer import CorrectorTrainer, Sampling
+from .working_grid import PATCHES
 
 SHARE_OF_SCENES, SHARE_OF_TRAINING, SHARE_OF_BOXES = 0.1, 0.85, 0.93
 """Of the progress: making the scenes, where calibrating begins, and where its boxes have been looked at."""
@@ -222,8 +221,8 @@ class CorrectorRecipe:
             step = min(float(scene.image.spacing[axis]), float(box.size[axis]))
             view = scenes.sampling.view
             frame = view.frame(box, axis, step)
-            seen = look(network, scene.image, frame, view, self.patch, device)
-            found.append(CalibrationCase(seen, mask_on(frame, scene.mask)))
+            prediction = predict(network, scene.image, frame, view, self.patch, device)
+            found.append(CalibrationCase(prediction, mask_on(frame, scene.mask)))
         longest = None if scenes.largest_mm is None else FAR_LONGER * scenes.largest_mm
         return calibrated(found, self.patch, progress.part(SHARE_OF_BOXES, 0.99), longest)
 

@@ -14,67 +14,40 @@ from ...core.box import Box
 from ...core.errors import InputError
 from ...core.progress import Progress, timed
 from ...core.volume import Grid, Volume
-from ..contrast import LEAST_CONTRAST, NO_CONTRAST, contrast
-from ..frame import Frame, axis_of, check_within, slice_step
-from .inference import Look, around_bounds
-from .inputs import Appearance
+from ..intensities import LEAST_CONTRAST, NO_CONTRAST, Appearance, contrast
+from ..slices import Frame, axis_of, check_within, slice_step
+from .inference import Prediction, around_bounds
 from .model import Corrector
-from .patches import patch_grid
 from .postprocessing import CleanMap, parts_of
+from .slice_boxes import SliceBox, slices_as_volume
+from .working_grid import patch_grid
 
 LITTLE = 0.1
-"""Of the box's volume: where less is taken off, the user is told how to get more."""
-
-
-@dataclass(frozen=True)
-class SliceBox:
-    """The box of one slice.
-
-    Attributes
-    ----------
-    index, position_mm
-        Number of the slice, and where it lies along the axis from the centre of the given box.
-    bounds_mm
-        (2, 2) lower and upper bound along the two other axes of the given box (in cyclic order), mm from its centre;
-        None where the slice has no object.
-    parts
-        The same of each component, where the slice has several; without the margin.
-    confidence
-        Share of object in the surest patch of the slice.
-    interpolated
-        The slice has no patch of its own: its box comes from its neighbours or the margin.
-    """
-
-    index: int
-    position_mm: float
-    bounds_mm: np.ndarray | None
-    parts: tuple[np.ndarray, ...]
-    confidence: float
-    interpolated: bool
+"""Share of the box's volume: where less is taken off, the user is told how to get more."""
 
 
 @dataclass(frozen=True)
 class TightenResult:
-    """What `tighten` found.
+    """A tightened box, with the boxes of its slices.
 
     Attributes
     ----------
     box
-        Of the same axes as the given one; the given one itself where the result is not safe.
+        Tightened, with the axes of the given one; the given one itself where the result is not safe.
     slices
-        Of the given box, in order. Where the result is not safe, each has the whole box.
+        One entry for each slice of the given box, in order. Where the result is not safe, each has the whole box.
     axis
         0, 1 or 2: the axis of the box along which it was sliced.
     safe, reason
         Whether the answer can be relied on, and why not.
     volume_before_mm3, volume_after_mm3
-        Of the given and of the tightened box.
+        Volumes of the given and of the tightened box.
     coverage
         The share of the object for which threshold and margin were calibrated.
     frame
-        The slices.
+        The slices of the given box.
     timings, device, model, notes
-        Seconds by stage, where it ran, the bundle's name, what else there is to say.
+        Seconds by stage, the device, the bundle's name, and sentences for the user.
     """
 
     box: Box
@@ -92,28 +65,8 @@ class TightenResult:
     notes: list[str] = field(default_factory=list)
 
     def slices_as_volume(self, image_grid: Grid) -> Volume:
-        """uint8 on any grid: 1 inside the per-slice boxes."""
-        frame = self.frame
-        box, size = frame.box, frame.box.size
-        bounds = np.full((frame.slices, 2, 2), np.nan)
-        for one in self.slices:
-            if one.bounds_mm is not None:
-                bounds[one.index] = one.bounds_mm
-        array = np.zeros(image_grid.shape, np.uint8)
-        part = image_grid.slices_around(box.corners(), 0.0)
-        for k in range(part[0].start, part[0].stop):
-            if part[1].start >= part[1].stop or part[2].start >= part[2].stop:
-                break
-            plane = image_grid.cropped((slice(k, k + 1), part[1], part[2]))
-            at = box.to_box(plane.points_ras()[0])
-            along = at[..., self.axis]
-            number = np.clip(((along + size[self.axis] / 2) / frame.step).astype(int), 0, frame.slices - 1)
-            here = bounds[number]
-            inside = np.abs(along) <= size[self.axis] / 2
-            for one, axis in enumerate(frame.plane):
-                inside &= (at[..., axis] >= here[..., one, 0]) & (at[..., axis] <= here[..., one, 1])
-            array[k, part[1], part[2]] = inside
-        return Volume(array, image_grid.ijk_to_ras, "slice boxes")
+        """uint8 on any grid: 1 inside the boxes of the slices."""
+        return slices_as_volume(self.slices, self.frame, image_grid)
 
 
 def tighten(
@@ -137,15 +90,15 @@ def tighten(
     corrector
         From `load_corrector`.
     axis
-        Of the box along which slices are cut: "I", "J", "K", or "auto" for the one nearest to the image's thickest
+        The box's axis along which slices are cut: "I", "J", "K", or "auto" for the one nearest to the image's thickest
         voxels.
     margin_mm
         Added on every side of the result.
     coverage
-        Share of the object that is to lie in the per-slice boxes; the model's calibration has threshold and
+        Share of the object that is to lie in the boxes of the slices; the model's calibration has threshold and
         margin for it.
     progress
-        Told about every batch of slices; may cancel.
+        Told about both passes of the network; may cancel.
 
     Raises
     ------
@@ -165,18 +118,18 @@ def tighten(
     frame = corrector.view.frame(box, number, slice_step(image.grid, box, number))
     timings: dict[str, float] = {}
     with timed(timings, "network"):
-        seen = corrector.look(image, frame, progress.part(0.0, 0.95))
+        prediction = corrector.predict(image, frame, progress.part(0.0, 0.95))
     with timed(timings, "clean-up"):
-        clean = seen.cleaned(corrector.patch, level.threshold)
-        reason = corrector.calibration.doubt(clean, stored)
+        clean = prediction.cleaned(corrector.patch, level.threshold)
+        reason = corrector.calibration.rejection(clean, stored)
         if Appearance.of(image, frame).flat:
             reason = "the image is the same everywhere in the box"
-        elif contrast(image, seen.shares, patch_grid(seen.frame, corrector.patch)) < LEAST_CONTRAST:
+        elif contrast(image, prediction.shares, patch_grid(prediction.frame, corrector.patch)) < LEAST_CONTRAST:
             reason = NO_CONTRAST
         bounds = None
         if not reason:
-            bounds = seen.bounds(clean, level.margin * clean.patch_mm + margin_mm)
-        slices = _slices(seen, clean, bounds)
+            bounds = prediction.bounds(clean, level.margin * clean.patch_mm + margin_mm)
+        slices = _slices(prediction, clean, bounds)
     result = box if bounds is None else around_slices(bounds, frame)
     notes = [note for note in (corrector.note,) if note]
     if reason:
@@ -206,26 +159,26 @@ def around_slices(bounds: np.ndarray, frame: Frame) -> Box:
     return frame.box.within(*around_bounds(bounds, frame))
 
 
-def _slices(seen: Look, clean: CleanMap, bounds: np.ndarray | None) -> list[SliceBox]:
+def _slices(prediction: Prediction, clean: CleanMap, bounds: np.ndarray | None) -> list[SliceBox]:
     """One entry a slice of the given box; without bounds each has the whole box."""
-    frame = seen.given
+    frame = prediction.given
     whole = np.array([[-frame.box.size[axis] / 2, frame.box.size[axis] / 2] for axis in frame.plane])
     ends = whole.T[..., None]
     slices = []
     for number, position in enumerate(frame.positions()):
-        at = number - seen.first
-        looked_at = 0 <= at < seen.frame.slices
-        own = looked_at and bool(clean.kept[at].any())
+        at = number - prediction.first
+        predicted = 0 <= at < prediction.frame.slices
+        own = predicted and bool(clean.kept[at].any())
         here = whole if bounds is None else bounds[number]
-        found = parts_of(clean, at) if own and bounds is not None else []
-        parts = [np.clip(part + seen.shift, *ends) for part in found]
+        parts = parts_of(clean, at) if own and bounds is not None else []
+        parts = [np.clip(part + prediction.shift, *ends) for part in parts]
         slices.append(
             SliceBox(
                 number,
                 float(position),
                 None if np.isnan(here).any() else here,
                 tuple(parts) if len(parts) > 1 else (),
-                float(clean.shares[at].max()) if looked_at else 0.0,
+                float(clean.shares[at].max()) if predicted else 0.0,
                 bounds is not None and not own and not np.isnan(here).any(),
             )
         )

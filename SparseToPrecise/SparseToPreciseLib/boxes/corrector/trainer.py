@@ -10,12 +10,11 @@ import numpy as np
 import torch
 
 from ...core.training.loop import Given, TrainingLoop
-from ..frame import Frame, sampled
 from ..scenes import Scene
 from ..simulation import loose_box
-from .inference import View
+from ..slices import Frame, sampled
 from .inputs import POSITIONS, reordered
-from .patches import patch_shares
+from .working_grid import View, patch_shares
 
 CLOSE = 0.25
 """Mean margins of up to so much are those of the second look."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...core.training import card as common
 from ..simulation import TIGHT_SHARE
 from .inputs import CHANNEL_NAMES
-from .segment import SEGMENTER_FAMILY
+from .model import SEGMENTER_FAMILY
 
 if TYPE_CHECKING:
     from ..correction import BoxCorrection

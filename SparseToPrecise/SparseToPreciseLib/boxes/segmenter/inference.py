@@ -7,8 +7,8 @@ import torch
 
 from ...core.progress import Progress
 from ...core.volume import Volume
-from ..corrector.evidence import sharpened
-from ..frame import MULTIPLE, Frame
+from ..intensities import refined
+from ..slices import MULTIPLE, Frame
 from .inputs import IN_IMAGE, NEAR, POSITIONS, box_cells, plane_channels, turned
 
 PLANES_AT_ONCE = 32
@@ -29,9 +29,9 @@ def cell_probabilities(
     Parameters
     ----------
     views
-        Along how many axes the box is cut, at first along the frame's own; the mean is taken.
+        Number of axes along which the box is cut, at first along the frame's own; the mean is taken.
     own_intensities
-        Whether it is sharpened by what this image's intensities say, see `evidence`.
+        Whether the network's probabilities are refined by this image's own intensities, see `intensities.refined`.
 
     Returns
     -------
@@ -44,13 +44,13 @@ def cell_probabilities(
     with torch.inference_mode():
         for view in range(views):
             here = turned(cells, view)
-            seen = _view(network, here, device, progress.part(view / views, (view + 1) / views))
-            total += seen.transpose(np.roll((0, 1, 2), view))
+            output = _view(network, here, device, progress.part(view / views, (view + 1) / views))
+            total += output.transpose(np.roll((0, 1, 2), view))
     if not own_intensities:
         return total / views
     there = cells[IN_IMAGE] > 0
     inside = (cells[POSITIONS] <= 1).all(axis=0) & there
-    return sharpened(total / views, cells[NEAR], inside, there)
+    return refined(total / views, cells[NEAR], inside, there)
 
 
 def _view(network: torch.nn.Module, cells: np.ndarray, device: torch.device, progress: Progress) -> np.ndarray:

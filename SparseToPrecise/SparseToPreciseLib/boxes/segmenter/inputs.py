@@ -1,4 +1,4 @@
-"""What the segmenter sees: the cells of a box, and three neighbouring planes of them at a time."""
+"""Input channels of the segmenter: the cells of a box, three neighbouring planes of them at a time."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import numpy as np
 
 from ...core.errors import InputError
 from ...core.volume import Volume
-from ..corrector.inputs import in_image
-from ..frame import Frame, sampled
-from .similarity import object_chances
+from ..intensities import object_probabilities
+from ..slices import Frame, in_image, sampled
 
 NEAR, RANK = 0, 1
 POSITIONS = slice(3, 6)
@@ -28,7 +27,7 @@ SEEN = len(CHANNEL_NAMES)
 _CELL_CHANNELS = SEEN - 2
 _QUANTILES = 64
 _CORE, _RIM = 0.45, 0.9
-"""Of the way from the middle to the faces: within the first is surely object, beyond the second hardly any."""
+"""Shares of the way from the middle to the faces: within the first is object, beyond the second hardly any."""
 _FAINT = 0.01
 
 
@@ -58,7 +57,7 @@ def box_cells(image: Volume, frame: Frame) -> np.ndarray:
     spread = max((high - low) / 1.35, _FAINT * (edges[-2] - edges[1]), 1e-6)
     result[NEAR] = np.tanh((values - middle) / (2.5 * spread))
     result[RANK] = np.interp(values, edges, np.linspace(-1, 1, _QUANTILES))
-    result[2] = object_chances(result[RANK], core, (far >= _RIM) & (there > 0))
+    result[2] = object_probabilities(result[RANK], core, (far >= _RIM) & (there > 0))
     result[POSITIONS.start] = np.minimum(u, 1.5)
     result[POSITIONS.start + 1] = np.minimum(v, 1.5)[:, None]
     result[POSITIONS.start + 2] = np.minimum(w, 1.5)[:, None, None]

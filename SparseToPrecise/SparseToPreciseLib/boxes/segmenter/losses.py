@@ -6,8 +6,8 @@ as a share of pixels, so that they do not depend on the resolution.
 
 Source: Kervadec et al., "Bounding boxes for weakly supervised segmentation: Global constraints get close to full
 supervision" (MIDL 2020, arXiv:2004.06816): tightness, emptiness and size; Kervadec et al., "Constrained deep networks:
-Lagrangian optimization via log-barrier extensions" (arXiv:1904.04205): the barrier. `alike` is after the pairwise term
-of Tian et al., "BoxInst" (CVPR 2021, arXiv:2012.02310).
+Lagrangian optimization via log-barrier extensions" (arXiv:1904.04205): the barrier. `pairwise` is after that of
+Tian et al., "BoxInst" (CVPR 2021, arXiv:2012.02310).
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from __future__ import annotations
 import torch
 
 SIZE_SHARE = (0.5, 0.9)
-"""How much of its box an object fills, at least and at most."""
+"""Shares of its box that an object fills, at least and at most."""
 STRIPE = 5
 FIRST_TEMPERATURE = 5.0
 GROWTH = 1.1
-"""Of the temperature, per epoch."""
+"""Factor of the temperature after every epoch."""
 _LEAST = 1e-6
 
 
 def temperature(epoch: float) -> float:
-    """Of the barrier: 5 at first, 1.1 times as much after every epoch."""
+    """Temperature of the barrier: 5 at first, 1.1 times as much after every epoch."""
     return FIRST_TEMPERATURE * GROWTH**epoch
 
 
@@ -76,8 +76,8 @@ def emptiness(probabilities: torch.Tensor, inside: torch.Tensor) -> torch.Tensor
     Parameters
     ----------
     inside
-        (B, 1, H, W), 1 where object can be: the `box_masks`, or what the boxes of other axes leave of them (`hull`); a
-        slice without object has no inside.
+        (B, 1, H, W), 1 where object can be: the `box_masks`, or the part of them that the boxes of other axes leave
+        (`hull`); a slice without object has no inside.
     """
     outside = 1 - inside
     surprise = -torch.log1p(-probabilities.clamp(max=1 - _LEAST))
@@ -100,26 +100,26 @@ def size(
     return (barriers * there).sum() / there.sum().clamp(min=1)
 
 
-def likeness(logits: torch.Tensor, chances: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+def intensity(logits: torch.Tensor, prior: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
     """Where object can be, pixels are object where their intensity is: weighted cross-entropy; never negative.
 
     Parameters
     ----------
     logits
         (B, 1, H, W).
-    chances
-        (B, 1, H, W) of `likeness.object_chances`; a pixel of the chance c counts |2 c - 1|.
+    prior
+        (B, 1, H, W) from `intensities.object_probabilities`; a pixel of the probability p counts |2 p - 1|.
     inside
         As in `emptiness`.
     """
-    weight = inside * (2 * chances - 1).abs()
-    surprise = torch.nn.functional.binary_cross_entropy_with_logits(logits, chances, reduction="none")
-    # What is left at the best answer is taken off, so that it is 0 there.
-    least = -(torch.xlogy(chances, chances) + torch.xlogy(1 - chances, 1 - chances))
+    weight = inside * (2 * prior - 1).abs()
+    surprise = torch.nn.functional.binary_cross_entropy_with_logits(logits, prior, reduction="none")
+    # The entropy, which remains at the best answer, is taken off, so that it is 0 there.
+    least = -(torch.xlogy(prior, prior) + torch.xlogy(1 - prior, 1 - prior))
     return ((surprise - least) * weight).sum() / weight.sum().clamp(min=1)
 
 
-def alike(
+def pairwise(
     logits: torch.Tensor, image: torch.Tensor, boxes: torch.Tensor, tolerance: float, step: int = 1
 ) -> torch.Tensor:
     """Pixels that look alike are both object or both not: mean of -log P(same) over pairs; never negative.
@@ -129,7 +129,7 @@ def alike(
     logits
         (B, 1, H, W), not probabilities: far from the boundary those are too near to 0 and 1.
     image
-        (B, C, H, W): what "alike" is measured in.
+        (B, C, H, W) values by which two pixels are compared.
     tolerance
         A pair counts exp(-(difference / tolerance)^2), so that pairs across an edge do not.
     step
@@ -150,7 +150,7 @@ def alike(
 
 
 def _within(boxes: torch.Tensor, shape: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Which rows (B, H) and columns (B, W) lie in each box."""
+    """Rows (B, H) and columns (B, W), as bool, that lie in each box."""
     return tuple(
         (at >= boxes[:, axis, :1]) & (at < boxes[:, axis, 1:])
         for axis, at in enumerate(torch.arange(length, device=boxes.device)[None] for length in shape)
@@ -164,5 +164,5 @@ def _window_sums(lines: torch.Tensor, width: int) -> torch.Tensor:
 
 
 def _shifted(down: int, right: int) -> tuple[slice, ...]:
-    """What remains of an image when it is moved, as an index."""
+    """The part of an image that remains in it when it is moved, as an index."""
     return (slice(None), slice(None), *(slice(max(n, 0), min(n, 0) or None) for n in (down, right)))

@@ -29,7 +29,7 @@ from ..scenes import Scene, case_scenes, phantom_scenes
 from .card import SegmenterFacts, bundle_metadata, model_card, validation_curve
 from .confidence import calibrated_level
 from .inputs import SEEN
-from .segment import SEGMENTER_FAMILY
+from .model import SEGMENTER_FAMILY
 from .trainer import PlaneSampling, SegmenterTrainer, Weights, box_loss
 
 FIRST_SEED = 100_000

@@ -13,13 +13,13 @@ import torch
 
 from ...core.errors import InputError
 from ...core.training.loop import Given, TrainingLoop
-from ..frame import MULTIPLE, Frame, sampled
 from ..hull import box_hull
+from ..intensities import object_probabilities
 from ..scenes import Scene
 from ..simulation import TIGHT_SHARE, cut_by_field_of_view, loose_box
+from ..slices import MULTIPLE, Frame, sampled
 from . import losses
 from .inputs import NEAR, POSITIONS, box_cells, plane_channels
-from .similarity import object_chances
 
 Objective = Callable[[torch.Tensor, Given, float], torch.Tensor]
 """(logits, batch, temperature) -> loss."""
@@ -80,7 +80,7 @@ class Weights:
     tightness, emptiness, size, likeness, alike
         The larger, the more a loss counts; none may be negative.
     tolerance
-        Of `losses.alike`, in units of the channel `near` of a slightly smoothed image.
+        Of `losses.pairwise`, in units of the channel `near` of a slightly smoothed image.
     epochs
         Over which the barrier's temperature grows, spread over the whole training.
 
@@ -128,10 +128,10 @@ def box_loss(weights: Weights) -> Objective:
         total = weights.emptiness * losses.emptiness(probabilities, inside)
         total = total + weights.tightness * losses.tightness(probabilities, boxes, t)
         total = total + weights.size * losses.size(probabilities, boxes, t)
-        total = total + weights.likeness * losses.likeness(logits, given["chances"], inside)
+        total = total + weights.likeness * losses.intensity(logits, given["chances"], inside)
         if weights.alike:
             near = torch.nn.functional.avg_pool2d(given["channels"][:, NEAR : NEAR + 1], 3, 1, 1)
-            total = total + weights.alike * losses.alike(logits, near, boxes, weights.tolerance)
+            total = total + weights.alike * losses.pairwise(logits, near, boxes, weights.tolerance)
         return total
 
     return loss
@@ -169,7 +169,7 @@ def drawn_planes(scene: Scene, sampling: PlaneSampling, rng: np.random.Generator
         if rng.random() < 0.5:
             cells, mask = np.flip(cells, one), np.flip(mask, one - 1)
     inside = box_hull(mask >= 0.5)
-    chances = object_chances(cells[NEAR], inside)
+    chances = object_probabilities(cells[NEAR], inside)
     within = np.flatnonzero(cells[POSITIONS][2, :, 0, 0] <= 1)
     edges = np.linspace(within[0], within[-1] + 1, min(sampling.planes, len(within)) + 1)
     numbers = np.unique(rng.uniform(edges[:-1], edges[1:]).astype(int))

@@ -1,13 +1,15 @@
-"""What a sceptic would do instead: rules without training, for the benchmark and for comparison."""
+"""Rules without training that the corrector is compared with."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy import ndimage
 
-from ..core.volume import Volume
-from .corrector.inputs import Appearance
-from .frame import Frame
+from SparseToPreciseLib.boxes.intensities import Appearance
+from SparseToPreciseLib.boxes.slices import Frame
+from SparseToPreciseLib.core.intensities import log_ratio
+from SparseToPreciseLib.core.masks import largest_component
+from SparseToPreciseLib.core.volume import Volume
 
 _ROUNDS = 3
 
@@ -36,11 +38,7 @@ def histogram_mask(image: Volume, frame: Frame) -> np.ndarray:
     for _ in range(_ROUNDS):
         if not found.any() or found[inside].all():
             break
-        ratios = []
-        for part in (found & inside, ~found):
-            counts = ndimage.gaussian_filter1d(np.bincount(bins[part], minlength=40).astype(float), 1.5)
-            ratios.append(counts / counts.sum() + 2e-3)
-        ratio = np.log(ratios[0] / ratios[1])
+        ratio = log_ratio(bins, found, ~found, 40)
         found = inside & (ndimage.gaussian_filter(ratio[bins], (0, 2, 2)) + prior > 0)
     return _largest(found)
 
@@ -66,7 +64,5 @@ def in_box(image: Volume, frame: Frame) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 
 def _largest(mask: np.ndarray) -> np.ndarray:
-    labels, count = ndimage.label(ndimage.binary_opening(mask, np.ones((1, 3, 3))))
-    if not count:
-        return mask
-    return labels == 1 + int(np.bincount(labels.ravel())[1:].argmax())
+    opened = ndimage.binary_opening(mask, np.ones((1, 3, 3)))
+    return largest_component(opened) if opened.any() else mask

@@ -1,4 +1,4 @@
-"""The slices of a box in its own frame: where they lie, and what an image or a mask shows on them."""
+"""Slices of a box in its own frame: where they lie, and the values of an image or a mask on them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ..core.volume import Grid, Volume
 
 AXES = ("I", "J", "K")
 CONTEXT = 12
-"""Pixels seen beyond the box on every side of a slice: the object does not reach there, which shows what it is not."""
+"""Pixels beyond the box on every side of a slice: the object does not reach there, which shows what it is not."""
 MULTIPLE = 16
-"""Slices have sides of multiples of this."""
+"""Sides of slices are multiples of this, pixels."""
 CELL = 2
-"""The network sees cells of so many pixels, as long along the axis, so that its lattice is isotropic."""
+"""Pixels along a cell, which is as long along the axis, so that the lattice of cells is isotropic."""
 LARGEST_SIDE = 384
-"""Pixels; a larger box is seen more coarsely than the model's own spacing, which bounds the memory."""
+"""Pixels; a larger box gets larger ones than the model's own spacing, which bounds the memory."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,15 @@ class Frame:
     Attributes
     ----------
     box
-        What is sliced.
+        The box that is cut.
     axis
-        Which of the box's axes (0, 1, 2) the slices are cut along.
+        The box's axis (0, 1, 2) along which the slices are cut.
     spacing
-        Of a pixel along both in-plane axes, mm.
+        Size of a pixel along both in-plane axes, mm.
     step
-        Between two slices, mm; the slices fill the box exactly.
+        Distance of two slices, mm; the slices fill the box exactly.
     slices
-        How many there are.
+        Number of slices.
     """
 
     box: Box
@@ -54,7 +54,7 @@ class Frame:
         Parameters
         ----------
         spacing_mm
-            Of a pixel; None lets it follow the box, so that a cube as large as the box has sides of `side` pixels.
+            Size of a pixel; None lets it follow the box, so that a cube as large as the box has sides of `side` pixels.
         """
         longest = float(box.size.max())
         if spacing_mm is None:
@@ -70,7 +70,7 @@ class Frame:
         Parameters
         ----------
         low, high
-            (3,) its corners in box coordinates; along the axis it is grown to whole slices.
+            (3,) corners of the smaller box in box coordinates; along the axis it is grown to whole slices.
         side
             As in `cut`.
         """
@@ -93,7 +93,7 @@ class Frame:
         return (-(-v // MULTIPLE) * MULTIPLE, -(-u // MULTIPLE) * MULTIPLE)
 
     def positions(self, numbers: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
-        """Position of slices along the axis, mm from the centre of the box; numbers may lie beyond the box."""
+        """Positions of slices along the axis, mm from the centre of the box; numbers may lie beyond the box."""
         numbers = np.arange(self.slices) if numbers is None else np.asarray(numbers)
         return (numbers + 0.5) * self.step - self.box.size[self.axis] / 2
 
@@ -118,7 +118,7 @@ class Frame:
 
     @property
     def planes(self) -> int:
-        """How many planes of cells there are along the axis, context included."""
+        """Number of planes of cells along the axis, context included."""
         count = int(np.ceil(self.box.size[self.axis] / self.cell - 1e-6)) + 2 * CONTEXT // CELL
         return -(-count * CELL // MULTIPLE) * MULTIPLE // CELL
 
@@ -175,7 +175,7 @@ def axis_of(name: str, image: Grid, box: Box) -> int:
 
 
 def slice_step(image: Grid, box: Box, axis: int) -> float:
-    """Distance between the image's own planes along an axis of the box, mm: of the image axis nearest to it."""
+    """Distance (mm) of the image's own planes along the image axis that is nearest to an axis of the box."""
     along = np.abs(image.ijk_to_ras[:3, :3].T @ box.axes[:, axis]) / image.spacing
     return float(image.spacing[int(along.argmax())])
 
@@ -219,7 +219,7 @@ def sampled(volume: Volume, grid: Grid) -> np.ndarray:
 
 
 def _reduced(volume: Volume, grid: Grid) -> Volume:
-    """The part of a volume around a grid, block means taken where its voxels are much finer than the grid's."""
+    """The part of a volume around a grid, as block means where its voxels are much finer than the grid's."""
     steps = np.abs(volume.grid.ras_to_ijk[:3, :3] @ grid.ijk_to_ras[:3, :3]).max(axis=1)
     factors = np.maximum(np.floor(steps + 1e-6), 1).astype(int)
     if (factors == 1).all():
@@ -233,3 +233,17 @@ def _reduced(volume: Volume, grid: Grid) -> Volume:
     high = low + np.maximum((high - low) // factors, 1) * factors
     part = volume.cropped(tuple(slice(int(a), int(b)) for a, b in zip(low[::-1], high[::-1], strict=True)))
     return block_means(part, [int(factor) for factor in factors[::-1]])
+
+
+def in_image(image: Grid, grid: Grid) -> np.ndarray | float:
+    """1 where a voxel of a grid lies in the image, -1 elsewhere."""
+    if image.contains(world_corners(grid)).all():
+        return 1.0
+    # The position along an axis of the image is a sum of one term for each of K, J and I.
+    matrix = image.ras_to_ijk @ grid.ijk_to_ras
+    k, j, i = np.meshgrid(*(np.arange(size) for size in grid.shape), indexing="ij", sparse=True)
+    inside = np.ones(grid.shape, bool)
+    for (by_i, by_j, by_k, origin), size in zip(matrix[:3], image.shape[::-1], strict=True):
+        at = by_k * k + by_j * j + (by_i * i + origin)
+        inside &= (at >= -0.5) & (at <= size - 0.5)
+    return np.where(inside, np.float32(1), np.float32(-1))
