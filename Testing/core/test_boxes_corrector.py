@@ -404,7 +404,7 @@ def test_a_box_of_noise_is_kept_whatever_the_network_says(corrector: Corrector, 
     noise = image_on(GRID).with_array(np.random.default_rng(0).normal(0, 10, GRID.shape).astype(np.float32))
     # A network that is sure of the object, by where it lies alone.
     real = corrector.predict(image_on(GRID), corrector.view.frame(LOOSE, 2, 1.5), Progress())
-    monkeypatch.setattr(corrector, "look", lambda *_: real)
+    monkeypatch.setattr(corrector, "predict", lambda *_: real)
     assert tighten(image_on(GRID), LOOSE, corrector).safe
     result = tighten(noise, LOOSE, corrector)
     assert not result.safe and result.box == LOOSE
