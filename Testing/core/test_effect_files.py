@@ -58,7 +58,7 @@ def test_the_effect_calls_what_panel_and_session_have() -> None:
     panel = (PACKAGE / "ScribblePanel.py").read_text(encoding="utf-8")
     attributes = methods_of("ScribblePanel.py", "ScribblePanel") | set(re.findall(r"self\.(\w+)[ ,=]", panel))
     assert set(re.findall(r"\bpanel\.(\w+)", effect)) <= attributes
-    session = ROOT / "SparseToPrecise" / "SparseToPreciseLib" / "mrml" / "scribble_session.py"
+    session = ROOT / "SparseToPrecise" / "SparseToPreciseLib" / "mrml" / "stroke_session.py"
     (found,) = [
         node
         for node in ast.parse(session.read_text(encoding="utf-8")).body

@@ -13,8 +13,9 @@ from edit_cases import CENTRE, INFLUENCE, arc, case_on, distance_to_polyline, gr
 from cli_files import GRID, RADIUS, labels_of, write_case
 from SparseToPreciseLib.editing.metrics import dice
 from SparseToPreciseLib.mrml import files
+from SparseToPreciseLib.mrml.labelmaps import segmentation_from_labelmap
 from SparseToPreciseLib.mrml.lookup import find_segment
-from SparseToPreciseLib.mrml.segmentations import segment_to_volume
+from SparseToPreciseLib.mrml.segmentations import new_segment, segment_to_volume, volume_to_segment
 from SparseToPreciseLib.tasks import edit as edit_files
 
 CASE = case_on(GRID)
@@ -96,6 +97,42 @@ def test_a_labelmap_keeps_its_grid_its_type_and_every_voxel_outside_the_zone(cli
     # The ball takes voxels of the slab with its own label, and gives none of its own to the slab.
     assert set(np.unique(now[changed])) <= {0, 3} and (was[changed] == 7).any()
     assert set(np.unique(now)) == {0, 3, 7}
+
+
+@pytest.mark.parametrize("extension", [".seg.nrrd", ".nrrd", ".nii.gz", ".mha"])
+def test_a_label_value_above_255(cli, folder: Path, extension: str) -> None:
+    """As the only label, where Slicer would write it in one byte."""
+    source, out = folder / f"large{extension}", folder / f"out{extension}"
+    labels = CASE.image.with_array(CASE.before.array.astype(np.int32) * 70000)
+    if extension == ".seg.nrrd":
+        files.write_segmentation(segmentation_from_labelmap(labels), source)
+    else:
+        files.write_volume(labels, source)
+    options = ("--influence-radius", RADIUS, "--model", "image-aware-warp", "--report", folder / "r.json")
+    cli.succeeds("edit", folder / "image.nrrd", source, folder / "stroke.fcsv", "-o", out, *options)
+    after = read_segment(out, "70000")
+    report = json.loads((folder / "r.json").read_text())
+    volume = np.count_nonzero(after.array) * 1.5**3
+    assert volume == pytest.approx(report["total"]["volume_after_mm3"]) and volume > 20000
+
+
+def test_layers_keep_label_values_above_255(cli, folder: Path) -> None:
+    """Two segments that overlap, in a file of two layers."""
+    node = segmentation_from_labelmap(CASE.image.with_array(CASE.before.array.astype(np.int32) * 300))
+    other = new_segment(node, "Other")
+    box = np.zeros(GRID.shape, np.uint8)
+    box[10:-10, 10:-10, 10:-10] = 1
+    volume_to_segment(CASE.image.with_array(box), node, other)
+    assert node.GetSegmentation().GetNumberOfLayers() == 2
+    files.write_segmentation(node, folder / "layers.seg.nrrd")
+    wanted = [read_segment(folder / "layers.seg.nrrd", name).array for name in ("Segment_300", "Other")]
+    assert all(array.any() for array in wanted)
+    options = ("--segment", "Segment_300", "--influence-radius", RADIUS, "--model", "image-aware-warp")
+    inputs = [folder / name for name in ("image.nrrd", "layers.seg.nrrd", "stroke.fcsv")]
+    cli.succeeds("edit", *inputs, *options, "-o", folder / "out.seg.nrrd")
+    changed = read_segment(folder / "out.seg.nrrd", "Segment_300").array
+    assert changed.sum() > wanted[0].sum()
+    assert np.array_equal(read_segment(folder / "out.seg.nrrd", "Other").array, wanted[1])
 
 
 def test_what_leaves_the_segment_becomes_background(cli, folder: Path) -> None:

@@ -65,6 +65,26 @@ def test_scalar_types_and_label_ranges(scene, kind, labels):
     assert np.array_equal(back.array, volume.array) and back.array.dtype == kind
 
 
+@pytest.mark.parametrize("label", [255, 256, 300, 65535, 65536, 2147483647])
+def test_the_only_segment_of_any_label_value_can_be_changed(scene, grid, label):
+    """Nothing else shares its labelmap then, and Slicer takes the type of what it is given."""
+    node = segmentation_from_labelmap(labelmap(grid, (label,), "int64"))
+    segment_id = find_segment(node, label)
+    larger = segment_to_volume(node, segment_id)
+    larger.array[0, 0, :3] = 1
+    volume_to_segment(larger, node, segment_id)
+    assert np.array_equal(segment_to_volume(node, segment_id).array, larger.array)
+    assert np.array_equal(labelmap_from_segmentation(node).array, larger.array.astype(np.int64) * label)
+
+
+@pytest.mark.parametrize("label", [300, 70000])
+def test_a_segment_without_voxels_may_have_a_value_beyond_the_type_of_its_layer(scene, grid, label):
+    node = segmentation_from_labelmap(labelmap(grid, (2, 9)))
+    empty = node.GetSegmentation().GetSegment(new_segment(node, "empty"))
+    empty.SetLabelValue(label)
+    assert np.array_equal(labelmap_from_segmentation(node).array, labelmap(grid, (2, 9)).array)
+
+
 def test_the_edited_segment_wins_where_it_is_wanted_on_top(scene, grid):
     volume = labelmap(grid)
     node = segmentation_from_labelmap(volume)

@@ -251,6 +251,22 @@ class TestOtherSegments:
         assert added.any()
         np.testing.assert_array_equal(two.mask(SHELL), shell & ~added)
 
+    @pytest.mark.parametrize("mode", [EDITOR.OverwriteAllSegments, EDITOR.OverwriteNone])
+    @pytest.mark.parametrize("labels", [(300, 2), (70000, 300), (5, 70000)])
+    def test_label_values_above_255(self, scene, labels, mode) -> None:
+        case = case_on(GRID)
+        shell = np.linalg.norm(GRID.points_ras() - CENTRE, axis=-1) < RADIUS + 4
+        array = np.where(case.before.array != 0, labels[0], shell * labels[1]).astype(np.int32)
+        place = bench(scene, GRID, labels=Volume(array, GRID.ijk_to_ras))
+        ball, other = (f"Segment_{label}" for label in labels)
+        place.effect.select(place.segmentation, ball, place.volume)
+        place.parameters.SetOverwriteMode(mode)
+        expected = place.expected(segment=Volume((array == labels[0]).astype(np.uint8), GRID.ijk_to_ras))
+        place.draw()
+        np.testing.assert_array_equal(place.mask(ball), expected)
+        taken = expected if mode == EDITOR.OverwriteAllSegments else np.zeros_like(expected)
+        np.testing.assert_array_equal(place.mask(other), (array == labels[1]) & ~taken)
+
     def test_undo_gives_back_what_was_taken(self, two) -> None:
         shell = two.mask(SHELL)
         two.draw()

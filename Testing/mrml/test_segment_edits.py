@@ -176,6 +176,19 @@ def test_a_new_segment_beside_the_old_one(bench: Bench, stroke) -> None:
     np.testing.assert_array_equal(bench.mask(), before)
 
 
+@pytest.mark.parametrize("new", [False, True])
+@pytest.mark.parametrize("label", [300, 70000])
+def test_a_label_value_above_255(bench: Bench, stroke, label: int, new: bool) -> None:
+    labels = bench.case.before.array.astype(np.int32) * label
+    bench.segmentation = segmentation_from_labelmap(bench.case.before.with_array(labels), "Organs")
+    name = f"Segment_{label}"
+    whole = segment_to_volume(bench.segmentation, name)
+    expected = edit(volume_from_node(bench.image), whole, stroke_from_node(stroke), INFLUENCE).segmentation
+    job = bench.job(stroke, options=EditOptions(INFLUENCE, model=WARP.model, new_segment=new), segment_id=name)
+    outcome = apply(job, job.run(), bench.undo, bench.histories)
+    np.testing.assert_array_equal(bench.mask(outcome.segment_id), expected.array)
+
+
 def test_a_finer_segment_stays_as_fine_in_its_copy(scene) -> None:
     """The segmentation's geometry is the coarse image's, the segment was drawn on half the voxel size."""
     coarse, fine = GRIDS["axis-aligned"], grid_around((0.75,) * 3, half_mm=27)

@@ -13,6 +13,7 @@ from ..core.image_files import label_values
 from ..core.volume import Volume
 from .headless import scene as current_scene
 from .lookup import keep_label_values, unique_label_values
+from .segment_lattice import stored_type
 from .segmentations import (
     grown_to_hold,
     image_matrix,
@@ -24,7 +25,6 @@ from .segmentations import (
 from .volumes import array_to_matrix, fill_image, image_array, parent_to_world
 
 _SCALAR_TYPE = "SparseToPrecise.LabelmapScalarType"
-_STORED_TYPES = (np.uint8, np.uint16, np.int32)
 _GOLDEN_RATIO = 0.618034
 
 
@@ -57,10 +57,9 @@ def segmentation_from_labelmap(
     """
     title = name or volume.name or "The labelmap"
     labels = label_values(volume.array, title)
-    kind = next(k for k in _STORED_TYPES if labels.max(initial=0) <= np.iinfo(k).max)
     image = slicer.vtkOrientedImageData()
     image.SetGeometryFromImageToWorldMatrix(array_to_matrix(volume.ijk_to_ras))
-    fill_image(image, volume.array.astype(kind))
+    fill_image(image, volume.array.astype(stored_type(labels.max(initial=0))))
     node = (scene or current_scene()).AddNewNodeByClass("vtkMRMLSegmentationNode", name or volume.name)
     node.CreateDefaultDisplayNodes()
     set_reference_grid(node, volume.grid)
@@ -133,7 +132,10 @@ def _layer(node: slicer.vtkMRMLSegmentationNode, ids: list[str]) -> Volume | Non
 
 
 def _relabelled(array: np.ndarray, values: dict[int, int], kind: np.dtype) -> np.ndarray:
-    keys = np.array(sorted(values), dtype=array.dtype)
+    # A segment that has no voxel there may have a value for which the type is too small.
+    keys = np.array(sorted(key for key in values if key <= np.iinfo(array.dtype).max), dtype=array.dtype)
+    if not len(keys):
+        return np.zeros(array.shape, kind)
     results = np.array([values[int(key)] for key in keys], dtype=kind)
     out = np.zeros(array.shape, kind)
     for plane, target in zip(array, out, strict=True):  # plane by plane: the places take 8 bytes per voxel

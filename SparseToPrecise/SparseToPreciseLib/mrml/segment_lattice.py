@@ -17,6 +17,8 @@ from ..core.errors import InputError
 from ..core.volume import Grid
 from .volumes import fill_image, image_array, matrix_to_array
 
+_STORED_TYPES = (np.uint8, np.uint16, np.int32)
+
 
 @dataclass(frozen=True)
 class IndexBox:
@@ -102,13 +104,13 @@ class Lattice:
             out[inside] = image_array(self.image)[k, j, i] == self.label
         return out
 
-    def modifier(self, box: IndexBox, array: np.ndarray) -> slicer.vtkOrientedImageData:
-        """A labelmap on this lattice that holds a (K, J, I) bool array at a box, for Slicer to merge."""
+    def labelmap(self, box: IndexBox, array: np.ndarray, label: int = 1) -> slicer.vtkOrientedImageData:
+        """A labelmap on this lattice that holds a (K, J, I) bool array at a box, in a type that holds the label."""
         image = slicer.vtkOrientedImageData()
         image.SetSpacing(self.image.GetSpacing())
         image.SetOrigin(self.image.GetOrigin())
         image.CopyDirections(self.image)
-        fill_image(image, array.astype(np.uint8), box.start)
+        fill_image(image, array.astype(stored_type(label)), box.start)
         return image
 
     def same_place(self, image: slicer.vtkOrientedImageData) -> bool:
@@ -135,6 +137,23 @@ def lattice_of(node: slicer.vtkMRMLSegmentationNode, segment_id: str) -> Lattice
             "make its binary labelmap the source representation in the Segmentations module."
         )
     return Lattice(image, segment.GetLabelValue())
+
+
+def stored_type(label: int) -> type[np.integer]:
+    """The smallest type in which Slicer stores labelmaps and that holds a label value."""
+    return next(kind for kind in _STORED_TYPES if label <= np.iinfo(kind).max)
+
+
+def replace_labelmap(
+    node: slicer.vtkMRMLSegmentationNode, segment_id: str, labelmap: slicer.vtkOrientedImageData
+) -> None:
+    """Make a segment what a labelmap says.
+
+    Other segments stay: where it shares a labelmap with them and now overlaps one, Slicer moves it to another layer.
+    Slicer writes the segment's label value in the type of the given labelmap, which must hold it.
+    """
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    logic.SetBinaryLabelmapToSegment(labelmap, node, segment_id, logic.MODE_REPLACE)
 
 
 def extent_box(image: slicer.vtkOrientedImageData) -> IndexBox:

@@ -82,7 +82,7 @@ def write_changes(effect: Any, lattice: Lattice, box: IndexBox, after: np.ndarra
         ):
             if part.any():
                 inner, array = _smallest(box, part)
-                effect.modifySelectedSegmentByLabelmap(lattice.modifier(inner, array), mode)
+                effect.modifySelectedSegmentByLabelmap(lattice.labelmap(inner, array), mode)
     finally:
         node.EndModify(modifying)
     return lattice_of(node, segment_id).part(box) != before

@@ -16,6 +16,7 @@ import vtk
 
 from ..core.errors import InputError
 from ..core.volume import Grid, Volume
+from .segment_lattice import replace_labelmap, stored_type
 from .volumes import array_to_matrix, fill_image, image_array, matrix_to_array, parent_to_world
 
 # Two grids are one lattice when no voxel is further than this from a voxel of the other: files round matrices
@@ -117,10 +118,8 @@ def volume_to_segment(volume: Volume, node: slicer.vtkMRMLSegmentationNode, segm
     if stored is not None:
         inside = onto_grid(local.with_array(np.ones(local.shape, np.uint8)), grid).astype(bool)
         array = np.where(inside, array, onto_grid(stored, grid))
-    image = _oriented_image(array, grid, lattice)
-    slicer.vtkSlicerSegmentationsModuleLogic.SetBinaryLabelmapToSegment(
-        image, node, segment_id, slicer.vtkSlicerSegmentationsModuleLogic.MODE_REPLACE
-    )
+    kind = stored_type(segmentation.GetSegment(segment_id).GetLabelValue())
+    replace_labelmap(node, segment_id, _oriented_image(array.astype(kind), grid, lattice))
 
 
 def new_segment(

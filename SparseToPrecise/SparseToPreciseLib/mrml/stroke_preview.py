@@ -39,7 +39,7 @@ class Preview:
         whole = lattice.stored.union(job.box)
         array = lattice.part(whole)
         array[job.box.slices_in(whole)] = after
-        self.node = self._node(lattice.modifier(whole, array), job)
+        self.node = self._node(lattice.labelmap(whole, array), job)
 
     def close(self) -> None:
         """Remove it; closing twice does no harm."""
