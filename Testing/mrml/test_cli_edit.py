@@ -11,11 +11,18 @@ import SimpleITK as sitk
 from edit_cases import CENTRE, INFLUENCE, arc, case_on, distance_to_polyline, grid_around, rotation
 
 from cli_files import GRID, RADIUS, labels_of, write_case
+from SparseToPreciseLib.core.volume import Grid
 from SparseToPreciseLib.editing.metrics import dice
 from SparseToPreciseLib.mrml import files
 from SparseToPreciseLib.mrml.labelmaps import segmentation_from_labelmap
 from SparseToPreciseLib.mrml.lookup import find_segment
-from SparseToPreciseLib.mrml.segmentations import new_segment, segment_to_volume, volume_to_segment
+from SparseToPreciseLib.mrml.segmentations import (
+    new_segment,
+    segment_to_volume,
+    segmentation_grid,
+    set_reference_grid,
+    volume_to_segment,
+)
 from SparseToPreciseLib.tasks import edit as edit_files
 
 CASE = case_on(GRID)
@@ -133,6 +140,46 @@ def test_layers_keep_label_values_above_255(cli, folder: Path) -> None:
     changed = read_segment(folder / "out.seg.nrrd", "Segment_300").array
     assert changed.sum() > wanted[0].sum()
     assert np.array_equal(read_segment(folder / "out.seg.nrrd", "Other").array, wanted[1])
+
+
+def write_without_reference(path: Path, labels: np.ndarray) -> None:
+    """One segment in a .seg.nrrd file as other packages write it: all of the image, and no reference geometry."""
+    to_lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ GRID.ijk_to_ras
+    triples = ["({},{},{})".format(*column) for column in to_lps[:3].T]
+    header = [
+        "NRRD0005", "type: uint8", "dimension: 3", "space: left-posterior-superior",
+        "sizes: {} {} {}".format(*labels.shape[::-1]), "space directions: " + " ".join(triples[:3]),
+        "kinds: domain domain domain", "encoding: raw", f"space origin: {triples[3]}",
+        "Segmentation_MasterRepresentation:=Binary labelmap", "Segmentation_ReferenceImageExtentOffset:=0 0 0",
+        "Segment0_ID:=Segment_1", "Segment0_Name:=kidney", "Segment0_LabelValue:=1", "Segment0_Layer:=0",
+        "Segment0_Extent:=0 {} 0 {} 0 {}".format(*(size - 1 for size in labels.shape[::-1])),
+    ]  # fmt: skip
+    path.write_bytes(("\n".join(header) + "\n\n").encode() + labels.astype(np.uint8).tobytes())
+
+
+@pytest.mark.parametrize("extension", [".seg.nrrd", ".nii.gz"])
+def test_without_a_reference_geometry_the_output_keeps_the_inputs_extent(cli, folder: Path, extension: str) -> None:
+    write_without_reference(folder / "other.seg.nrrd", CASE.before.array)
+    inputs = [folder / name for name in ("image.nrrd", "other.seg.nrrd", "stroke.fcsv")]
+    options = ("--influence-radius", RADIUS, "--model", "image-aware-warp")
+    cli.succeeds("edit", *inputs, *options, "-o", folder / f"out{extension}")
+    written = sitk.ReadImage(str(folder / f"out{extension}"))
+    assert written.GetSize() == GRID.shape[::-1]
+    origin = np.diag([-1.0, -1.0, 1.0]) @ GRID.to_ras([0, 0, 0])
+    np.testing.assert_allclose(written.GetOrigin(), origin, atol=1e-4)
+    assert (sitk.GetArrayFromImage(written) != CASE.before.array).any()
+
+
+def test_with_a_reference_geometry_the_output_has_that(cli, folder: Path) -> None:
+    """It is larger than the image in one direction, and smaller in another."""
+    node = segmentation_from_labelmap(CASE.before)
+    sizes = np.array(GRID.shape[::-1]) + [6, -4, 0]
+    reference = Grid(tuple(sizes[::-1]), GRID.ijk_to_ras)
+    set_reference_grid(node, reference)
+    files.write_segmentation(node, folder / "other.seg.nrrd")
+    inputs = [folder / name for name in ("image.nrrd", "other.seg.nrrd", "stroke.fcsv")]
+    cli.succeeds("edit", *inputs, "--influence-radius", RADIUS, "-o", folder / "out.seg.nrrd")
+    assert segmentation_grid(files.read_segmentation(folder / "out.seg.nrrd")).same_as(reference)
 
 
 def test_what_leaves_the_segment_becomes_background(cli, folder: Path) -> None:

@@ -18,7 +18,7 @@ from SparseToPreciseLib.mrml.segmentations import (
     set_reference_grid,
     volume_to_segment,
 )
-from SparseToPreciseLib.mrml.volumes import volume_from_node, volume_to_node
+from SparseToPreciseLib.mrml.volumes import array_to_matrix, fill_image, volume_from_node, volume_to_node
 
 MOVED = matrix((0, 0, 25), origin=(6, -4, 3))
 TILTED = matrix((12, 0, 0), origin=(-3, 2, 1))
@@ -124,6 +124,27 @@ def test_a_segment_up_to_the_border_is_not_worn_down(segmentation, grid, shift):
     back = segment_to_volume(segmentation, segment_id, around)
     assert np.count_nonzero(back.array) == full.array.size
     assert np.array_equal(back.array.astype(bool), grid.contains(around.points_ras() + 1e-9))
+
+
+def test_a_segmentation_without_a_reference_geometry_does_not_shrink(segmentation, grid):
+    """Slicer crops what it stores to what is left."""
+    segment_id = new_segment(segmentation, "shape")
+    segment = segmentation.GetSegmentation().GetSegment(segment_id)
+    whole = labelmap_on(grid)
+    segment.AddRepresentation("Binary labelmap", whole)
+    before = segmentation_grid(segmentation)
+    assert before.same_as(grid, 1e-9)
+    part = segment_to_volume(segmentation, segment_id)
+    part.array[: grid.shape[0] // 2] = 0
+    volume_to_segment(part, segmentation, segment_id)
+    assert segmentation_grid(segmentation).same_as(before, 1e-6)
+
+
+def labelmap_on(grid: Grid):
+    image = slicer.vtkOrientedImageData()
+    image.SetGeometryFromImageToWorldMatrix(array_to_matrix(grid.ijk_to_ras))
+    fill_image(image, shape_on(grid).array)
+    return image
 
 
 def test_a_sheared_transform_is_linear_too(shape_segment, grid, linear):

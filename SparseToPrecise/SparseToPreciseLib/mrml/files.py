@@ -7,6 +7,7 @@ Formats: images and labelmaps .nrrd .nii .nii.gz .mha; segmentations also .seg.n
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -16,13 +17,15 @@ import slicer
 
 from ..core.errors import InputError
 from ..core.files import known_extension, readable_file
-from ..core.image_headers import IMAGE_EXTENSIONS, check_scalar_3d, image_header, read_header
+from ..core.image_headers import IMAGE_EXTENSIONS, Header, check_scalar_3d, image_header, read_header
 from ..core.markups import MARKUP_EXTENSIONS
 from ..core.volume import Volume
 from .headless import scene
 from .labelmaps import labelmap_from_segmentation, segmentation_from_labelmap
 from .lookup import keep_label_values
 from .markups import check_written, load_markup, stroke_to_node
+from .segment_lattice import IndexBox
+from .segmentations import keep_extent
 from .storage import read_node, write_node
 from .volumes import volume_from_node, volume_to_node
 
@@ -62,7 +65,7 @@ def read_segmentation(path: str | os.PathLike[str]) -> slicer.vtkMRMLSegmentatio
     header = read_header(path)
     name = path.name[: -len(extension)]
     if header.is_segmentation:
-        return _read_segments(path, name)
+        return _read_segments(path, name, header)
     check_scalar_3d(path, header)
     node = _read_scalar(path, name)
     try:
@@ -163,7 +166,10 @@ def _read_scalar(path: Path, name: str) -> slicer.vtkMRMLScalarVolumeNode:
     return read_node(path, storage, "vtkMRMLScalarVolumeNode", name)
 
 
-def _read_segments(path: Path, name: str) -> slicer.vtkMRMLSegmentationNode:
+def _read_segments(path: Path, name: str, header: Header) -> slicer.vtkMRMLSegmentationNode:
     node = read_node(path, slicer.vtkMRMLSegmentationStorageNode(), "vtkMRMLSegmentationNode", name)
     keep_label_values(node)
+    start = re.findall(r"-?\d+", header.keys.get("Segmentation_ReferenceImageExtentOffset", "0 0 0"))
+    if len(start) == 3:  # without a reference geometry Slicer would write no more than the segments' own extent
+        keep_extent(node, IndexBox.sized(start, header.size[2::-1]))
     return node

@@ -7,22 +7,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import slicer
-import vtk
 
 from ..core.image_files import label_values
 from ..core.volume import Volume
 from .headless import scene as current_scene
 from .lookup import keep_label_values, unique_label_values
-from .segment_lattice import stored_type
-from .segmentations import (
-    grown_to_hold,
-    image_matrix,
-    onto_grid,
-    segmentation_grid,
-    set_reference_grid,
-    stored_segment,
-)
-from .volumes import array_to_matrix, fill_image, image_array, parent_to_world
+from .segment_lattice import Lattice, binary_labelmap, stored_labelmap, stored_type
+from .segmentations import grown_to_hold, onto_grid, segmentation_grid, set_reference_grid, stored_segment
+from .volumes import array_to_matrix, fill_image, parent_to_world
 
 _SCALAR_TYPE = "SparseToPrecise.LabelmapScalarType"
 _GOLDEN_RATIO = 0.618034
@@ -63,13 +55,12 @@ def segmentation_from_labelmap(
     node = (scene or current_scene()).AddNewNodeByClass("vtkMRMLSegmentationNode", name or volume.name)
     node.CreateDefaultDisplayNodes()
     set_reference_grid(node, volume.grid)
-    representation = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
     for index, label in enumerate(labels):
         segment = slicer.vtkSegment()
         segment.SetName(f"Segment_{label}")
         segment.SetColor(*colorsys.hsv_to_rgb(index * _GOLDEN_RATIO % 1.0, 0.6, 0.9))
         segment.SetLabelValue(int(label))
-        segment.AddRepresentation(representation, image)
+        segment.AddRepresentation(binary_labelmap(), image)
         node.GetSegmentation().AddSegment(segment, f"Segment_{label}")
     keep_label_values(node)
     node.SetAttribute(_SCALAR_TYPE, scalar_type or volume.array.dtype.name)
@@ -116,19 +107,16 @@ def labelmap_from_segmentation(node: slicer.vtkMRMLSegmentationNode, on_top: Seq
 
 def _layers(node: slicer.vtkMRMLSegmentationNode) -> list[list[str]]:
     segmentation = node.GetSegmentation()
-    representation = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
-    return [
-        list(segmentation.GetSegmentIDsForLayer(index, representation))
-        for index in range(segmentation.GetNumberOfLayers(representation))
-    ]
+    count = segmentation.GetNumberOfLayers(binary_labelmap())
+    return [list(segmentation.GetSegmentIDsForLayer(index, binary_labelmap())) for index in range(count)]
 
 
 def _layer(node: slicer.vtkMRMLSegmentationNode, ids: list[str]) -> Volume | None:
-    representation = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
-    image: vtk.vtkImageData | None = node.GetSegmentation().GetSegment(ids[0]).GetRepresentation(representation)
+    image = stored_labelmap(node, ids[0])
     if image is None or image.IsEmpty():
         return None
-    return Volume(image_array(image), image_matrix(image))
+    lattice = Lattice(image)
+    return Volume(lattice.array(lattice.stored), lattice.grid(lattice.stored).ijk_to_ras)
 
 
 def _relabelled(array: np.ndarray, values: dict[int, int], kind: np.dtype) -> np.ndarray:

@@ -20,7 +20,7 @@ from ..editing.edit_series import AppliedStroke, Series, Stroke, edit_series
 from .edit_histories import EditHistories
 from .lookup import find_segment
 from .markups import stroke_from_node
-from .segment_lattice import lattice_of, replace_labelmap
+from .segment_lattice import lattice_of, replace_segment
 from .segment_undo import SegmentUndo
 from .segmentations import new_segment, segment_to_volume, volume_to_segment
 from .stroke_job import ready_editor, transformed
@@ -241,8 +241,7 @@ def _twin(node: slicer.vtkMRMLSegmentationNode, segment_id: str) -> str:
     tag, entry = slicer.vtkSegment.GetTerminologyEntryTagName(), vtk.reference("")
     if original.GetTag(tag, entry):
         segmentation.GetSegment(added).SetTag(tag, str(entry))
-    label = segmentation.GetSegment(added).GetLabelValue()
-    replace_labelmap(node, added, lattice.labelmap(lattice.stored, lattice.part(lattice.stored), label))
+    replace_segment(node, added, lattice, lattice.stored, lattice.part(lattice.stored))
     return added
 
 

@@ -1,4 +1,4 @@
-"""A part of a segment, read and written on the lattice on which Slicer stores it.
+"""The lattice on which Slicer stores a segment, and reading and writing there.
 
 Slicer keeps a segment as a labelmap whose integer extent is cropped around the segment, and may be shared by several
 segments. What is written with the labelmap's own matrix is merged voxel by voxel; with any other matrix Slicer
@@ -14,8 +14,8 @@ import slicer
 import vtk
 
 from ..core.errors import InputError
-from ..core.volume import Grid
-from .volumes import fill_image, image_array, matrix_to_array
+from ..core.volume import Grid, Volume
+from .volumes import array_to_matrix, fill_image, image_array, matrix_to_array
 
 _STORED_TYPES = (np.uint8, np.uint16, np.int32)
 
@@ -26,6 +26,12 @@ class IndexBox:
 
     start: tuple[int, int, int]
     stop: tuple[int, int, int]
+
+    @classmethod
+    def sized(cls, start: np.ndarray | tuple[int, int, int], shape: tuple[int, int, int]) -> IndexBox:
+        """The box of a (K, J, I) array whose first voxel has an index I, J, K."""
+        first = tuple(int(index) for index in start)
+        return cls(first, tuple(index + size for index, size in zip(first, shape[::-1], strict=True)))
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -72,7 +78,7 @@ class Lattice:
     """
 
     image: slicer.vtkOrientedImageData
-    label: int
+    label: int = 1
 
     @property
     def matrix(self) -> np.ndarray:
@@ -84,10 +90,36 @@ class Lattice:
     @property
     def stored(self) -> IndexBox:
         """The voxels for which there is memory."""
-        return extent_box(self.image)
+        extent = self.image.GetExtent()
+        return IndexBox(tuple(extent[::2]), tuple(last + 1 for last in extent[1::2]))
+
+    def grid(self, box: IndexBox) -> Grid:
+        """A box of voxels as a grid in the segmentation's own coordinates."""
+        matrix = self.matrix
+        matrix[:, 3] = matrix @ (*box.start, 1.0)
+        return Grid(box.shape, matrix)
+
+    def box_of(self, grid: Grid) -> IndexBox:
+        """The voxels that a grid covers, up to rounding."""
+        corners = _corners((-0.49,) * 3, np.array(grid.shape[::-1]) - 0.51)
+        ijk = Grid((1, 1, 1), self.matrix).to_ijk(grid.to_ras(corners))
+        return IndexBox(
+            tuple(int(a) for a in np.floor(ijk.min(axis=0) + 0.5)),
+            tuple(int(b) for b in np.floor(ijk.max(axis=0) + 0.5) + 1),
+        )
+
+    def array(self, box: IndexBox) -> np.ndarray:
+        """(K, J, I) label values of a box, a copy; 0 where nothing is stored."""
+        common = box.intersection(self.stored)
+        if common.empty:
+            return np.zeros(box.shape, dtype=np.uint8)
+        values = image_array(self.image)[common.slices_in(self.stored)]
+        out = np.zeros(box.shape, dtype=values.dtype)
+        out[common.slices_in(box)] = values
+        return out
 
     def part(self, box: IndexBox) -> np.ndarray:
-        """(K, J, I) bool array of a box, a copy."""
+        """(K, J, I) bool array of a box: which voxels are in the segment."""
         out = np.zeros(box.shape, dtype=bool)
         common = box.intersection(self.stored)
         if not common.empty:
@@ -104,6 +136,12 @@ class Lattice:
             out[inside] = image_array(self.image)[k, j, i] == self.label
         return out
 
+    def volume(self, name: str = "") -> Volume | None:
+        """What is stored of the segment, uint8 0/1, in the segmentation's own coordinates; None without memory."""
+        if self.image.IsEmpty():
+            return None
+        return Volume(self.part(self.stored).view(np.uint8), self.grid(self.stored).ijk_to_ras, name)
+
     def labelmap(self, box: IndexBox, array: np.ndarray, label: int = 1) -> slicer.vtkOrientedImageData:
         """A labelmap on this lattice that holds a (K, J, I) bool array at a box, in a type that holds the label."""
         image = slicer.vtkOrientedImageData()
@@ -118,25 +156,60 @@ class Lattice:
         return bool(slicer.vtkOrientedImageDataResample.DoGeometriesMatch(self.image, image))
 
 
+def stored_labelmap(node: slicer.vtkMRMLSegmentationNode, segment_id: str) -> slicer.vtkOrientedImageData | None:
+    """The binary labelmap of a segment, None where it has none."""
+    return node.GetSegmentation().GetSegment(segment_id).GetRepresentation(binary_labelmap())
+
+
 def lattice_of(node: slicer.vtkMRMLSegmentationNode, segment_id: str) -> Lattice:
-    """The lattice of a segment.
+    """The lattice of a segment, for reading and writing.
 
     Raises
     ------
     InputError
         The segmentation's source is not a binary labelmap.
     """
-    segmentation = node.GetSegmentation()
-    wanted = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
-    source = segmentation.GetSourceRepresentationName()
-    segment = segmentation.GetSegment(segment_id)
-    image = segment.GetRepresentation(wanted) if source == wanted else None
-    if image is None:
+    refuse_other_sources(node)
+    return Lattice(
+        stored_labelmap(node, segment_id), node.GetSegmentation().GetSegment(segment_id).GetLabelValue()
+    )
+
+
+def refuse_other_sources(node: slicer.vtkMRMLSegmentationNode) -> None:
+    """Raise an `InputError` where a segmentation's source is not a binary labelmap: what is written would be lost."""
+    source = node.GetSegmentation().GetSourceRepresentationName()
+    if source != binary_labelmap():
         raise InputError(
             f"{node.GetName()} is stored as {source.lower()}; "
             "make its binary labelmap the source representation in the Segmentations module."
         )
-    return Lattice(image, segment.GetLabelValue())
+
+
+def binary_labelmap() -> str:
+    """Slicer's name of the representation."""
+    return slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+
+
+def lattice_on(matrix: np.ndarray, box: IndexBox) -> Lattice:
+    """A lattice by its 4x4 matrix, index I, J, K to the segmentation's own coordinates; nothing is stored on it."""
+    image = slicer.vtkOrientedImageData()
+    image.SetGeometryFromImageToWorldMatrix(array_to_matrix(matrix))
+    image.SetExtent(*(bound for a, b in zip(box.start, box.stop, strict=True) for bound in (a, b - 1)))
+    return Lattice(image)
+
+
+def replace_segment(
+    node: slicer.vtkMRMLSegmentationNode, segment_id: str, lattice: Lattice, box: IndexBox, array: np.ndarray
+) -> None:
+    """Make a segment a (K, J, I) bool array at a box of a lattice, and nothing beyond it.
+
+    Other segments stay: where the segment shares a labelmap with them and now overlaps one, Slicer moves it to another
+    layer.
+    """
+    # Slicer writes the label value in the type of what it is given; one that does not hold it empties the segment.
+    label = node.GetSegmentation().GetSegment(segment_id).GetLabelValue()
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    logic.SetBinaryLabelmapToSegment(lattice.labelmap(box, array, label), node, segment_id, logic.MODE_REPLACE)
 
 
 def stored_type(label: int) -> type[np.integer]:
@@ -144,31 +217,12 @@ def stored_type(label: int) -> type[np.integer]:
     return next(kind for kind in _STORED_TYPES if label <= np.iinfo(kind).max)
 
 
-def replace_labelmap(
-    node: slicer.vtkMRMLSegmentationNode, segment_id: str, labelmap: slicer.vtkOrientedImageData
-) -> None:
-    """Make a segment what a labelmap says.
-
-    Other segments stay: where it shares a labelmap with them and now overlaps one, Slicer moves it to another layer.
-    Slicer writes the segment's label value in the type of the given labelmap, which must hold it.
-    """
-    logic = slicer.vtkSlicerSegmentationsModuleLogic
-    logic.SetBinaryLabelmapToSegment(labelmap, node, segment_id, logic.MODE_REPLACE)
+def bounding_slices(array: np.ndarray) -> tuple[slice, slice, slice] | None:
+    """K,J,I slices of the smallest box with all non-zero voxels; None when there are none."""
+    used = [np.flatnonzero(array.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
+    return tuple(slice(int(one[0]), int(one[-1]) + 1) for one in used) if used[0].size else None
 
 
-def extent_box(image: slicer.vtkOrientedImageData) -> IndexBox:
-    """The voxels of an image, by its extent."""
-    extent = image.GetExtent()
-    return IndexBox(tuple(extent[::2]), tuple(last + 1 for last in extent[1::2]))
-
-
-def box_of(grid: Grid, matrix: np.ndarray) -> IndexBox:
-    """The voxels of a lattice (4x4 matrix, index to the grid's coordinates) that a grid covers, up to rounding."""
-    size = np.array(grid.shape[::-1])
-    ends = np.array([-0.49, -0.49, -0.49]), size - 0.51
-    corners = np.stack(np.meshgrid(*np.array(ends).T, indexing="ij"), axis=-1).reshape(-1, 3)
-    ijk = Grid((1, 1, 1), matrix).to_ijk(grid.to_ras(corners))
-    return IndexBox(
-        tuple(int(a) for a in np.floor(ijk.min(axis=0) + 0.5)),
-        tuple(int(b) for b in np.floor(ijk.max(axis=0) + 0.5) + 1),
-    )
+def _corners(low: np.ndarray | tuple[float, ...], high: np.ndarray | tuple[float, ...]) -> np.ndarray:
+    """(8, 3) corners of a box."""
+    return np.stack(np.meshgrid(*np.array([low, high]).T, indexing="ij"), axis=-1).reshape(-1, 3)

@@ -9,7 +9,7 @@ from typing import Any
 import slicer
 
 from ..core.errors import InputError
-from .segment_lattice import extent_box
+from .segment_lattice import Lattice, stored_labelmap
 from .volumes import image_array
 
 
@@ -101,16 +101,15 @@ class SegmentUndo:
 
 def _fingerprint(node: slicer.vtkMRMLSegmentationNode) -> list[tuple]:
     """What tells whether any segment has changed: where its labelmap lies, a checksum of it, and its value there."""
-    name = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
     segmentation = node.GetSegmentation()
     sums: dict[slicer.vtkOrientedImageData, tuple] = {}
     found = []
     for segment_id in segmentation.GetSegmentIDs():
         segment = segmentation.GetSegment(segment_id)
-        image = segment.GetRepresentation(name)
+        image = stored_labelmap(node, segment_id)
         if image is not None and image not in sums:
             empty = image.IsEmpty() or image.GetPointData().GetScalars() is None
-            box = extent_box(image)
+            box = Lattice(image).stored
             sums[image] = () if empty else (box.start, box.stop, zlib.crc32(image_array(image)))
         found.append((segment_id, segment.GetLabelValue(), sums.get(image)))
     return found

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import slicer
 
-from .segment_lattice import IndexBox, Lattice, extent_box, lattice_of
+from .segment_lattice import IndexBox, Lattice, bounding_slices, lattice_of
 from .volumes import image_array
 
 
@@ -90,16 +90,12 @@ def write_changes(effect: Any, lattice: Lattice, box: IndexBox, after: np.ndarra
 
 def _smallest(box: IndexBox, array: np.ndarray) -> tuple[IndexBox, np.ndarray]:
     """The smallest part of a box with all set voxels."""
-    k, j, i = (np.flatnonzero(array.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1)))
-    inner = IndexBox(
-        tuple(int(first + used[0]) for first, used in zip(box.start, (i, j, k), strict=True)),
-        tuple(int(first + used[-1] + 1) for first, used in zip(box.start, (i, j, k), strict=True)),
-    )
-    return inner, array[inner.slices_in(box)]
+    slices = bounding_slices(array)
+    return box.part(slices), array[slices]
 
 
 def _values_in(image: slicer.vtkOrientedImageData, box: IndexBox) -> tuple[IndexBox, np.ndarray]:
     """The part of a box that an image on the same lattice holds, and its values there."""
-    whole = extent_box(image)
+    whole = Lattice(image).stored
     common = box.intersection(whole)
     return common, image_array(image)[common.slices_in(whole)]

@@ -16,8 +16,16 @@ import vtk
 
 from ..core.errors import InputError
 from ..core.volume import Grid, Volume
-from .segment_lattice import replace_labelmap, stored_type
-from .volumes import array_to_matrix, fill_image, image_array, matrix_to_array, parent_to_world
+from .segment_lattice import (
+    IndexBox,
+    Lattice,
+    bounding_slices,
+    lattice_on,
+    refuse_other_sources,
+    replace_segment,
+    stored_labelmap,
+)
+from .volumes import parent_to_world
 
 # Two grids are one lattice when no voxel is further than this from a voxel of the other: files round matrices
 # (NIfTI to float32), and a hundredth of a voxel cannot change which voxel is nearest.
@@ -86,7 +94,7 @@ def volume_to_segment(volume: Volume, node: slicer.vtkMRMLSegmentationNode, segm
     ----------
     volume
         Non-zero voxels belong to the segment. On another lattice than the segmentation's, the nearest voxel counts.
-        A segmentation without any grid takes the volume's as its reference geometry.
+        A segmentation without a reference geometry gets one: the extent of its segments, else the volume's grid.
     node
         The segmentation, whose source representation is a binary labelmap.
     segment_id
@@ -97,19 +105,13 @@ def volume_to_segment(volume: Volume, node: slicer.vtkMRMLSegmentationNode, segm
     InputError
         The segmentation's source is not a binary labelmap, or it is under a non-linear transform.
     """
-    segmentation = node.GetSegmentation()
-    if segmentation.GetSourceRepresentationName() != _binary_labelmap():
-        raise InputError(
-            f"{node.GetName()} is stored as {segmentation.GetSourceRepresentationName().lower()}; "
-            "make its binary labelmap the source representation in the Segmentations module."
-        )
+    refuse_other_sources(node)
     local = Volume(
         (volume.array != 0).astype(np.uint8), np.linalg.inv(parent_to_world(node)) @ volume.ijk_to_ras, volume.name
     )
-    lattice = _reference_grid(node) or _union_grid(node)
-    if lattice is None:
-        set_reference_grid(node, local.grid)
-        lattice = local.grid
+    if _reference_grid(node) is None:
+        # Slicer keeps and writes no more than what is left of the segments where nothing else says how large they are.
+        set_reference_grid(node, _union_grid(node) or local.grid)
     stored = stored_segment(node, segment_id)
     grid = grown_to_hold(_local_grid(node, segment_id), local)
     if stored is not None:
@@ -118,8 +120,7 @@ def volume_to_segment(volume: Volume, node: slicer.vtkMRMLSegmentationNode, segm
     if stored is not None:
         inside = onto_grid(local.with_array(np.ones(local.shape, np.uint8)), grid).astype(bool)
         array = np.where(inside, array, onto_grid(stored, grid))
-    kind = stored_type(segmentation.GetSegment(segment_id).GetLabelValue())
-    replace_labelmap(node, segment_id, _oriented_image(array.astype(kind), grid, lattice))
+    _write(node, segment_id, array, grid)
 
 
 def new_segment(
@@ -140,8 +141,27 @@ def new_segment(
 def set_reference_grid(node: slicer.vtkMRMLSegmentationNode, grid: Grid) -> None:
     """Make a grid, in the segmentation's own coordinates (before its parent transforms), its reference geometry."""
     converter = slicer.vtkSegmentationConverter
-    geometry = converter.SerializeImageGeometry(_empty_image(grid.ijk_to_ras, (0, 0, 0), grid.shape))
+    lattice = lattice_on(grid.ijk_to_ras, IndexBox.sized((0, 0, 0), grid.shape))
+    geometry = converter.SerializeImageGeometry(lattice.image)
     node.GetSegmentation().SetConversionParameter(converter.GetReferenceImageGeometryParameterName(), geometry)
+
+
+def keep_extent(node: slicer.vtkMRMLSegmentationNode, extent: IndexBox) -> None:
+    """Make an extent the reference geometry of a segmentation that has none.
+
+    Parameters
+    ----------
+    node
+        The segmentation; where nothing is stored in it there is no lattice, and nothing happens.
+    extent
+        Voxels on the lattice of its segments, e.g. those of the file that it was read from; one that does not hold
+        what is stored is not what it is said to be, and nothing happens.
+    """
+    images = (stored_labelmap(node, one) for one in node.GetSegmentation().GetSegmentIDs())
+    stored = next((Lattice(image) for image in images if image is not None and not image.IsEmpty()), None)
+    if stored is None or _reference_grid(node) is not None or stored.stored.union(extent) != extent:
+        return
+    set_reference_grid(node, stored.grid(extent))
 
 
 def stored_segment(node: slicer.vtkMRMLSegmentationNode, segment_id: str) -> Volume | None:
@@ -153,25 +173,13 @@ def stored_segment(node: slicer.vtkMRMLSegmentationNode, segment_id: str) -> Vol
         The segment has no binary labelmap.
     """
     segment = node.GetSegmentation().GetSegment(segment_id)
-    image = segment.GetRepresentation(_binary_labelmap())
+    image = stored_labelmap(node, segment_id)
     if image is None:
         raise InputError(
             f"Segment {segment.GetName()} of {node.GetName()} has no binary labelmap; "
             "create that representation in the Segmentations module."
         )
-    if image.IsEmpty():
-        return None
-    array = (image_array(image) == segment.GetLabelValue()).astype(np.uint8)
-    return Volume(array, image_matrix(image), segment.GetName() or segment_id)
-
-
-def image_matrix(image: slicer.vtkOrientedImageData) -> np.ndarray:
-    """4x4 matrix from the array index (I, J, K) of an oriented image, counted from its extent, to its coordinates."""
-    matrix = vtk.vtkMatrix4x4()
-    image.GetImageToWorldMatrix(matrix)
-    array = matrix_to_array(matrix)
-    array[:, 3] = array @ (*image.GetExtent()[::2], 1.0)
-    return array
+    return Lattice(image, segment.GetLabelValue()).volume(segment.GetName() or segment_id)
 
 
 def onto_grid(source: Volume, grid: Grid) -> np.ndarray:
@@ -194,17 +202,13 @@ def onto_grid(source: Volume, grid: Grid) -> np.ndarray:
 
 def grown_to_hold(grid: Grid, volume: Volume) -> Grid:
     """The grid with whole voxels added where the volume's non-zero voxels reach beyond it."""
-    box = _bounding_box(volume.array)
+    box = bounding_slices(volume.array)
     if box is None:
         return grid
     # On another lattice, half a voxel more than the centres, so that no part of the border voxels is lost.
     reach = 0.0 if _lattice_offset(volume.grid, grid) is not None else 0.5
     ends = [(part.start - reach, part.stop - 1 + reach) for part in box[::-1]]
     return grid.grown_to_hold(volume.grid.to_ras(np.array(list(product(*ends)))))
-
-
-def _binary_labelmap() -> str:
-    return slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
 
 
 def _local_grid(node: slicer.vtkMRMLSegmentationNode, segment_id: str | None = None) -> Grid:
@@ -243,8 +247,8 @@ def _parsed(geometry: str) -> Grid | None:
     image = slicer.vtkOrientedImageData()
     if not geometry or not slicer.vtkSegmentationConverter.DeserializeImageGeometry(geometry, image, False):
         return None
-    shape = image.GetDimensions()[::-1]
-    return Grid(shape, image_matrix(image)) if min(shape) > 0 else None
+    lattice = Lattice(image)
+    return None if lattice.stored.empty else lattice.grid(lattice.stored)
 
 
 def _lattice_offset(source: Grid, target: Grid) -> np.ndarray | None:
@@ -258,33 +262,12 @@ def _lattice_offset(source: Grid, target: Grid) -> np.ndarray | None:
     return offset[::-1].astype(int)
 
 
-def _bounding_box(array: np.ndarray) -> tuple[slice, slice, slice] | None:
-    """K,J,I slices of the smallest box with all non-zero voxels; None when there are none."""
-    box = []
-    for axis in range(3):
-        used = np.flatnonzero(array.any(axis=tuple(other for other in range(3) if other != axis)))
-        if used.size == 0:
-            return None
-        box.append(slice(int(used[0]), int(used[-1]) + 1))
-    return tuple(box)
-
-
-def _empty_image(
-    matrix: np.ndarray, start_ijk: tuple[int, int, int], shape: tuple[int, int, int]
-) -> slicer.vtkOrientedImageData:
-    image = slicer.vtkOrientedImageData()
-    image.SetGeometryFromImageToWorldMatrix(array_to_matrix(matrix))
-    image.SetExtent(*(b for start, size in zip(start_ijk, shape[::-1], strict=True) for b in (start, start + size - 1)))
-    return image
-
-
-def _oriented_image(array: np.ndarray, grid: Grid, lattice: Grid) -> slicer.vtkOrientedImageData:
-    """The non-zero box of an array on a grid, with the lattice's own matrix where the grid is part of the lattice."""
-    box = _bounding_box(array) or (slice(0, 1), slice(0, 1), slice(0, 1))
-    offset = _lattice_offset(grid, lattice)
+def _write(node: slicer.vtkMRMLSegmentationNode, segment_id: str, array: np.ndarray, grid: Grid) -> None:
+    """Make a segment the non-zero part of an array, on the reference geometry's own lattice where the grid is of it."""
+    reference = _reference_grid(node)
+    offset = _lattice_offset(grid, reference)
     if offset is None:
-        offset, lattice = np.zeros(3, int), grid
-    start = tuple(int(part.start + shift) for part, shift in zip(box, offset, strict=True))[::-1]
-    image = _empty_image(lattice.ijk_to_ras, start, array[box].shape)
-    fill_image(image, array[box], start)
-    return image
+        offset, reference = np.zeros(3, int), grid
+    slices = bounding_slices(array) or (slice(0, 1),) * 3
+    whole = IndexBox.sized(offset[::-1], grid.shape)
+    replace_segment(node, segment_id, lattice_on(reference.ijk_to_ras, whole), whole.part(slices), array[slices] != 0)

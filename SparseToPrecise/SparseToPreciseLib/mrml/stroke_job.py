@@ -19,9 +19,9 @@ from ..editing.guidance import RADIUS_PER_SIGMA
 from ..editing.model import MULTIPLE, load_editor
 from ..editing.working_grid import MARGIN_SIGMAS, SIGMA_VOXELS
 from .edit_histories import EditHistories
-from .segment_lattice import IndexBox, Lattice, box_of, extent_box, lattice_of
+from .segment_lattice import IndexBox, Lattice, lattice_of
 from .segment_writing import is_masked
-from .segmentations import image_matrix, stored_segment
+from .segmentations import stored_segment
 from .volumes import parent_to_world, volume_from_node
 
 
@@ -222,10 +222,10 @@ def _limits(lattice: Lattice, reference: slicer.vtkOrientedImageData | None) -> 
     """Where a segment may have voxels: Segment Editor's reference geometry, and where it has some already."""
     if reference is None:
         return lattice.stored
+    theirs = Lattice(reference)
     if lattice.same_place(reference):
-        return extent_box(reference).union(lattice.stored)
-    grid = Grid(reference.GetDimensions()[::-1], image_matrix(reference))
-    return box_of(grid, lattice.matrix).union(lattice.stored)
+        return theirs.stored.union(lattice.stored)
+    return lattice.box_of(theirs.grid(theirs.stored)).union(lattice.stored)
 
 
 def _around(grid: Grid, stroke: np.ndarray, reach: float) -> tuple[slice, slice, slice]:
