@@ -291,13 +291,37 @@ def test_a_segmentation_on_another_cropped_grid_has_room_to_grow(cli, folder: Pa
         "14",
     )
     cli.succeeds(*arguments, "-o", folder / "out.seg.nrrd")
-    cli.succeeds(*arguments, "-o", folder / "out.nrrd")
+    answer = cli.succeeds(*arguments, "-o", folder / "out.nrrd")
     grown = read_segment(folder / "out.seg.nrrd", "1")
     there = grown.resampled_to(GRID, "nearest", fill=0).array
     assert np.count_nonzero(there[points[..., 0] > CENTRE[0] + 12]) > 100
     assert not (there != cut)[AWAY > 14].any()
-    # A labelmap keeps its grid: what would reach beyond it is cut off.
-    assert sitk.ReadImage(str(folder / "out.nrrd")).GetSize() == small.shape[::-1]
+    labelmap = read_segment(folder / "out.nrrd", "1")
+    assert np.array_equal(labelmap.resampled_to(GRID, "nearest", fill=0).array, there)
+    sizes = [" x ".join(str(size) for size in one.shape[::-1]) for one in (small, labelmap)]
+    assert f"its grid grew from {sizes[0]} to {sizes[1]} voxels" in " ".join(answer.out.split())
+
+
+@pytest.mark.parametrize("radius", [None, "9", "16"])
+@pytest.mark.parametrize("margin", [0, 3])
+def test_a_cropped_labelmap_is_corrected_as_the_whole_one(cli, folder: Path, margin: int, radius: str | None) -> None:
+    """Beyond its grid is background: the same radius, the same voxels, however near it ends."""
+    files.write_volume(CASE.before, folder / "whole.nrrd")
+    used = [np.flatnonzero(CASE.before.array.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
+    cropped = CASE.before.cropped(tuple(slice(int(one[0]) - margin, int(one[-1]) + 1 + margin) for one in used))
+    files.write_volume(cropped, folder / "cropped.nrrd")
+    outward = files.write_stroke(CENTRE + (CASE.stroke - CENTRE) * 1.2, folder / "outward.mrk.json")
+    answers, reports = [], []
+    for name in ("whole", "cropped"):
+        cli.succeeds(
+            "edit", folder / "image.nrrd", folder / f"{name}.nrrd", outward, "-o", folder / f"out-{name}.nrrd",
+            "--report", folder / "r.json", *(() if radius is None else ("--influence-radius", radius)),
+        )  # fmt: skip
+        answers.append(read_segment(folder / f"out-{name}.nrrd", "1").resampled_to(GRID, "nearest", fill=0).array)
+        reports.append(json.loads((folder / "r.json").read_text()))
+    assert np.array_equal(*answers) and (answers[0] != CASE.before.array).any()
+    assert reports[0]["total"] == reports[1]["total"]
+    assert reports[0]["strokes"][0]["influence_radius_mm"] == reports[1]["strokes"][0]["influence_radius_mm"]
 
 
 def test_values_that_are_no_numbers_far_away_do_not_matter(cli, folder: Path) -> None:

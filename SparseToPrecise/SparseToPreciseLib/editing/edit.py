@@ -77,7 +77,8 @@ def edit(
     image
         Any modality, any grid.
     segmentation
-        Binary (non-zero is inside), on a grid of its own; the result lies on that grid.
+        Binary (non-zero is inside), on a grid of its own; the result lies on that grid. Where it ends before the
+        image does is background.
     stroke_ras
         (N, 3) RAS points in mm along the true boundary, N >= 2, drawn on one plane.
     influence_radius_mm
@@ -125,7 +126,7 @@ def edit(
         progress(number / len(pieces), f"correcting near the stroke ({editor.name})")
         with timed(timings, "prepare"):
             grid = working_grid(dense[start:stop], influence_radius_mm, editor.multiple)
-            old_distance, own_grid = _old_distance(mask, grid)
+            old_distance, own_grid = _old_distance(mask, grid, image.grid)
             if old_distance is None:
                 out_of_reach += 1
                 continue
@@ -228,12 +229,12 @@ def _tidy(before: np.ndarray, after: np.ndarray, on_stroke: np.ndarray) -> None:
         after[~founded[parts]] = not inside
 
 
-def _old_distance(mask: Volume, grid: Grid) -> tuple[Volume | None, bool]:
+def _old_distance(mask: Volume, grid: Grid, image: Grid) -> tuple[Volume | None, bool]:
     """Signed distance (mm) of the old segmentation around the working grid, and whether it is on the mask's grid.
 
     None where no boundary of the segmentation lies within the grid.
     """
-    part = around(mask, grid)
+    part = around(mask, grid, image)
     own_grid = part.array.dtype == bool
     inside = part.array if own_grid else part.array > 0.5
     if not inside.any() or inside.all():

@@ -10,10 +10,11 @@ import numpy as np
 
 from ..core.errors import InputError
 from ..core.progress import Progress
-from ..core.volume import Grid, Volume
+from ..core.volume import Volume
 from .edit import EditResult, checked_stroke, edit
 from .editors import Editor
 from .influence import default_influence_radius
+from .working_grid import room_within, with_background
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,8 +113,7 @@ def edit_series(
     earlier_strokes
         (N, 3) RAS points of strokes that the segment shows already.
     may_grow
-        Whether the result may lie on a larger grid than the segment's, up to the image's: segments are often stored
-        cropped.
+        Whether the result may lie on a larger grid than the segment's, see `working_grid.room_within`.
     skip_refused
         Go on with the next stroke where one is refused, and say why in its `problem`.
     progress
@@ -133,9 +133,12 @@ def edit_series(
         radius = stroke.influence_radius_mm
         try:
             checked_stroke(stroke.points, 1.0 if radius is None else radius, image)
-            radius = default_influence_radius(after, stroke.points) if radius is None else radius
+            radius = default_influence_radius(after, stroke.points, image.grid) if radius is None else radius
             if may_grow:
-                before, after = (with_room(one, stroke.points, radius, image.grid) for one in (before, after))
+                # One voxel more than can change: what touches it from outside shows there.
+                margin = radius + float(after.spacing.max())
+                room = room_within(after.grid, stroke.points, margin, image.grid)
+                before, after = (with_background(one, room) for one in (before, after))
             result = edit(
                 image,
                 after,
@@ -161,31 +164,7 @@ def edit_series(
     return Series(before, after, done)
 
 
-def with_room(segment: Volume, points: np.ndarray, margin_mm: float, limit: Grid) -> Volume:
-    """The segment with empty voxels added where (N, 3) RAS points and a margin reach beyond its grid.
-
-    Segmentations are often stored cropped; a correction must be able to grow beyond that, though not beyond the
-    image, whose grid is the limit.
-    """
-    if any(part.start >= part.stop for part in segment.grid.slices_around(points, margin_mm)):
-        return segment  # elsewhere altogether, which the edit refuses
-    ends = np.stack(np.meshgrid(*((0, size - 1) for size in limit.shape[::-1])), axis=-1).reshape(-1, 3)
-    wanted = segment.grid.grown_to_hold(points, margin_mm)
-    most = segment.grid.grown_to_hold(limit.to_ras(ends))
-    pads = np.minimum(_pads(segment.grid, wanted), _pads(segment.grid, most))
-    if not pads.any():
-        return segment
-    matrix = segment.ijk_to_ras.copy()
-    matrix[:3, 3] = segment.grid.to_ras(-pads[::-1, 0])
-    return Volume(np.pad(segment.array, pads), matrix, segment.name)
-
-
 def _copied(volume: Volume) -> Volume:
     """The volume with an array of its own."""
     return volume.with_array(volume.array.copy())
 
-
-def _pads(grid: Grid, grown: Grid) -> np.ndarray:
-    """(3, 2) voxels added before and behind along K, J, I."""
-    first = -np.round(grid.to_ijk(grown.to_ras([0, 0, 0]))).astype(int)[::-1]
-    return np.stack([first, np.array(grown.shape) - grid.shape - first], axis=1)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..core.volume import Volume
+from ..core.volume import Grid, Volume
 from .guidance import densify
-from .working_grid import sampled, signed_distance
+from .working_grid import room_within, sampled, signed_distance, with_background
 
 DEPTH_FACTOR = 1.5
 """Of the greatest distance from the stroke to the boundary as it is; the stroke runs where it should be."""
@@ -23,7 +23,7 @@ SMALLEST_VOXELS = 3.0
 _FIRST_REACH_VOXELS = 16.0
 
 
-def default_influence_radius(segmentation: Volume, stroke_ras: np.ndarray) -> float:
+def default_influence_radius(segmentation: Volume, stroke_ras: np.ndarray, image: Grid | None = None) -> float:
     """An influence radius (mm) that reaches what the stroke corrects.
 
     The greatest of: `DEPTH_FACTOR` times the greatest distance from the stroke to the boundary; `LENGTH_SHARE` of the
@@ -35,21 +35,28 @@ def default_influence_radius(segmentation: Volume, stroke_ras: np.ndarray) -> fl
         Binary (non-zero is inside).
     stroke_ras
         (N, 3) finite RAS points in mm, N >= 1.
+    image
+        The image's grid: up to its border there is background where the segmentation ends. None: nothing is known
+        there.
 
     Returns
     -------
     float
         mm, rounded to a tenth. Without any boundary, the smallest radius.
     """
-    grid = segmentation.grid
-    voxel = float(np.cbrt(grid.voxel_volume_mm3))
+    voxel = float(np.cbrt(segmentation.grid.voxel_volume_mm3))
     stroke = densify(stroke_ras, voxel)
+    grid = segmentation.grid
+    if image is not None:
+        grid = room_within(grid, stroke, float(grid.spacing.max()), image)
     smallest = SMALLEST_VOXELS * voxel
     reach = _FIRST_REACH_VOXELS * voxel
     longest = float(np.linalg.norm(grid.spacing * np.array(grid.shape[::-1])))
     while True:
         # A neighbourhood that grows until it shows how far the boundary is; the whole of a large volume is costly.
-        depth = _greatest_distance(segmentation, grid.slices_around(stroke, reach), stroke)
+        slices = grid.slices_around(stroke, reach)
+        empty = any(part.start >= part.stop for part in slices)
+        depth = np.inf if empty else _greatest_distance(with_background(segmentation, grid, slices), stroke)
         if depth <= reach or reach > longest:
             break
         reach *= 2
@@ -60,10 +67,10 @@ def default_influence_radius(segmentation: Volume, stroke_ras: np.ndarray) -> fl
     return round(max(DEPTH_FACTOR * depth, min(LENGTH_SHARE * length, SIZE_SHARE * size), smallest), 1)
 
 
-def _greatest_distance(segmentation: Volume, slices: tuple[slice, slice, slice], stroke: np.ndarray) -> float:
-    """Greatest distance (mm) from the stroke to the boundary within a part of the segmentation; infinite if none."""
-    mask = segmentation.array[slices] != 0
-    if mask.size == 0 or mask.all() or not mask.any():
+def _greatest_distance(segmentation: Volume, stroke: np.ndarray) -> float:
+    """Greatest distance (mm) from the stroke to the boundary of a segmentation; infinite if it has none."""
+    mask = segmentation.array != 0
+    if mask.all() or not mask.any():
         return float("inf")
-    grid = segmentation.grid.cropped(slices)
+    grid = segmentation.grid
     return float(np.abs(sampled(signed_distance(mask, grid.spacing_kji), grid.to_ijk(stroke)[:, ::-1])).max())

@@ -100,19 +100,111 @@ def _maurer(mask: np.ndarray, spacing_kji: np.ndarray) -> np.ndarray:
     )
 
 
-def around(volume: Volume, grid: Grid) -> Volume:
+def around(volume: Volume, grid: Grid, image: Grid | None = None) -> Volume:
     """The part of a volume that a grid covers, block-averaged where it is much finer than the grid (no aliasing).
+
+    Parameters
+    ----------
+    volume
+        An image or a segmentation.
+    grid
+        Along RAS.
+    image
+        For a segmentation the grid of its image, up to whose border it is background where it ends. None: nothing is
+        known beyond the volume.
 
     Raises
     ------
     InputError
         The grid lies outside the volume.
     """
-    bounds = grid.to_ras([[0, 0, 0], np.array(grid.shape[::-1]) - 1]).T
-    part = volume.cropped_to_box(np.sort(bounds, axis=1), margin_mm=2 * float(grid.spacing.max()))
+    bounds = np.sort(grid.to_ras([[0, 0, 0], np.array(grid.shape[::-1]) - 1]).T, axis=1)
+    margin = 2 * float(grid.spacing.max())
+    if image is None:
+        part = volume.cropped_to_box(bounds, margin)
+    else:
+        room = volume.grid.grown_to_hold(_corners(image))
+        ends = np.stack(np.meshgrid(*bounds, indexing="ij"), axis=-1).reshape(-1, 3)
+        part = with_background(volume, room, room.slices_around(ends, margin))
     factors = np.maximum(np.floor(grid.spacing.min() / part.grid.spacing_kji + 1e-6).astype(int), 1)
     factors = np.minimum(factors, part.shape)
     return part if (factors == 1).all() else block_means(part, [int(factor) for factor in factors])
+
+
+def room_within(grid: Grid, ras: np.ndarray, margin_mm: float, image: Grid) -> Grid:
+    """A segmentation's grid with voxels added around points, as far as the image reaches.
+
+    Segmentations are often stored cropped. Beyond their grid is background, which a correction must be able to reach;
+    what lies outside the image cannot be edited.
+
+    Parameters
+    ----------
+    grid
+        The segmentation's.
+    ras
+        (N, 3) RAS points, mm.
+    margin_mm
+        Around the points; around the segmentation's grid it is one voxel.
+    image
+        The image's grid.
+
+    Returns
+    -------
+    Grid
+        On the same lattice. Where the points are farther away than the segmentation is large, its grid as it is.
+    """
+    reach = margin_mm + float(np.linalg.norm(grid.spacing * np.array(grid.shape[::-1])))
+    if any(part.start >= part.stop for part in grid.slices_around(ras, reach)):
+        return grid
+    pads = np.maximum(_pads(grid, grid.grown_to_hold(ras, margin_mm)), 1)
+    pads = np.minimum(pads, _pads(grid, grid.grown_to_hold(_corners(image))))
+    matrix = grid.ijk_to_ras.copy()
+    matrix[:3, 3] = grid.to_ras(-pads[::-1, 0])
+    return Grid(tuple(np.array(grid.shape) + pads.sum(axis=1)), matrix)
+
+
+def with_background(segmentation: Volume, room: Grid, slices: tuple[slice, slice, slice] | None = None) -> Volume:
+    """A segmentation on another grid of its lattice, 0 where it has no voxel.
+
+    Parameters
+    ----------
+    segmentation
+        Binary, or the share of each voxel.
+    room
+        A grid that differs from the segmentation's by whole voxels.
+    slices
+        K,J,I part of the room that is wanted; None for all of it.
+
+    Returns
+    -------
+    Volume
+        A view where nothing has to be added.
+    """
+    first = np.round(room.to_ijk(segmentation.grid.to_ras([0, 0, 0])))[::-1].astype(int)
+    whole = [(0, size) for size in room.shape]
+    start, stop = np.transpose(whole if slices is None else [(part.start, part.stop) for part in slices]) - first
+    low, high = (np.clip(ends, 0, segmentation.shape) for ends in (start, stop))
+    inner = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    if (low == start).all() and (high == stop).all():
+        return segmentation.cropped(inner)
+    array = np.zeros(stop - start, segmentation.array.dtype)
+    if (low < high).all():
+        array[tuple(slice(a, b) for a, b in zip(low - start, high - start, strict=True))] = segmentation.array[inner]
+    matrix = segmentation.ijk_to_ras.copy()
+    matrix[:3, 3] = segmentation.grid.to_ras(start[::-1])
+    return Volume(array, matrix, segmentation.name)
+
+
+def _pads(grid: Grid, grown: Grid) -> np.ndarray:
+    """(3, 2) voxels added before and behind along K, J, I."""
+    first = -np.round(grid.to_ijk(grown.to_ras([0, 0, 0]))).astype(int)[::-1]
+    return np.stack([first, np.array(grown.shape) - grid.shape - first], axis=1)
+
+
+def _corners(grid: Grid) -> np.ndarray:
+    """(8, 3) RAS centres of the corner voxels."""
+    ends = np.stack(np.meshgrid(*((0, size - 1) for size in grid.shape[::-1])), axis=-1).reshape(-1, 3)
+    return grid.to_ras(ends)
 
 
 def normalised(image: np.ndarray) -> np.ndarray:

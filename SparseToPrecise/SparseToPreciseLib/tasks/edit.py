@@ -14,7 +14,7 @@ from ..core.devices import choose_device
 from ..core.errors import InputError
 from ..core.files import write_together
 from ..core.progress import Progress, timed
-from ..core.volume import Volume
+from ..core.volume import Grid, Volume
 from ..editing.edit_series import AppliedStroke, Stroke, edit_series
 from ..editing.editors import Editor
 from ..editing.model import load_editor
@@ -23,7 +23,7 @@ from ..mrml.arrays import read_image
 from ..mrml.headless import scene
 from ..mrml.lookup import find_segment
 from ..mrml.markups import stroke_from_node
-from ..mrml.segmentations import segment_to_volume, volume_to_segment
+from ..mrml.segmentations import grown_to_hold, segment_to_volume, segmentation_grid, volume_to_segment
 from .edit_report import edit_report
 from .outputs import check_outputs
 
@@ -63,6 +63,8 @@ class EditOutcome:
         What corrected the segment.
     timings
         Seconds for reading, loading the model and writing; the strokes have their own.
+    notes
+        Sentences for the user about the file that is written; the strokes have their own.
     report
         The content of --report, and the time for writing, which the file itself cannot have.
     """
@@ -74,13 +76,14 @@ class EditOutcome:
     strokes: list[AppliedStroke]
     editor: Editor
     timings: dict[str, float]
+    notes: list[str] = field(default_factory=list)
     report: dict[str, Any] = field(default_factory=dict)
 
     @property
     def warnings(self) -> list[str]:
         """What the user should know, each sentence once."""
         notes = [note for stroke in self.strokes for note in stroke.result.notes]
-        return [note for note in dict.fromkeys([self.editor.note, *notes]) if note]
+        return [note for note in dict.fromkeys([self.editor.note, *notes, *self.notes]) if note]
 
 
 def edit_files(request: EditRequest, progress: Progress | None = None, truth: Volume | None = None) -> EditOutcome:
@@ -129,10 +132,10 @@ def edit_files(request: EditRequest, progress: Progress | None = None, truth: Vo
         ],
         editor=editor,
         keep_earlier_edits=request.keep_earlier_edits,
-        may_grow=is_segmentation_file(request.output),
         progress=progress.part(0.3, 0.9),
     )
-    outcome = EditOutcome(segment_id, image, series.before, series.after, series.strokes, editor, timings)
+    notes = [] if is_segmentation_file(request.output) else _grown(segmentation_grid(node), series.after)
+    outcome = EditOutcome(segment_id, image, series.before, series.after, series.strokes, editor, timings, notes)
     outcome.report.update(edit_report(request, outcome))
     with timed(timings, "write"):
         progress(0.9, "writing")
@@ -145,8 +148,17 @@ def edit_files(request: EditRequest, progress: Progress | None = None, truth: Vo
 
 
 def is_segmentation_file(path: Path) -> bool:
-    """Whether a path is one of the format that can hold segments on any extent; a labelmap keeps its grid."""
+    """Whether a path is one of the format that holds segments, on any extent, and not a labelmap."""
     return path.name.lower().endswith(".seg.nrrd")
+
+
+def _grown(grid: Grid, segment: Volume) -> list[str]:
+    """A sentence where a corrected segment makes a labelmap's grid grow."""
+    grown = grown_to_hold(grid, segment)
+    if grown.shape == grid.shape:
+        return []
+    sizes = (" x ".join(str(size) for size in one.shape[::-1]) for one in (grid, grown))
+    return ["The corrected segment reaches beyond the labelmap: its grid grew from {} to {} voxels.".format(*sizes)]
 
 
 def _check_outputs(request: EditRequest) -> None:
