@@ -56,13 +56,13 @@ lint: $(READY)
 
 bench-editing: $(READY)
 	@echo "== Running the editing benchmark; the tables go to docs/benchmarks/editing.md."
-	@$(BIN)/python benchmarks/editing/train_rivals.py
-	@$(BIN)/python benchmarks/editing/run.py
+	@$(BIN)/python -m benchmarks.editing.train_rivals
+	@$(BIN)/python -m benchmarks.editing
 
 bench-landmarks: $(READY)
 	@echo "== Running the landmark benchmark; the tables go to docs/benchmarks/landmarks.md."
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[bench]'
-	@$(BIN)/python benchmarks/landmarks/run.py
+	@$(BIN)/python -m benchmarks.landmarks
 
 train-editing: $(READY)
 	@echo "== Training the editing model by its recipe; the bundle replaces SparseToPrecise/Resources/Models/editing."
@@ -72,7 +72,7 @@ train-editing: $(READY)
 bench-boxes: $(READY)
 	@echo "== Running the benchmark of loose boxes; the tables go to docs/benchmarks/boxes.md."
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[bench]'
-	@$(BIN)/python benchmarks/boxes/run.py
+	@$(BIN)/python -m benchmarks.boxes
 
 train-boxes: $(READY)
 	@echo "== Training the corrector by its recipe; it replaces SparseToPrecise/Resources/Models/boxes-corrector."
@@ -87,7 +87,7 @@ train-boxes: $(READY)
 bench-synthesis: $(READY)
 	@echo "== Running the benchmark of synthesis; the tables go to docs/benchmarks/synthesis.md."
 	@echo "== The trainings of its ablation take most of an hour; what is done stays in ~/.cache/sparse-to-precise."
-	@$(BIN)/python benchmarks/synthesis/run.py
+	@$(BIN)/python -m benchmarks.synthesis
 
 train-synthesis: $(READY)
 	@echo "== Training the synthesis model by its recipe; it replaces SparseToPrecise/Resources/Models/synthesis."

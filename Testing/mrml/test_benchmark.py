@@ -5,21 +5,23 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from benchmarks.harness import Benchmark
 
 from SparseToPreciseLib.core.volume import Volume
 
-BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "editing"
+ROOT = Path(__file__).resolve().parents[2]
 RADIUS = 8.0
 
 
 @pytest.fixture(autouse=True)
-def _benchmark_on_path(monkeypatch):
+def _needs_slicer():
     pytest.importorskip("slicer")
-    monkeypatch.syspath_prepend(str(BENCHMARK))
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def ball():
 
 
 def test_a_voxel_beyond_the_radius_is_counted(ball):
-    from answers import changed_outside
+    from benchmarks.editing.answers import changed_outside
 
     _, truth, current, stroke = ball
     grid, before = truth.grid, current.array
@@ -48,8 +50,8 @@ def test_a_voxel_beyond_the_radius_is_counted(ball):
 
 @pytest.mark.parametrize("erases", [False, True], ids=["adds", "erases"])
 def test_rivals_mend_the_cap_and_stay_in_the_zone(ball, erases):
-    from answers import changed_outside
-    from rivals import grow_from_seeds, sphere_brush
+    from benchmarks.editing.answers import changed_outside
+    from benchmarks.editing.rivals import grow_from_seeds, sphere_brush
 
     image, truth, current, stroke = ball
     if erases:  # the old segmentation reaches four voxels too far instead
@@ -67,7 +69,7 @@ def test_rivals_mend_the_cap_and_stay_in_the_zone(ball, erases):
 
 
 def test_no_rival_changes_what_it_was_given(ball):
-    from rivals import grow_from_seeds, sphere_brush
+    from benchmarks.editing.rivals import grow_from_seeds, sphere_brush
 
     image, truth, current, stroke = ball
     before = current.array.copy()
@@ -77,7 +79,7 @@ def test_no_rival_changes_what_it_was_given(ball):
 
 
 def test_the_interval_of_a_constant_difference_is_that_difference():
-    from scores import paired_interval
+    from benchmarks.editing.scores import paired_interval
 
     first = [{"case": n, "name": n % 3, "dice": 0.8 + n / 100} for n in range(12)]
     second = [{**record, "dice": record["dice"] - 0.05} for record in reversed(first)]
@@ -87,7 +89,7 @@ def test_the_interval_of_a_constant_difference_is_that_difference():
 
 def test_intercnn_sees_its_own_answer_and_all_strokes_so_far():
     import torch
-    from intercnn import STEPS, InterCNNTrainer
+    from benchmarks.editing.intercnn import STEPS, InterCNNTrainer
 
     from SparseToPreciseLib.editing.network import PAPER_INPUTS, NetworkForm
     from SparseToPreciseLib.editing.trainer import FIELDS
@@ -122,9 +124,9 @@ def test_intercnn_sees_its_own_answer_and_all_strokes_so_far():
 
 
 def _run(cache: Path, output: Path, *options: str) -> str:
-    command = [sys.executable, BENCHMARK / "run.py", "--size", "tiny", "--workers", "1"]
+    command = [sys.executable, "-m", "benchmarks.editing", "--size", "tiny", "--workers", "1"]
     command += ["--cache", cache, "--output", output, *options]
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    done = subprocess.run([str(part) for part in command], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return (output / "editing.md").read_text(encoding="utf-8")
 
@@ -146,3 +148,32 @@ def test_a_tiny_run_writes_the_page_and_its_numbers(tmp_path):
     page = _run(tmp_path, output, "--only", "promise", "--seed", "1")
     assert "the last results are of other code, weights or settings" in page
     assert "| sphere brush |" not in page
+
+
+@pytest.mark.parametrize("family", ["boxes", "editing", "landmarks", "synthesis"])
+def test_every_benchmark_names_its_sections_and_each_has_its_parts(family: str):
+    main = import_module(f"benchmarks.{family}.__main__")
+    for name, section in main.BENCHMARK.sections.items():
+        assert section.TITLE and callable(section.run) and callable(section.render), name
+    assert "python -m benchmarks." + family in main.BENCHMARK.parser("").format_usage()
+
+
+def _section(title: str, value: float):
+    def run(context):
+        return {"value": value, "records": [1], "missing": float("nan")}
+
+    return SimpleNamespace(TITLE=title, run=run, render=lambda found: f"It is {found['value']:g}.")
+
+
+def test_a_page_holds_what_was_measured_now_and_before_and_tells_what_was_not(tmp_path, capsys):
+    first, second, third = (_section(name, value) for name, value in (("One", 1.0), ("Two", 2.0), ("Three", 3.0)))
+    first.verdict = lambda found: ["falls short"]
+    benchmark = Benchmark("toys", "Toys", "Small.", {"a": first, "b": second, "c": third}, lambda entries, stamp: ["x"])
+    benchmark.measure("a", None, {"seed": (0, 1)}, tmp_path)
+    benchmark.measure("b", None, {"seed": (0, 2)}, tmp_path)
+    page = benchmark.write({"seed": (0, 1)}, tmp_path, tmp_path / "pages").read_text(encoding="utf-8")
+    assert "## One\n\nIt is 1." in page and "- falls short" in page and "- x" in page
+    assert "## Two\n\nNot part of this run: the last results are of other code" in page
+    assert "## Three\n\nNot part of this run.\n" in page
+    numbers = json.loads((tmp_path / "pages" / "toys.json").read_text(encoding="utf-8"))
+    assert numbers["sections"] == {"a": {"value": 1.0, "missing": None}}

@@ -7,8 +7,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from cases import Case
-from rivals import grow_from_seeds, sphere_brush
 
 from SparseToPreciseLib.core.bundles import find_bundles
 from SparseToPreciseLib.core.errors import InputError
@@ -24,6 +22,9 @@ from SparseToPreciseLib.editing.working_grid import (
     working_case,
     working_grid,
 )
+
+from .cases import Case
+from .rivals import grow_from_seeds, sphere_brush
 
 NETWORKS = {
     "cross-entropy": "CE network",

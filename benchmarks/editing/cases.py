@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
@@ -24,7 +23,8 @@ from SparseToPreciseLib.editing.simulation import (
 from SparseToPreciseLib.editing.undertrained import undertrained_segmenters
 from SparseToPreciseLib.editing.working_grid import normalised, signed_distance
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+from ..harness import DATA
+
 CT, MR, TUMOUR = "abdomen_ct_3mm", "abdomen_mr_slab_3mm", "brain_tumor1"
 # (file, label, name); the labels of the CT and the MR are TotalSegmentator's, each with numbers of its own
 STRUCTURES = (

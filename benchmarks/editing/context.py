@@ -5,17 +5,13 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from answers import Tools, load_tools
-
-ROOT = Path(__file__).resolve().parents[2]
-LIBRARY = ROOT / "SparseToPrecise" / "SparseToPreciseLib"
-IMAGES = ROOT / "docs" / "images"
+from ..harness import LIBRARY, ROOT, one_thread
+from .answers import Tools, load_tools
 
 
 @dataclass(frozen=True)
@@ -95,7 +91,7 @@ class Context:
     workers: int
     cache: Path
     device: str
-    images: Path = IMAGES
+    images: Path
 
     @property
     def rivals(self) -> Path:
@@ -108,20 +104,12 @@ class Context:
     def map(self, function: Callable[..., list], jobs: Sequence[tuple]) -> list[Any]:
         """`function(context, *job)` for every job, in worker processes; the lists joined in the jobs' order."""
         if self.workers == 1 or len(jobs) == 1:
-            _one_thread()
+            one_thread()
             return [record for job in jobs for record in function(self, *job)]
         # Read when the workers load numpy, which is before any initializer.
         os.environ["OMP_NUM_THREADS"] = "1"
-        with multiprocessing.get_context("spawn").Pool(min(self.workers, len(jobs)), _one_thread) as pool:
+        with multiprocessing.get_context("spawn").Pool(min(self.workers, len(jobs)), one_thread) as pool:
             return [record for part in pool.starmap(function, [(self, *job) for job in jobs], 1) for record in part]
-
-
-def _one_thread() -> None:
-    import SimpleITK as sitk
-    import torch
-
-    torch.set_num_threads(1)
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
 
 
 def code_version() -> str:
@@ -133,8 +121,3 @@ def code_version() -> str:
             digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
-
-def commit() -> str:
-    """The git commit, or "unknown" outside a checkout."""
-    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    return found.stdout.strip() or "unknown"

@@ -1,6 +1,6 @@
 """What the Segment Editor effect adds to an edit: from release of the mouse to the changed segment, over edit() alone.
 
-python benchmarks/editing/effect_overhead.py [--model NAME] [--repeats N]
+python -m benchmarks.editing.effect_overhead [--model NAME] [--repeats N]
 
 Both run in turns on the same case in this process, on slicer-core with the real segment editor logic; what the
 application shows (slice views, the closed surface in the 3D view) is not part of it. edit() is given whole volumes
@@ -15,8 +15,6 @@ import sys
 import time
 from pathlib import Path
 
-from speed_scene import RADIUS_MM, scene_of
-
 from SparseToPreciseLib.editing.edit import edit
 from SparseToPreciseLib.mrml import headless
 from SparseToPreciseLib.mrml.edit_histories import EditHistories
@@ -25,6 +23,8 @@ from SparseToPreciseLib.mrml.segmentations import volume_to_segment
 from SparseToPreciseLib.mrml.stroke_editing import apply
 from SparseToPreciseLib.mrml.stroke_job import Options, prepare, ready_editor
 from SparseToPreciseLib.mrml.volumes import volume_to_node
+
+from .speed_scene import RADIUS_MM, scene_of
 
 ROOT = Path(__file__).resolve().parents[2]
 # The stand-in for the application's half of an effect is one of the tests' helpers.

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
-from cases import LEAST_DICE, Case
 
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.volume import Grid, Volume
@@ -15,6 +14,8 @@ from SparseToPreciseLib.editing.metrics import dice
 from SparseToPreciseLib.editing.simulation import AMBIGUOUS_KINDS, GEOMETRIC_KINDS, corrupt
 from SparseToPreciseLib.editing.working_grid import normalised
 from SparseToPreciseLib.phantoms import HELD_OUT_FAMILIES, make_phantom
+
+from .cases import LEAST_DICE, Case
 
 KINDS = ("geometric", "ambiguous", "segmenter")
 SIZE, SPACING_MM = 80, 1.0

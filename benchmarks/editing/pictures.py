@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from answers import Answerer, Tools, zone_of
-from cases import SEGMENTER_STEPS, Case, on_fine, simulated_real_cases
-from context import Context
-from tables import number
 
 from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.editing.metrics import dice
 from SparseToPreciseLib.pictures.planes import Plane, planes_through
+
+from ..tables import number
+from .answers import Answerer, Tools, zone_of
+from .cases import SEGMENTER_STEPS, Case, on_fine, simulated_real_cases
+from .context import Context
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

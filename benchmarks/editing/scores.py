@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
-from cases import Case
 
 from SparseToPreciseLib.editing.metrics import (
     average_surface_distance,
@@ -15,6 +14,8 @@ from SparseToPreciseLib.editing.metrics import (
     near_error,
     off_target_change_mm3,
 )
+
+from .cases import Case
 
 Record = dict[str, float | int | str | bool | None]
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-import scores
-from answers import changed_outside, zone_of
-from cases import Case, on_fine, simulated_real_cases
-from context import Context
-from phantom_cases import held_out_cases
-from tables import number, table
 
 from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.editing.edit import edit
 from SparseToPreciseLib.editing.editors import Editor
 from SparseToPreciseLib.editing.metrics import dice
+
+from ..tables import number, table
+from . import scores
+from .answers import changed_outside, zone_of
+from .cases import Case, on_fine, simulated_real_cases
+from .context import Context
+from .phantom_cases import held_out_cases
 
 TITLE = "Geometry"
 STORAGES = ("as it is", "oblique", "flipped (LAS)", "anisotropic 1 : 1 : 5", "cropped", "parent transform")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import scores
-from answers import NETWORKS, Answerer, changed_outside, cube_slices, zone_of
-from context import Context
-from phantom_cases import KINDS, held_out_cases
-from tables import number, percent, table
 
 from SparseToPreciseLib.phantoms import HELD_OUT_FAMILIES
+
+from ..tables import number, percent, table
+from . import scores
+from .answers import NETWORKS, Answerer, changed_outside, cube_slices, zone_of
+from .context import Context
+from .phantom_cases import KINDS, held_out_cases
 
 TITLE = "Held-out phantom families, one stroke"
 ROWS = (

@@ -8,12 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import scores
-from answers import Tools, changed_outside
-from cases import Case, simulated_real_cases
-from context import Context
-from phantom_cases import held_out_cases
-from tables import table
 
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.mrml import files
@@ -21,6 +15,13 @@ from SparseToPreciseLib.mrml.headless import scene
 from SparseToPreciseLib.mrml.lookup import find_segment
 from SparseToPreciseLib.mrml.segmentations import segment_to_volume
 from SparseToPreciseLib.tasks.edit import EditRequest, edit_files
+
+from ..tables import table
+from . import scores
+from .answers import Tools, changed_outside
+from .cases import Case, simulated_real_cases
+from .context import Context
+from .phantom_cases import held_out_cases
 
 TITLE = "The promise: nothing changes outside the influence zone"
 FORMATS = {".seg.nrrd": ".mrk.json", ".nrrd": ".fcsv", ".nii.gz": ".mrk.json", ".mha": ".fcsv"}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-import scores
-from answers import Answerer, Row, Tools, changed_outside, zone_of
-from cases import SEGMENTER_STEPS, STRUCTURES, TUMOUR, Case, simulated_real_cases
-from context import Context
-from tables import interval, number, percent, table
+
+from ..tables import interval, number, percent, table
+from . import scores
+from .answers import Answerer, Row, Tools, changed_outside, zone_of
+from .cases import SEGMENTER_STEPS, STRUCTURES, TUMOUR, Case, simulated_real_cases
+from .context import Context
 
 TITLE = "Real cases"
 KINDS = {

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import scores
-from answers import Answerer, changed_outside, zone_of
-from cases import simulated_real_cases
-from context import Context
-from phantom_cases import held_out_cases
-from tables import number, percent, table
 
 from SparseToPreciseLib.phantoms import HELD_OUT_FAMILIES
+
+from ..tables import number, percent, table
+from . import scores
+from .answers import Answerer, changed_outside, zone_of
+from .cases import simulated_real_cases
+from .context import Context
+from .phantom_cases import held_out_cases
 
 TITLE = "Robustness of the stroke"
 STROKES = {

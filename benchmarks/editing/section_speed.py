@@ -11,14 +11,16 @@ import time
 from collections.abc import Callable
 
 import SimpleITK as sitk
-from answers import load_tools
-from context import LIBRARY, Context
-from speed_scene import RADIUS_MM, Scene, scene_of
-from tables import number, table
 
 from SparseToPreciseLib.editing.edit import edit
 from SparseToPreciseLib.editing.editors import WARPS, Editor
 from SparseToPreciseLib.editing.working_grid import working_grid
+
+from ..harness import LIBRARY, printed_by_a_child
+from ..tables import number, table
+from .answers import load_tools
+from .context import Context
+from .speed_scene import RADIUS_MM, Scene, scene_of
 
 TITLE = "Speed and memory"
 SMALL = (128, 128, 128)
@@ -125,13 +127,8 @@ def _environment() -> dict[str, str]:
 
 def _peak_memory(context: Context) -> dict[str, float]:
     """Of one edit by the default in a process of its own, libraries and model included, less image and segment."""
-    here = os.path.dirname(os.path.abspath(__file__))
-    code = (
-        f"import sys; sys.path.insert(0, {here!r})\n"
-        f"import speed_scene\nspeed_scene.print_peak({tuple(context.size.large)!r})"
-    )
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=_environment())
-    return json.loads(done.stdout.splitlines()[-1])
+    printed = printed_by_a_child("benchmarks.editing.speed_scene", f"print_peak({tuple(context.size.large)!r})")
+    return json.loads(printed.splitlines()[-1])
 
 
 def render(found: dict) -> str:

@@ -6,14 +6,15 @@ import itertools
 from pathlib import Path
 
 import numpy as np
-import scores
-from answers import Answerer, Row, Tools, changed_outside, zone_of
-from cases import SEGMENTER_STEPS, Case, simulated_real_cases
-from context import Context
-from phantom_cases import held_out_cases
-from tables import number, table
 
 from SparseToPreciseLib.phantoms import HELD_OUT_FAMILIES
+
+from ..tables import number, table
+from . import scores
+from .answers import Answerer, Row, Tools, changed_outside, zone_of
+from .cases import SEGMENTER_STEPS, Case, simulated_real_cases
+from .context import Context
+from .phantom_cases import held_out_cases
 
 TITLE = "Ten strokes in a row"
 ROWS = (

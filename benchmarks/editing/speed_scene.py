@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 
 import numpy as np
-from used_memory import peak_bytes
 
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.editing.edit import edit
 from SparseToPreciseLib.phantoms import make_phantom
+
+from ..memory import peak_bytes
 
 RADIUS_MM = 12.0
 

@@ -1,6 +1,6 @@
 """Train the networks that the benchmark compares, each for the same computing time on the same cases.
 
-    python benchmarks/editing/train_rivals.py --minutes 3 [--store DIR --validation DIR] [--only editing,dice]
+    python -m benchmarks.editing.train_rivals --minutes 3 [--store DIR --validation DIR] [--only editing,dice]
 
 Each becomes a bundle in the cache folder; one that is there with the same settings is kept, so that a broken-off run
 can be taken up again. Time is CPU time of one thread, so that a busy machine does not change the result.
@@ -13,8 +13,6 @@ import json
 from pathlib import Path
 
 import torch
-from answers import NETWORKS
-from intercnn import InterCNNTrainer
 
 from SparseToPreciseLib.core.bundles import open_bundle
 from SparseToPreciseLib.core.errors import InputError
@@ -26,7 +24,11 @@ from SparseToPreciseLib.editing.model import FAMILY
 from SparseToPreciseLib.editing.network import PAPER_INPUTS, RESIDUAL_INPUTS, NetworkForm, form_parameters
 from SparseToPreciseLib.editing.trainer import Trainer
 
-DEFAULT_CACHE = Path.home() / ".cache" / "sparse-to-precise" / "benchmark"
+from ..harness import CACHE
+from .answers import NETWORKS
+from .intercnn import InterCNNTrainer
+
+DEFAULT_CACHE = CACHE / "benchmark-editing"
 OBJECTIVES = {
     "cross-entropy": "cross-entropy",
     "dice": "dice",
@@ -94,7 +96,7 @@ def train(key: str, folder: Path, training: CaseStore, validation: CaseStore, mi
         "benchmark": settings,
         "steps": log.rows[-1]["steps"],
     }
-    card = f"# {NETWORKS[key]}\n\nA rival of the editing benchmark, trained by benchmarks/editing/train_rivals.py.\n"
+    card = f"# {NETWORKS[key]}\n\nA rival of the editing benchmark, trained by benchmarks.editing.train_rivals.\n"
     folder.parent.mkdir(parents=True, exist_ok=True)
     write_bundle(
         folder,

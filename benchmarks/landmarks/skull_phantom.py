@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from known_warps import KnownWarp, covering
 from scipy import ndimage
 
 from SparseToPreciseLib.core.volume import Volume
+
+from .known_warps import KnownWarp, covering
 
 LENGTH_MM = 10.0
 SPACING_MM = 0.1

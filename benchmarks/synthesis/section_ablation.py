@@ -11,9 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from ablation_rows import FEATURES, ROWS, SIGMA_MM, WEIGHT, Row
-from synthesis_context import Context
-from tables import number, table
 
 from SparseToPreciseLib.core.devices import choose_device
 from SparseToPreciseLib.core.files import write_atomically
@@ -30,9 +27,11 @@ from SparseToPreciseLib.synthesis.hu import HuWindow
 from SparseToPreciseLib.synthesis.trainer import SynthesisTrainer, ct_of
 from SparseToPreciseLib.synthesis.working_grid import working_mr
 
+from ..tables import number, table
+from .ablation_rows import FEATURES, ROWS, SIGMA_MM, WEIGHT, Row
+from .context import Context
+
 TITLE = "Ablation: does supervision of frequencies help, and is it the frequencies?"
-ORDER = 10
-USES_MODEL = False
 
 SPACING_MM = 4.0
 """Of the networks; coarse, so that a minute of training sees hundreds of heads."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from synthesis_context import DATA, Context
-from tables import number, table
 
 from SparseToPreciseLib.core.image_files import read_image
 from SparseToPreciseLib.core.resampling import on_grid, world_corners
@@ -16,9 +14,11 @@ from SparseToPreciseLib.synthesis.model import Synthesizer, load_model
 from SparseToPreciseLib.synthesis.synthesize import synthesize
 from SparseToPreciseLib.synthesis.working_grid import lattice, onto_lattice
 
+from ..harness import DATA
+from ..tables import number, table
+from .context import Context
+
 TITLE = "Geometry"
-ORDER = 30
-USES_MODEL = True
 
 GOAL_HU = 15.0
 REAL = "mni152_t1_head_2mm.nii.gz"

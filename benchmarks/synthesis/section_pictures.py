@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from section_real import BRAIN, CT, MR, TUMOUR, answers
-from synthesis_context import DATA, FULL, ROOT, Context
 
 from SparseToPreciseLib.core.image_files import read_image
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.pictures.drawing import draw_directions, draw_slice, intensity_window
 from SparseToPreciseLib.pictures.planes import plane_at
 
+from ..harness import DATA
+from .context import Context
+from .section_real import BRAIN, CT, MR, TUMOUR, answers
+
 TITLE = "Pictures"
-ORDER = 90
-USES_MODEL = True
 
 TEMPLATES, BRAINS = "synthesis-real-templates.png", "synthesis-real-brains.png"
 _CT_WINDOW = (-600.0, 1000.0)
@@ -36,7 +36,6 @@ _NORMALS = {"axial": (0, 0, 1), "coronal": (0, 1, 0), "sagittal": (1, 0, 0)}
 def run(context: Context) -> dict:
     if not DATA.is_dir():
         return {}
-    folder = ROOT / "docs" / "images" if context.counts == FULL else context.cache
     found = answers(str(context.model))
     mr, result = found[MR]
     reference = read_image(DATA / CT).resampled_to(mr.grid)
@@ -44,12 +43,12 @@ def run(context: Context) -> dict:
     error = mr.with_array(np.where(body, result.ct.array - reference.array, np.nan))
     # The mean MR may not be passed on, not even as a picture.
     rows = [("synthetic CT", result.ct), ("mean CT", reference), ("error", error)]
-    _draw(folder / TEMPLATES, rows, _VIEWS, 112.0)
+    _draw(context.images / TEMPLATES, rows, _VIEWS, 112.0)
     brains = []
     for title, name in (("no skull", BRAIN), ("6.5 mm", TUMOUR)):
         image, answer = found[name]
         brains += [(f"MR, {title}", image), ("synthetic CT", answer.ct)]
-    _draw(folder / BRAINS, brains, None, 112.0)
+    _draw(context.images / BRAINS, brains, None, 112.0)
     return {"templates": TEMPLATES, "brains": BRAINS}
 
 

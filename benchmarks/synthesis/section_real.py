@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from synthesis_context import DATA, Context
-from tables import number, percent, table
 
 from SparseToPreciseLib.core.image_files import read_image
 from SparseToPreciseLib.core.volume import Volume
@@ -17,9 +15,11 @@ from SparseToPreciseLib.synthesis.metrics import dice
 from SparseToPreciseLib.synthesis.model import load_model
 from SparseToPreciseLib.synthesis.synthesize import SynthesisResult, synthesize
 
+from ..harness import DATA
+from ..tables import number, percent, table
+from .context import Context
+
 TITLE = "Real images"
-ORDER = 20
-USES_MODEL = True
 
 MR, CT = "mni152_t1_head_2mm.nii.gz", "ct_template_head_2mm_hu.nii.gz"
 BRAIN, TUMOUR = "colin27_t1_1mm.nii.gz", "brain_tumor1_t1gd.nrrd"

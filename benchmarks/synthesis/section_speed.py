@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
-from synthesis_context import Context
-from tables import number, table
-from used_memory import peak_bytes
 
 from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.core.volume import Grid, Volume
@@ -21,9 +15,12 @@ from SparseToPreciseLib.synthesis.body import BACKGROUND
 from SparseToPreciseLib.synthesis.model import load_model
 from SparseToPreciseLib.synthesis.synthesize import synthesize
 
+from ..harness import printed_by_a_child
+from ..memory import peak_bytes
+from ..tables import number, table
+from .context import Context
+
 TITLE = "Speed and memory"
-ORDER = 40
-USES_MODEL = True
 
 GOAL_RATIO, GOAL_GIB = 1.25, 6.0
 _FIELD_MM = 256.0
@@ -107,9 +104,8 @@ def _memories(context: Context) -> list[dict]:
 
 def _measured(arguments: list[str]) -> dict:
     """The peak of a process of its own; a peak cannot be taken back within a process."""
-    command = [sys.executable, str(Path(__file__)), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    printed = printed_by_a_child("benchmarks.synthesis.section_speed", f"print_peak(*{arguments!r})")
+    return json.loads(printed.splitlines()[-1])
 
 
 def _forward(context: Context) -> dict:
@@ -188,10 +184,9 @@ def verdict(found: dict) -> list[str]:
     return lines
 
 
-def _main() -> None:
+def print_peak(kind: str, model: str, *shape: str) -> None:
     """In a process of its own: print the peak memory of a synthesis, or of everything but it."""
     torch.set_num_threads(1)
-    kind, model, *shape = sys.argv[1:]
     synthesizer = load_model(model, "cpu")
     synthesize(head_of((64, 64, 64)), synthesizer)
     found = {"what": "a head of 64 x 64 x 64 voxels", "image_gib": 64**3 * 2 / 2**30}
@@ -208,7 +203,3 @@ def _main() -> None:
         }
     found["peak_gib"] = peak_bytes() / 2**30
     print(json.dumps(found))
-
-
-if __name__ == "__main__":
-    _main()

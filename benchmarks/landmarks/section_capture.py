@@ -6,12 +6,13 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from landmark_context import Context, errors, template_at, told
-from tables import percent, table
 
 from SparseToPreciseLib.landmarks.detect import detect
 from SparseToPreciseLib.landmarks.rotations import angle_between
 from SparseToPreciseLib.phantoms.cochlea import Cochlea, make_cochlea
+
+from ..tables import percent, table
+from .context import Context, errors, template_at, told
 
 TITLE = "Capture range"
 TEMPLATE = "cochlea"

@@ -9,23 +9,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from box_baselines import shrunk_bounds
-from box_context import (
-    FULL,
-    JUDGED,
-    LOWER,
-    ROOT,
-    Context,
-    Look,
-    fingerprint,
-    fingerprint_of_code,
-    kept_when_unsafe,
-    rules,
-    summary,
-)
-from box_pictures import Panel, draw
-from section_box_phantoms import SHRINKS, rows_of_margins
-from tables import number, percent, table
 
 from SparseToPreciseLib.boxes.corrector.confidence import Calibration
 from SparseToPreciseLib.boxes.corrector.model import CORRECTOR_FAMILY, DEFAULT_CORRECTOR
@@ -36,6 +19,22 @@ from SparseToPreciseLib.boxes.training_run import CORRECTOR_CASES
 from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.core.training.configs import packaged_config, recipe_from
 from SparseToPreciseLib.phantoms.series import make_patient
+
+from ..tables import number, percent, table
+from .baselines import shrunk_bounds
+from .context import (
+    JUDGED,
+    LOWER,
+    Context,
+    Look,
+    fingerprint,
+    fingerprint_of_code,
+    kept_when_unsafe,
+    rules,
+    summary,
+)
+from .pictures import Panel, draw
+from .section_phantoms import SHRINKS, rows_of_margins
 
 TITLE = "Number of masks and patch size, liver-like phantoms"
 TRAINING_SEED, TEST_SEED = 70_000_000, 80_000_000
@@ -145,7 +144,7 @@ def run(context: Context) -> dict:
                 add(f"corrector, {masks}, coverage {share:g}", margin, kept_when_unsafe(look, *one))
             if count == max(counts.masks) and margin in DRAWN and scene.name in shown:
                 panels.append(_panel(look, margin, [look.corrected(PATCHES[0], given)[0], lower[LOWER[-1]][0]]))
-    draw(panels, (ROOT / "docs" / "images" if counts is FULL else context.cache) / PICTURE)
+    draw(panels, context.images / PICTURE)
     rows = {name: {margin: summary(scores) for margin, scores in by.items()} for name, by in found.items()}
     return {"rows": rows, "shrink": share, "seconds": seconds, "minutes": counts.training_minutes}
 

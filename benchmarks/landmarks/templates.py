@@ -7,16 +7,17 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import section_landmark_abdomen
-import section_landmark_brain
-import section_landmark_skull
-from landmark_context import DATA, TRAINING_CODE, Context
-
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.landmarks.reference import Reference
 from SparseToPreciseLib.landmarks.trainer import BATCH, STEPS, train_template
 from SparseToPreciseLib.phantoms.cochlea import Cochlea, make_cochlea
+
+from ..harness import DATA
+from . import section_abdomen as section_landmark_abdomen
+from . import section_brain as section_landmark_brain
+from . import section_skull as section_landmark_skull
+from .context import TRAINING_CODE, Context
 
 COCHLEA = {"number": 0, "use": "train", "spacing_mm": 0.3, "rotation_deg": 0.0, "offset_mm": 3.0}
 VALIDATION = {"number": 1, "use": "train", "spacing_mm": 0.4}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from landmark_context import Context, errors, placed_summary, summary, template_at, told
-from tables import number, percent, table
-
 from SparseToPreciseLib.landmarks.detect import detect
 from SparseToPreciseLib.phantoms.cochlea import make_cochlea
+
+from ..tables import number, percent, table
+from .context import Context, errors, placed_summary, summary, template_at, told
 
 TITLE = "Other modalities"
 TEMPLATE = "cochlea"

@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import elastix_row
 import numpy as np
-import section_landmark_phantoms
-from landmark_context import Context, errors, joined, summary, template_at
-from section_landmark_phantoms import case_of, stages_of
-from tables import number, percent, table
 
 from SparseToPreciseLib.landmarks.detect import detect
+
+from ..tables import number, percent, table
+from . import elastix_row
+from . import section_phantoms as section_landmark_phantoms
+from .context import Context, errors, joined, summary, template_at
+from .section_phantoms import case_of, stages_of
 
 TITLE = "Inner ears: every stage, and other ways"
 TEMPLATE = "cochlea"

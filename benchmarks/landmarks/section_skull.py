@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from landmark_context import Context, errors, joined, placed_summary, poses, summary, template_at, told
 from scipy import ndimage
-from section_landmark_brain import lost_table, usual_errors
-from skull_phantom import LANDMARKS, LENGTH_MM, SPACING_MM, Skull, make_skull
-from tables import number, table
 
 from SparseToPreciseLib.landmarks.detect import detect
 from SparseToPreciseLib.landmarks.reference import Reference
+
+from ..tables import number, table
+from .context import Context, errors, joined, placed_summary, poses, summary, template_at, told
+from .section_brain import lost_table, usual_errors
+from .skull_phantom import LANDMARKS, LENGTH_MM, SPACING_MM, Skull, make_skull
 
 TITLE = "Skulls in micro-CT (phantoms)"
 TEMPLATE = "skull"
@@ -81,6 +82,8 @@ def run(context: Context) -> dict:
 
 
 def render(found: dict) -> str:
+    if "untaught" in found:
+        return f"The template could not be taught: {found['untaught']}"
     lines = []
     for one in found["records"]:
         medians = [_middle(one["errors"][name]) for name in ROWS]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tables import number, percent
+from ..tables import number, percent
 
 
 def reading(found: dict) -> str:

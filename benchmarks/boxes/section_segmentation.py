@@ -10,9 +10,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-from box_context import STRICT, Context, Look, fingerprint, fingerprint_of_code
-from section_box_masks import PATCHES, TEST_SEED, TRAINING_SEED, Trained, livers, trained
-from tables import number, percent, table
 
 from SparseToPreciseLib.boxes.correction import LEARNING_COVERAGE
 from SparseToPreciseLib.boxes.corrector.tighten import TightenResult
@@ -29,6 +26,10 @@ from SparseToPreciseLib.core.devices import Device
 from SparseToPreciseLib.core.masks import dice
 from SparseToPreciseLib.core.networks import build_network
 from SparseToPreciseLib.core.training.configs import packaged_config, recipe_from
+
+from ..tables import number, percent, table
+from .context import STRICT, Context, Look, fingerprint, fingerprint_of_code
+from .section_masks import PATCHES, TEST_SEED, TRAINING_SEED, Trained, livers, trained
 
 TITLE = "Segmentation learnt from boxes, liver-like phantoms"
 WEAK_SEED = TRAINING_SEED + 1_000

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from box_context import Context, Look, kept_when_unsafe, summary
-from section_box_masks import PATCHES, trained
-from section_box_phantoms import rows_of_margins
-from section_box_real import DATA, scene_of
 
 from SparseToPreciseLib.boxes.scenes import case_scenes, deformed
 from SparseToPreciseLib.boxes.simulation import loose_box
+
+from ..harness import DATA
+from .context import Context, Look, kept_when_unsafe, summary
+from .section_masks import PATCHES, trained
+from .section_phantoms import rows_of_margins
+from .section_real import scene_of
 
 TITLE = "Real structures, correctors trained on deformed masks of the same structure"
 MARGINS = (0.6, 1.0)

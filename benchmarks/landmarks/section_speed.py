@@ -6,12 +6,13 @@ import time
 from pathlib import Path
 
 import SimpleITK as sitk
-from itk_recipes import demons, to_image
-from landmark_context import Context, shares, template_at
-from tables import number, percent, table
 
 from SparseToPreciseLib.landmarks.detect import detect
 from SparseToPreciseLib.phantoms.cochlea import make_cochlea
+
+from ..tables import number, percent, table
+from .context import Context, shares, template_at
+from .itk_recipes import demons, to_image
 
 TITLE = "Time"
 TEMPLATE = "cochlea"

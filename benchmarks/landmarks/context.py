@@ -14,14 +14,12 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[2]
-DATA = ROOT.parent / "shared" / "data"
-sys.path.append(str(ROOT / "benchmarks" / "editing"))  # its tables
+from SparseToPreciseLib.core.files import write_atomically
+from SparseToPreciseLib.landmarks.confidence import PLACED
+from SparseToPreciseLib.landmarks.detect import Detection
+from SparseToPreciseLib.landmarks.model import Template, load_template
 
-from SparseToPreciseLib.core.files import write_atomically  # noqa: E402
-from SparseToPreciseLib.landmarks.confidence import PLACED  # noqa: E402
-from SparseToPreciseLib.landmarks.detect import Detection  # noqa: E402
-from SparseToPreciseLib.landmarks.model import Template, load_template  # noqa: E402
+from ..harness import LIBRARY
 
 CONFIDENT = 0.5
 BINS = (0.0, 0.3, 0.5, 0.7, 0.9, 1.0)
@@ -88,13 +86,8 @@ class Context:
         return self.cache / "templates" / name
 
 
-_TRAINING = (
-    *(f"core/{name}.py" for name in ("itk_images", "resampling", "training_loop", "volume")),
-    *(f"landmarks/{name}.py" for name in ("finder", "localize", "moments", "networks", "pattern", "reference")),
-    *(f"landmarks/{name}.py" for name in ("sampling", "slices", "template", "training")),
-    "phantoms/cochlea.py",
-    "phantoms/fields.py",
-)
+_ONLY_DETECTION = {"confidence", "deformable", "detect", "fusion", "metrics", "propagation", "register", "rigid"}
+"""Files of the family that no training uses."""
 
 
 def _hashed(paths: Sequence[Path], more: str = "") -> str:
@@ -104,9 +97,12 @@ def _hashed(paths: Sequence[Path], more: str = "") -> str:
     return digest.hexdigest()
 
 
-_LIBRARY = ROOT / "SparseToPrecise" / "SparseToPreciseLib"
-TRAINING_CODE = _hashed([_LIBRARY / name for name in _TRAINING])
-LIBRARY_CODE = _hashed([_LIBRARY / name for name in _TRAINING] + list((_LIBRARY / "landmarks").glob("*.py")))
+_CODE = [
+    *(LIBRARY / name for name in ("core/resampling.py", "core/volume.py", "phantoms/cochlea.py", "phantoms/fields.py")),
+    *(path for folder in ("core/training", "landmarks") for path in (LIBRARY / folder).glob("*.py")),
+]
+TRAINING_CODE = _hashed([path for path in _CODE if path.stem not in _ONLY_DETECTION])
+LIBRARY_CODE = _hashed(_CODE)
 """What changes a template, and what changes any figure of the tool."""
 
 
@@ -130,15 +126,6 @@ def _timed(measure: Callable[[Any, Any], dict], where: Path | None, case: Any) -
     started = time.process_time()
     found = measure(where, case)
     return {**found, "computing": time.process_time() - started}
-
-
-def one_thread() -> None:
-    """Every measuring process computes with one thread, so that the same case gives the same figures."""
-    import SimpleITK as sitk
-    import torch
-
-    torch.set_num_threads(1)
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
 
 
 _loaded: dict[Path, Template] = {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,22 +12,19 @@ from typing import Any
 import numpy as np
 import torch
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "benchmarks" / "editing"))  # its tables and its reading of the real images
+from SparseToPreciseLib.boxes import corrector as corrector_package
+from SparseToPreciseLib.boxes.corrector.confidence import Calibration
+from SparseToPreciseLib.boxes.corrector.inference import Prediction, cell_probabilities, predict
+from SparseToPreciseLib.boxes.corrector.model import Corrector
+from SparseToPreciseLib.boxes.corrector.slice_boxes import SliceBox
+from SparseToPreciseLib.boxes.corrector.tighten import TightenResult, around_slices
+from SparseToPreciseLib.boxes.corrector.working_grid import View, between_planes
+from SparseToPreciseLib.boxes.metrics import covered, mean_slice_iou, tight_bounds
+from SparseToPreciseLib.boxes.scenes import Scene, mask_on
+from SparseToPreciseLib.boxes.slices import CELL, Frame
+from SparseToPreciseLib.core.box import Box
 
-from box_baselines import histogram_mask, in_box, otsu_mask  # noqa: E402
-
-from SparseToPreciseLib.boxes import corrector as corrector_package  # noqa: E402
-from SparseToPreciseLib.boxes.corrector.confidence import Calibration  # noqa: E402
-from SparseToPreciseLib.boxes.corrector.inference import Prediction, cell_probabilities, predict  # noqa: E402
-from SparseToPreciseLib.boxes.corrector.model import Corrector  # noqa: E402
-from SparseToPreciseLib.boxes.corrector.slice_boxes import SliceBox  # noqa: E402
-from SparseToPreciseLib.boxes.corrector.tighten import TightenResult, around_slices  # noqa: E402
-from SparseToPreciseLib.boxes.corrector.working_grid import View, between_planes  # noqa: E402
-from SparseToPreciseLib.boxes.metrics import covered, mean_slice_iou, tight_bounds  # noqa: E402
-from SparseToPreciseLib.boxes.scenes import Scene, mask_on  # noqa: E402
-from SparseToPreciseLib.boxes.slices import CELL, Frame  # noqa: E402
-from SparseToPreciseLib.core.box import Box  # noqa: E402
+from .baselines import histogram_mask, in_box, otsu_mask
 
 STRICT = 0.99
 LOWER = (0.95, 0.9)
@@ -65,10 +61,11 @@ QUICK = Counts((0.25, 1.0), 4, (1, 3), 2, 0.05, 0.015, (0.25,), 1, 3, (1,), (0,)
 
 @dataclass
 class Context:
-    """One run: how many, where the results go, seed, and the default corrector."""
+    """One run: how many, where results and pictures go, seed, and the default corrector."""
 
     counts: Counts
     cache: Path
+    images: Path
     seed: int
     corrector: Corrector
     notes: list[str] = field(default_factory=list)

@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-
-ROOT = Path(__file__).resolve().parents[2]
-DATA = ROOT.parent / "shared" / "data"
-"""Real images; what needs them says so where they are absent."""
-sys.path.append(str(ROOT / "benchmarks" / "editing"))  # its tables
 
 
 @dataclass(frozen=True)
@@ -43,7 +37,7 @@ QUICK = Counts(3, 2, 2, 5, ("base", "frequency"), (64, 192, 192))
 
 @dataclass(frozen=True)
 class Context:
-    """One run: how many, where intermediate results are kept, seed, and the model that is measured.
+    """One run: how many, where intermediate results are kept and pictures go, seed, and the model that is measured.
 
     Attributes
     ----------
@@ -55,6 +49,7 @@ class Context:
 
     counts: Counts
     cache: Path
+    images: Path
     seed: int
     model: Path
     until: float = math.inf

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from box_baselines import shrunk_bounds
-from box_context import Context, Look, kept_when_unsafe, pairs, rules, summary
-from tables import number, percent, table
 
 from SparseToPreciseLib.boxes.scenes import phantom_scenes
 from SparseToPreciseLib.boxes.simulation import loose_box
+
+from ..tables import number, percent, table
+from .baselines import shrunk_bounds
+from .context import Context, Look, kept_when_unsafe, pairs, rules, summary
 
 TITLE = "Held-out phantoms, default corrector"
 FIRST_SEED = 90_000_000

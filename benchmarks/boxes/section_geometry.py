@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from box_context import Context
-from tables import number, table
 
 from SparseToPreciseLib.boxes.corrector.model import Corrector
 from SparseToPreciseLib.boxes.corrector.tighten import around_slices
@@ -13,6 +11,9 @@ from SparseToPreciseLib.boxes.slices import slice_step
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.phantoms.blobs import make_blob
+
+from ..tables import number, table
+from .context import Context
 
 TITLE = "Geometry"
 COVERAGE = 0.9

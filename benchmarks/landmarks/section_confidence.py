@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import section_landmark_phantoms
-from landmark_context import DATA, PLACED, Context, calibration, nearness, template_at
-from tables import number, table
 
 from SparseToPreciseLib.core.image_files import read_image
 from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.landmarks.detect import detect
 from SparseToPreciseLib.phantoms.cochlea import make_cochlea
+
+from ..harness import DATA
+from ..tables import number, table
+from . import section_phantoms as section_landmark_phantoms
+from .context import PLACED, Context, calibration, nearness, template_at
 
 TITLE = "Confidence, and images without the structure"
 TEMPLATE = "cochlea"

@@ -6,16 +6,18 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from itk_recipes import usual_recipe
-from known_warps import KnownWarp, covering, other_contrast
-from landmark_context import DATA, Context, errors, joined, placed_summary, poses, summary, template_at, told
 from scipy import ndimage
-from tables import number, percent, table
 
 from SparseToPreciseLib.core.image_files import read_image
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.landmarks.detect import detect
 from SparseToPreciseLib.landmarks.reference import Reference
+
+from ..harness import DATA
+from ..tables import number, percent, table
+from .context import Context, errors, joined, placed_summary, poses, summary, template_at, told
+from .itk_recipes import usual_recipe
+from .known_warps import KnownWarp, covering, other_contrast
 
 TITLE = "A real head (MR)"
 TEMPLATE = "brain"
@@ -119,6 +121,8 @@ def run(context: Context) -> dict:
 
 
 def render(found: dict) -> str:
+    if "untaught" in found:
+        return f"The template could not be taught: {found['untaught']}"
     if not found["rows"]:
         return "The real images are not on this machine, so nothing was measured on them."
     parts = [

@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from landmark_context import (
+
+from SparseToPreciseLib.core.itk_images import moved
+from SparseToPreciseLib.landmarks.detect import Detection, detect
+from SparseToPreciseLib.landmarks.model import Template
+from SparseToPreciseLib.phantoms.cochlea import Cochlea, make_cochlea
+
+from ..tables import number, percent, table
+from .context import (
     PLACED,
     Context,
     errors,
@@ -16,12 +23,6 @@ from landmark_context import (
     template_at,
     told,
 )
-from tables import number, percent, table
-
-from SparseToPreciseLib.core.itk_images import moved
-from SparseToPreciseLib.landmarks.detect import Detection, detect
-from SparseToPreciseLib.landmarks.model import Template
-from SparseToPreciseLib.phantoms.cochlea import Cochlea, make_cochlea
 
 TITLE = "Inner ears: what a user gets"
 TEMPLATE = "cochlea"

@@ -6,15 +6,17 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from known_warps import KnownWarp, covering, other_contrast
-from landmark_context import DATA, Context, errors, joined, placed_summary, poses, summary, template_at, told
-from section_landmark_brain import lost_table, usual_errors
-from tables import number, table
 
 from SparseToPreciseLib.core.image_files import read_image
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.landmarks.detect import detect
 from SparseToPreciseLib.landmarks.reference import Reference
+
+from ..harness import DATA
+from ..tables import number, table
+from .context import Context, errors, joined, placed_summary, poses, summary, template_at, told
+from .known_warps import KnownWarp, covering, other_contrast
+from .section_brain import lost_table, usual_errors
 
 TITLE = "A real CT: kidney and vertebra"
 NEAR_MM = 10.0

@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from box_context import FULL, ROOT, Context, rules
-from box_pictures import Panel, draw
-from section_box_real import DATA, STRUCTURES, scene_of
-from tables import number, percent, table
 
 from SparseToPreciseLib.boxes.corrector.tighten import tighten
 from SparseToPreciseLib.boxes.scenes import Scene, phantom_scenes
@@ -19,6 +15,12 @@ from SparseToPreciseLib.boxes.slices import Frame, axis_of, slice_step
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.masks import dice
 from SparseToPreciseLib.core.volume import Volume
+
+from ..harness import DATA
+from ..tables import number, percent, table
+from .context import Context, rules
+from .pictures import Panel, draw
+from .section_real import STRUCTURES, scene_of
 
 TITLE = "Segmentation in a box, default model"
 MARGINS = (0.0, 0.1, 0.25, 0.5)
@@ -67,7 +69,7 @@ def run(context: Context) -> dict:
         for kind, found in rows.items()
     }
     if panels:
-        draw(panels, (ROOT / "docs" / "images" if context.counts is FULL else context.cache) / PICTURE)
+        draw(panels, context.images / PICTURE)
     return {
         "rows": means,
         "structures": structures,

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
-from box_context import Context
-from tables import number, table
-from used_memory import peak_bytes
 
 from SparseToPreciseLib.boxes.corrector.model import load_corrector
 from SparseToPreciseLib.boxes.corrector.tighten import tighten
@@ -21,6 +15,11 @@ from SparseToPreciseLib.boxes.slices import CELL, CONTEXT, Frame
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.phantoms.blobs import make_blob
+
+from ..harness import printed_by_a_child
+from ..memory import peak_bytes
+from ..tables import number, table
+from .context import Context
 
 TITLE = "Speed and memory"
 _PATCHES_TIMED = 40
@@ -76,21 +75,14 @@ def _patch_by_patch(context: Context, scene: Scene, frame: Frame) -> tuple[float
 
 def _large(shape: tuple[int, int, int]) -> dict:
     """Peak memory of another process that tightens a box as large as an image, beyond the image itself."""
-    script = (
-        "import sys; sys.path[:0] = sys.argv[1:3]; import section_box_speed as s; "
-        "print(s.measured(tuple(int(n) for n in sys.argv[3:])))"
-    )
-    folders = [str(Path(__file__).parent), str(Path(__file__).resolve().parents[2] / "SparseToPrecise")]
-    output = subprocess.run(
-        [sys.executable, "-c", script, *folders, *map(str, shape)], capture_output=True, text=True, check=True
-    )
-    before, after, seconds = (float(word) for word in output.stdout.split()[-3:])
+    printed = printed_by_a_child("benchmarks.boxes.section_speed", f"print_measured({tuple(shape)!r})")
+    before, after, seconds = (float(word) for word in printed.split()[-3:])
     size = int(np.prod(shape)) * 2 / 1e6
     return {"shape": list(shape), "image_mb": size, "more_mb": after - before, "seconds": seconds}
 
 
-def measured(shape: tuple[int, int, int]) -> str:
-    """Resident MB before and at the peak, and seconds, of one tightening; for a process of its own."""
+def print_measured(shape: tuple[int, int, int]) -> None:
+    """In a process of its own: one tightening; prints resident MB before and at the peak, and seconds."""
     torch.set_num_threads(1)
     image = Volume(np.zeros(shape, np.int16), np.diag([0.8, 0.8, 1.0, 1.0]), "large")
     middle = [n // 2 for n in shape]
@@ -103,7 +95,7 @@ def measured(shape: tuple[int, int, int]) -> str:
     started = time.perf_counter()
     tighten(image, Box.bounding(image), corrector)
     seconds = time.perf_counter() - started
-    return f"{before} {peak_bytes() / 1e6} {seconds}"
+    print(before, peak_bytes() / 1e6, seconds)
 
 
 def render(found: dict) -> str:

@@ -6,17 +6,18 @@ from functools import lru_cache
 
 import numpy as np
 import SimpleITK as sitk
-from box_baselines import shrunk_bounds
-from box_context import JUDGED, LOWER, ROOT, Context, Look, kept_when_unsafe, rules, summary
-from section_box_phantoms import rows_of_margins
-from tables import number, percent, table
 
 from SparseToPreciseLib.boxes.scenes import Scene
 from SparseToPreciseLib.boxes.simulation import loose_box
 from SparseToPreciseLib.core.volume import Volume
 
+from ..harness import DATA
+from ..tables import number, percent, table
+from .baselines import shrunk_bounds
+from .context import JUDGED, LOWER, Context, Look, kept_when_unsafe, rules, summary
+from .section_phantoms import rows_of_margins
+
 TITLE = "Real CT and MR, default corrector"
-DATA = ROOT.parent / "shared" / "data"
 CT, MR = "abdomen_ct_3mm", "abdomen_mr_slab_3mm"
 STRUCTURES = (
     (CT, 2, "CT right kidney"),

@@ -1,0 +1,1 @@
+"""The benchmark of MR -> CT synthesis."""
