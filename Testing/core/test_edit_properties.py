@@ -10,6 +10,7 @@ import numpy as np
 from edit_cases import distance_to_polyline, rotation
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.volume import Grid, Volume
@@ -92,9 +93,9 @@ def test_nothing_changes_beyond_the_influence_radius() -> None:
     seen: Counter[str] = Counter()
 
     @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-    @given(case=cases(), name=st.sampled_from([*WARPS, *WILD]), keep=st.booleans())
-    def examine(case: Given, name: str, keep: bool) -> None:
-        outcome = _edited(case, name, keep)
+    @given(case=cases(), name=st.sampled_from([*WARPS, *WILD]), keep=st.booleans(), share=st.sampled_from([0, 0.4]))
+    def examine(case: Given, name: str, keep: bool, share: float) -> None:
+        outcome = _edited(case, name, keep, share)
         event(outcome)
         seen[outcome] += 1
 
@@ -103,8 +104,13 @@ def test_nothing_changes_beyond_the_influence_radius() -> None:
     assert seen["changed"] >= 20, seen
 
 
-def _edited(case: Given, name: str, keep: bool) -> str:
-    """What became of a case, after all strokes that could be applied: "changed", "unchanged" or "refused"."""
+def _edited(case: Given, name: str, keep: bool, share: float) -> str:
+    """What became of a case, after all strokes that could be applied: "changed", "unchanged" or "refused".
+
+    A share of the voxels, in clumps, is protected and must not change at all.
+    """
+    noise = np.random.default_rng(case.segmentation.array.size).random(case.segmentation.shape)
+    held = ndimage.uniform_filter(noise, 3) < np.quantile(ndimage.uniform_filter(noise, 3), share)
     editor = (WARPS | WILD)[name]
     points = case.segmentation.grid.points_ras().reshape(-1, 3)
     before = case.segmentation
@@ -119,6 +125,7 @@ def _edited(case: Given, name: str, keep: bool) -> str:
                 editor=editor,
                 earlier_strokes=case.strokes[:number],
                 keep_earlier_edits=keep,
+                protected=case.segmentation.with_array(held) if share else None,
             )
         except InputError as error:
             allowed = (*REFUSALS, NO_NUMBERS) if name == "not numbers" else REFUSALS
@@ -131,7 +138,7 @@ def _edited(case: Given, name: str, keep: bool) -> str:
         changed = was != (after != 0)
         if changed.any():
             outcome = "changed"
-        assert not changed[beyond].any()
+        assert not changed[beyond].any() and not (share and changed[held].any())
         assert result.changed_outside == 0
         assert result.changed_inside == np.count_nonzero(changed)
         assert set(np.unique(after)) <= {0, 1}

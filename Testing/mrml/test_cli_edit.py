@@ -195,6 +195,70 @@ def test_what_leaves_the_segment_becomes_background(cli, folder: Path) -> None:
     assert changed.any() and (now[changed] == 0).all()
 
 
+class TestOtherSegments:
+    """The slab lies in the ball's dent, where the stroke asks for voxels."""
+
+    def edit(self, cli, folder: Path, source: str, target: str, *more: object):
+        answer = cli.succeeds(
+            "edit", folder / "image.nrrd", folder / source, folder / "stroke.fcsv", "-o", folder / target,
+            "--segment", "3", "--influence-radius", RADIUS, "--model", "image-aware-warp",
+            "--report", folder / "r.json", *more,
+        )  # fmt: skip
+        return answer, json.loads((folder / "r.json").read_text())
+
+    @pytest.mark.parametrize("source", ["labels.nii.gz", "ball.seg.nrrd"])
+    def test_what_a_labelmap_loses_is_told(self, cli, folder: Path, source: str) -> None:
+        answer, report = self.edit(cli, folder, source, "out.nii.gz")
+        was = np.count_nonzero(labels_of(CASE).array == 7)
+        now = np.count_nonzero(sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "out.nii.gz"))) == 7)
+        (other,) = report["other_segments"]
+        assert (other["id"], other["voxels_before"], other["overlapped"]) == ("Segment_7", was, 0)
+        assert other["changed"] == was - now > 0
+        assert "Other segments" in answer.out and str(was - now) in answer.out
+
+    def test_segments_that_stay_but_are_overlapped_are_told(self, cli, folder: Path) -> None:
+        _, report = self.edit(cli, folder, "ball.seg.nrrd", "out.seg.nrrd")
+        (other,) = report["other_segments"]
+        slabs = [read_segment(folder / name, "Slab").array != 0 for name in ("ball.seg.nrrd", "out.seg.nrrd")]
+        assert np.array_equal(*slabs) and other["changed"] == 0
+        overlap = np.count_nonzero(slabs[1] & (read_segment(folder / "out.seg.nrrd", "Ball").array != 0))
+        assert other["overlapped"] == overlap > 0
+
+    def test_a_segment_that_is_gone_is_warned_of(self, cli, folder: Path) -> None:
+        labels = labels_of(CASE).array.copy()
+        slab = np.argwhere(labels == 7)
+        inside = CASE.truth.array[tuple(slab.T)] != 0
+        labels[labels == 7] = 0
+        labels[tuple(slab[inside][:20].T)] = 7  # in the middle of what the stroke adds
+        files.write_volume(CASE.image.with_array(labels), folder / "few.nii.gz")
+        answer, report = self.edit(cli, folder, "few.nii.gz", "out.nii.gz")
+        assert report["other_segments"][0]["changed"] == 20
+        assert "Segment_7 has no voxel left of 20; --protect Segment_7 keeps it" in answer.out
+
+    def test_nothing_is_said_where_nothing_is_met(self, cli, folder: Path) -> None:
+        labels = np.where(CASE.before.array != 0, 3, 0).astype(np.uint8)
+        labels[0, 0, 0] = 7
+        files.write_volume(CASE.image.with_array(labels), folder / "alone.nii.gz")
+        answer, report = self.edit(cli, folder, "alone.nii.gz", "out.nii.gz")
+        assert report["other_segments"] == [] and "Other segments" not in answer.out
+
+    @pytest.mark.parametrize("name", ["all", "Segment_7", "7"])
+    @pytest.mark.parametrize("target", ["out.nii.gz", "out.seg.nrrd"])
+    def test_a_protected_segment_never_changes(self, cli, folder: Path, target: str, name: str) -> None:
+        answer, report = self.edit(cli, folder, "labels.nii.gz", target, "--protect", name)
+        slab = read_segment(folder / target, "7" if target.endswith(".gz") else "Segment_7").array != 0
+        ball = read_segment(folder / target, "3" if target.endswith(".gz") else "Segment_3").array != 0
+        assert np.array_equal(slab, labels_of(CASE).array == 7) and not (slab & ball).any()
+        assert report["other_segments"] == [] and report["total"]["changed_inside"] > 0
+        assert "because they are protected" in answer.out and report["protect"] == [name]
+
+    def test_what_cannot_be_protected_is_refused(self, cli, folder: Path) -> None:
+        inputs = [folder / name for name in ("image.nrrd", "ball.seg.nrrd", "stroke.fcsv")]
+        command = ("edit", *inputs, "-o", folder / "out.nrrd", "--segment", "Ball", "--protect")
+        assert "has no segment Liver" in cli.refuses(*command, "Liver")
+        assert "Ball is the segment to correct" in cli.refuses(*command, "Ball")
+
+
 @pytest.mark.parametrize("wanted", ["Segment_3", "Ball", "3"])
 def test_a_segment_is_named_by_id_name_or_label(cli, folder: Path, wanted: str) -> None:
     out = folder / "out.seg.nrrd"

@@ -56,6 +56,15 @@ def edit(
     no_keep_earlier_edits: Annotated[
         bool, typer.Option("--no-keep-earlier-edits", help="Let a later stroke change what an earlier one put right.")
     ] = False,
+    protect: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A segment (ID, name or label value) of which not one voxel may change, or all for every other "
+            "segment; may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -78,12 +87,13 @@ def edit(
 
     OUTPUT as .seg.nrrd keeps all other segments, names, colours and terminology. As a labelmap (.nrrd, .nii.gz,
     .mha) it keeps the other labels: a voxel that becomes part of the segment takes its label, one that leaves it
-    becomes 0, both only within the influence radius of a stroke.
+    becomes 0, both only within the influence radius of a stroke. What other
+    segments lost is told; --protect keeps them.
     """
     with reporting(progress) as reporter:
         reporter.progress(0.0, "starting")
         from ..tasks.edit import EditRequest, edit_files
-        from ..tasks.edit_report import edit_table
+        from ..tasks.edit_report import edit_table, others_table
 
         request = EditRequest(
             image=image,
@@ -93,6 +103,7 @@ def edit(
             segment=segment,
             influence_radius_mm=influence_radius,
             keep_earlier_edits=not no_keep_earlier_edits,
+            protect=protect or (),
             model=model,
             device=device,
             picture=picture,
@@ -100,4 +111,5 @@ def edit(
         )
         outcome = edit_files(request, reporter.progress)
         reporter.finish(outcome.report)
-    reporter.show(edit_table(outcome), *outcome.warnings, f"Written: {output}")
+    tables = [table for table in (edit_table(outcome), others_table(outcome)) if table is not None]
+    reporter.show(*tables, *outcome.warnings, f"Written: {output}")

@@ -68,6 +68,7 @@ def edit(
     editor: Editor = IMAGE_AWARE_WARP,
     earlier_strokes: Sequence[np.ndarray] = (),
     keep_earlier_edits: bool = True,
+    protected: Volume | None = None,
     progress: Progress | None = None,
 ) -> EditResult:
     """Correct a segmentation so that its boundary follows a stroke nearby and equals the old one elsewhere.
@@ -90,6 +91,8 @@ def edit(
     keep_earlier_edits
         A voxel nearer to an earlier stroke than to this one, and within `zone.PROTECTED_SHARE` of the influence radius
         of it, keeps its value. Where this stroke is drawn over an earlier one, it replaces it.
+    protected
+        Non-zero where no voxel may change, on any grid: other segments, for example.
     progress
         Told about the stages; may cancel, in which case nothing has happened.
 
@@ -148,6 +151,11 @@ def edit(
     if out_of_reach == len(pieces):
         refuse_without_boundary(mask)
     with timed(timings, "apply"):
+        withheld = 0
+        if protected is not None:
+            held = protected.resampled_to(zone.grid, "nearest", fill=0).array != 0
+            withheld = int(np.count_nonzero(held & (after != before)))
+            after[held] = before[held]
         _tidy(before, after, zone.distance < step)
         outside = (after != before) & (zone.distance >= influence_radius_mm)
         voxels_before = int(np.count_nonzero(mask.array))
@@ -156,6 +164,8 @@ def edit(
     notes = [editor.note] if editor.note else []
     if out_of_reach:
         notes.append("A part of the stroke is too far from the segment's boundary and was left out.")
+    if withheld:
+        notes.append(f"{withheld} voxels near the stroke were left as they are, because they are protected.")
     changed_outside = int(np.count_nonzero(outside))
     return _result(mask, zone.slices, before, after, changed_outside, voxels_before, timings, editor, notes)
 

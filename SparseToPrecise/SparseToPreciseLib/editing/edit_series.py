@@ -98,6 +98,7 @@ def edit_series(
     editor: Editor,
     earlier_strokes: Sequence[np.ndarray] = (),
     keep_earlier_edits: bool = True,
+    protected: Volume | None = None,
     may_grow: bool = True,
     skip_refused: bool = False,
     progress: Progress | None = None,
@@ -106,7 +107,7 @@ def edit_series(
 
     Parameters
     ----------
-    image, segment, editor, keep_earlier_edits
+    image, segment, editor, keep_earlier_edits, protected
         See `edit.edit`.
     strokes
         In order; with `keep_earlier_edits` each protects those before it.
@@ -147,6 +148,7 @@ def edit_series(
                 editor=editor,
                 earlier_strokes=earlier,
                 keep_earlier_edits=keep_earlier_edits,
+                protected=protected,
                 progress=progress.part(number / len(strokes), (number + 1) / len(strokes)),
             )
         except InputError as error:

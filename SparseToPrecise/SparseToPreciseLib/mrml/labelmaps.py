@@ -12,7 +12,7 @@ from ..core.image_files import label_values
 from ..core.volume import Volume
 from .headless import scene as current_scene
 from .lookup import keep_label_values, unique_label_values
-from .segment_lattice import Lattice, binary_labelmap, stored_labelmap, stored_type
+from .segment_lattice import binary_labelmap, layers_of, stored_type
 from .segmentations import grown_to_hold, onto_grid, segmentation_grid, set_reference_grid, stored_segment
 from .volumes import array_to_matrix, fill_image, parent_to_world
 
@@ -86,16 +86,15 @@ def labelmap_from_segmentation(node: slicer.vtkMRMLSegmentationNode, on_top: Seq
     grid = segmentation_grid(node)
     grid = type(grid)(grid.shape, np.linalg.inv(parent_to_world(node)) @ grid.ijk_to_ras)
     labels = unique_label_values(node)
-    layers = [(ids, _layer(node, ids)) for ids in _layers(node)]
-    for _, layer in layers:
-        if layer is not None:
-            grid = grown_to_hold(grid, layer)
+    layers = [
+        (Volume(lattice.array(lattice.stored), lattice.grid(lattice.stored).ijk_to_ras), segments)
+        for lattice, segments in layers_of(node)
+    ]
+    for layer, _ in layers:
+        grid = grown_to_hold(grid, layer)
     out = np.zeros(grid.shape, _scalar_type(node, list(labels.values())))
-    segmentation = node.GetSegmentation()
-    for ids, layer in layers:
-        if layer is None:
-            continue
-        stored = {segmentation.GetSegment(i).GetLabelValue(): labels[i] for i in ids}
+    for layer, segments in layers:
+        stored = {value: labels[segment_id] for value, segment_id in segments.items()}
         values = onto_grid(layer.with_array(_relabelled(layer.array, stored, out.dtype)), grid)
         np.copyto(out, values, where=values != 0)
     for segment_id in on_top:
@@ -103,20 +102,6 @@ def labelmap_from_segmentation(node: slicer.vtkMRMLSegmentationNode, on_top: Seq
         if segment is not None:
             out[onto_grid(segment, grid) != 0] = labels[segment_id]
     return Volume(out, grid.ijk_to_ras, node.GetName() or "")
-
-
-def _layers(node: slicer.vtkMRMLSegmentationNode) -> list[list[str]]:
-    segmentation = node.GetSegmentation()
-    count = segmentation.GetNumberOfLayers(binary_labelmap())
-    return [list(segmentation.GetSegmentIDsForLayer(index, binary_labelmap())) for index in range(count)]
-
-
-def _layer(node: slicer.vtkMRMLSegmentationNode, ids: list[str]) -> Volume | None:
-    image = stored_labelmap(node, ids[0])
-    if image is None or image.IsEmpty():
-        return None
-    lattice = Lattice(image)
-    return Volume(lattice.array(lattice.stored), lattice.grid(lattice.stored).ijk_to_ras)
 
 
 def _relabelled(array: np.ndarray, values: dict[int, int], kind: np.dtype) -> np.ndarray:

@@ -93,6 +93,11 @@ class Lattice:
         extent = self.image.GetExtent()
         return IndexBox(tuple(extent[::2]), tuple(last + 1 for last in extent[1::2]))
 
+    @property
+    def count(self) -> int:
+        """Number of voxels in the segment."""
+        return 0 if self.image.IsEmpty() else int(np.count_nonzero(image_array(self.image) == self.label))
+
     def grid(self, box: IndexBox) -> Grid:
         """A box of voxels as a grid in the segmentation's own coordinates."""
         matrix = self.matrix
@@ -173,6 +178,18 @@ def lattice_of(node: slicer.vtkMRMLSegmentationNode, segment_id: str) -> Lattice
     return Lattice(
         stored_labelmap(node, segment_id), node.GetSegmentation().GetSegment(segment_id).GetLabelValue()
     )
+
+
+def layers_of(node: slicer.vtkMRMLSegmentationNode) -> list[tuple[Lattice, dict[int, str]]]:
+    """The labelmaps of a segmentation in which something is stored, with the segment IDs by their label values."""
+    segmentation = node.GetSegmentation()
+    found = []
+    for index in range(segmentation.GetNumberOfLayers(binary_labelmap())):
+        ids = segmentation.GetSegmentIDsForLayer(index, binary_labelmap())
+        image = stored_labelmap(node, ids[0])
+        if image is not None and not image.IsEmpty():
+            found.append((Lattice(image), {segmentation.GetSegment(one).GetLabelValue(): one for one in ids}))
+    return found
 
 
 def refuse_other_sources(node: slicer.vtkMRMLSegmentationNode) -> None:

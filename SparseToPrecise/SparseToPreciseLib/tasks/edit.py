@@ -23,6 +23,7 @@ from ..mrml.arrays import read_image
 from ..mrml.headless import scene
 from ..mrml.lookup import find_segment
 from ..mrml.markups import stroke_from_node
+from ..mrml.other_segments import OtherSegment, lost_to, overlapped_by, protected_segments, voxels_of
 from ..mrml.segmentations import grown_to_hold, segment_to_volume, segmentation_grid, volume_to_segment
 from .edit_report import edit_report
 from .outputs import check_outputs
@@ -39,6 +40,7 @@ class EditRequest:
     segment: str | None = None
     influence_radius_mm: float | None = None
     keep_earlier_edits: bool = True
+    protect: Sequence[str] = ()
     model: str | None = None
     device: str = "auto"
     picture: Path | None = None
@@ -63,6 +65,8 @@ class EditOutcome:
         What corrected the segment.
     timings
         Seconds for reading, loading the model and writing; the strokes have their own.
+    others
+        The other segments that the output has otherwise than the input, or that the edited one now overlaps.
     notes
         Sentences for the user about the file that is written; the strokes have their own.
     report
@@ -76,6 +80,7 @@ class EditOutcome:
     strokes: list[AppliedStroke]
     editor: Editor
     timings: dict[str, float]
+    others: list[OtherSegment] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     report: dict[str, Any] = field(default_factory=dict)
 
@@ -119,6 +124,7 @@ def edit_files(request: EditRequest, progress: Progress | None = None, truth: Vo
         node = files.read_segmentation(request.segmentation)
         segment_id = find_segment(node, request.segment)
         before = segment_to_volume(node, segment_id)
+        protected = protected_segments(node, segment_id, request.protect)
     with timed(timings, "load model"):
         progress(0.2, "loading the model")
         editor = load_editor(request.model, request.device)
@@ -132,15 +138,30 @@ def edit_files(request: EditRequest, progress: Progress | None = None, truth: Vo
         ],
         editor=editor,
         keep_earlier_edits=request.keep_earlier_edits,
+        protected=voxels_of(node, protected),
         progress=progress.part(0.3, 0.9),
     )
-    notes = [] if is_segmentation_file(request.output) else _grown(segmentation_grid(node), series.after)
-    outcome = EditOutcome(segment_id, image, series.before, series.after, series.strokes, editor, timings, notes)
+    labelmap = not is_segmentation_file(request.output)
+    if labelmap:
+        others = lost_to(node, segment_id, series.after, on_top=protected)
+    else:
+        others = overlapped_by(node, segment_id, series.before, series.after)
+    notes = [
+        f"{one.name} has no voxel left of {one.before}; --protect {one.name} keeps it as it is."
+        for one in others
+        if one.changed == one.before
+    ]
+    if labelmap:
+        notes += _grown(segmentation_grid(node), series.after)
+    outcome = EditOutcome(
+        segment_id, image, series.before, series.after, series.strokes, editor, timings, others, notes
+    )
     outcome.report.update(edit_report(request, outcome))
     with timed(timings, "write"):
         progress(0.9, "writing")
         volume_to_segment(series.after, node, segment_id)
-        _write(request, outcome, truth, lambda path: files.write_segmentation(node, path, on_top=[segment_id]))
+        on_top = [segment_id, *protected]
+        _write(request, outcome, truth, lambda path: files.write_segmentation(node, path, on_top))
     outcome.report["timings"]["write"] = round(timings["write"], 4)
     scene().RemoveNode(node)
     progress(1.0, "done")

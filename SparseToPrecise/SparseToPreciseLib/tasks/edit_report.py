@@ -33,6 +33,7 @@ def edit_report(request: EditRequest, outcome: EditOutcome) -> dict[str, Any]:
         "editor": {"name": outcome.editor.name, "weights_sha256": getattr(outcome.editor, "sha256", None)},
         "device": {"requested": request.device, "used": outcome.strokes[-1].result.device},
         "keep_earlier_edits": request.keep_earlier_edits,
+        "protect": list(request.protect),
         "strokes": [_stroke(stroke) for stroke in outcome.strokes],
         "total": {
             "changed_inside": inside,
@@ -40,6 +41,16 @@ def edit_report(request: EditRequest, outcome: EditOutcome) -> dict[str, Any]:
             "volume_before_mm3": outcome.strokes[0].result.volume_before_mm3,
             "volume_after_mm3": outcome.strokes[-1].result.volume_after_mm3,
         },
+        "other_segments": [
+            {
+                "id": one.segment_id,
+                "name": one.name,
+                "voxels_before": one.before,
+                "changed": one.changed,
+                "overlapped": one.overlapped,
+            }
+            for one in outcome.others
+        ],
         "timings": {stage: round(seconds, 4) for stage, seconds in outcome.timings.items()},
         "warnings": outcome.warnings,
     }
@@ -79,6 +90,21 @@ def edit_table(outcome: EditOutcome) -> Table:
             f"{result.volume_after_mm3:.0f}",
             f"{stroke.seconds:.2f}",
         )
+    return table
+
+
+def others_table(outcome: EditOutcome) -> Table | None:
+    """One row for each of the other segments that the output has otherwise, or that now overlaps; None without any."""
+    from rich.table import Table
+
+    if not outcome.others:
+        return None
+    table = Table(title="Other segments", caption="changed: voxels that the edited segment took")
+    table.add_column("segment", overflow="fold")
+    for title in ("voxels\nbefore", "changed", "newly\noverlapped"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for one in outcome.others:
+        table.add_row(one.name, f"{one.before}", f"{one.changed}", f"{one.overlapped}")
     return table
 
 

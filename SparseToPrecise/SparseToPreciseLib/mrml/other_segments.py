@@ -1,0 +1,160 @@
+"""The segments beside the one that is corrected: which of them are protected, and what a correction did to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import slicer
+
+from ..core.errors import InputError
+from ..core.volume import Grid, Volume
+from .lookup import find_segment
+from .segment_lattice import Lattice, bounding_slices, layers_of, stored_labelmap
+from .segmentations import grown_to_hold, onto_grid
+from .volumes import parent_to_world
+
+ALL = "all"
+"""Instead of a segment's name: every segment but the corrected one."""
+
+
+@dataclass(frozen=True)
+class OtherSegment:
+    """A segment that a correction has met.
+
+    Attributes
+    ----------
+    segment_id, name
+        ID and name of the segment.
+    before
+        Voxels that it had.
+    changed
+        Voxels that it lost or got.
+    overlapped
+        Voxels that it now shares with the corrected segment, and did not before.
+    """
+
+    segment_id: str
+    name: str
+    before: int
+    changed: int
+    overlapped: int
+
+
+def protected_segments(node: slicer.vtkMRMLSegmentationNode, segment_id: str, wanted: Sequence[str]) -> list[str]:
+    """IDs of the segments that a correction of another one must not touch.
+
+    Parameters
+    ----------
+    node
+        The segmentation.
+    segment_id
+        ID of the segment that is corrected.
+    wanted
+        IDs, names or label values, see `lookup.find_segment`; `ALL` for every other segment.
+
+    Raises
+    ------
+    InputError
+        There is no such segment, or it is the corrected one.
+    """
+    others = [one for one in node.GetSegmentation().GetSegmentIDs() if one != segment_id]
+    found = [one for name in wanted for one in (others if name == ALL else [find_segment(node, name)])]
+    if segment_id in found:
+        name = node.GetSegmentation().GetSegment(segment_id).GetName()
+        raise InputError(f"{name} is the segment to correct and cannot be protected from that; protect other segments.")
+    return list(dict.fromkeys(found))
+
+
+def voxels_of(node: slicer.vtkMRMLSegmentationNode, segment_ids: Sequence[str]) -> Volume | None:
+    """The voxels of several segments, uint8 0/1, in the world; None where they have none."""
+    parts = []
+    for lattice, segments in layers_of(node):
+        labels = [label for label, one in segments.items() if one in segment_ids]
+        if labels:
+            grid = lattice.grid(lattice.stored)
+            array = np.isin(lattice.array(lattice.stored), labels).view(np.uint8)
+            parts.append(Volume(array, grid.ijk_to_ras))
+    if not parts:
+        return None
+    grid = parts[0].grid
+    for part in parts[1:]:
+        grid = grown_to_hold(grid, part)
+    array = np.zeros(grid.shape, np.uint8)
+    for part in parts:
+        array |= onto_grid(part, grid)
+    return Volume(array, parent_to_world(node) @ grid.ijk_to_ras)
+
+
+def voxels_at(node: slicer.vtkMRMLSegmentationNode, segment_id: str, where: Volume) -> dict[str, int]:
+    """How many of some voxels every other segment has.
+
+    Parameters
+    ----------
+    node
+        The segmentation.
+    segment_id
+        ID of the segment that does not count.
+    where
+        Non-zero where voxels are counted, in the world.
+
+    Returns
+    -------
+    dict
+        ID to count, without those that have none.
+    """
+    slices = bounding_slices(where.array)
+    if slices is None:
+        return {}
+    grid = where.grid.cropped(slices)
+    grid = Grid(grid.shape, np.linalg.inv(parent_to_world(node)) @ grid.ijk_to_ras)
+    mask = where.array[slices] != 0
+    found: dict[str, int] = {}
+    for lattice, segments in layers_of(node):
+        box = lattice.box_of(grid).intersection(lattice.stored)
+        if box.empty:
+            continue
+        labels, counts = np.unique(
+            onto_grid(Volume(lattice.array(box), lattice.grid(box).ijk_to_ras), grid)[mask], return_counts=True
+        )
+        for label, count in zip(labels.tolist(), counts.tolist(), strict=True):
+            if segments.get(label, segment_id) != segment_id:
+                found[segments[label]] = count
+    return found
+
+
+def lost_to(
+    node: slicer.vtkMRMLSegmentationNode, segment_id: str, after: Volume, on_top: Sequence[str] = ()
+) -> list[OtherSegment]:
+    """The segments from which a labelmap takes voxels in which a corrected segment lies on top of them.
+
+    Parameters
+    ----------
+    node
+        The segmentation as it was.
+    segment_id
+        ID of the corrected segment.
+    after
+        That segment as it will be, in the world.
+    on_top
+        IDs of segments that win even there.
+    """
+    met = voxels_at(node, segment_id, after)
+    return [_other(node, one, changed=count) for one, count in met.items() if one not in on_top]
+
+
+def overlapped_by(
+    node: slicer.vtkMRMLSegmentationNode, segment_id: str, before: Volume, after: Volume
+) -> list[OtherSegment]:
+    """The segments, all of which stay as they are, into which a correction lets its segment grow."""
+    added = after.with_array((after.array != 0) & (before.array == 0))
+    return [_other(node, one, overlapped=count) for one, count in voxels_at(node, segment_id, added).items()]
+
+
+def _other(
+    node: slicer.vtkMRMLSegmentationNode, segment_id: str, changed: int = 0, overlapped: int = 0
+) -> OtherSegment:
+    segment = node.GetSegmentation().GetSegment(segment_id)
+    before = Lattice(stored_labelmap(node, segment_id), segment.GetLabelValue()).count
+    return OtherSegment(segment_id, segment.GetName() or segment_id, before, changed, overlapped)
