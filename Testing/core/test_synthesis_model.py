@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from SparseToPreciseLib.core.bundles import CARD, WEIGHTS, open_bundle
-from SparseToPreciseLib.core.image_files import read_image
+from SparseToPreciseLib.core.images import read_image
 from SparseToPreciseLib.core.training.configs import packaged_config, recipe_from
 from SparseToPreciseLib.phantoms.head import head_case
 from SparseToPreciseLib.synthesis.evaluate import evaluate

@@ -414,7 +414,7 @@ def test_no_unit_makes_an_mr_a_ct_without_a_sign(kind: str, contrast: str):
     ],
 )
 def test_real_images_are_told_apart(shared_data, name: str, ct: bool):
-    from SparseToPreciseLib.core.image_files import read_image
+    from SparseToPreciseLib.core.images import read_image
 
     array = read_image(shared_data / name).array
     assert looks_like_ct(array) is ct

@@ -212,7 +212,7 @@ class LandmarkModuleInTheApplication(ModuleCase):
     def test_a_folder(self):
         from landmark_cases import GRIDS, MOVED, TURN, image_on
 
-        from SparseToPreciseLib.core.image_files import write_image
+        from SparseToPreciseLib.core.images import write_image
 
         work = Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, work)

@@ -16,7 +16,7 @@ from SparseToPreciseLib.boxes.corrector.slice_boxes import SliceBox
 from SparseToPreciseLib.boxes.corrector.tighten import TightenResult
 from SparseToPreciseLib.boxes.slices import Frame
 from SparseToPreciseLib.core.box import Box
-from SparseToPreciseLib.core.image_files import read_labelmap
+from SparseToPreciseLib.core.images import read_labelmap
 from SparseToPreciseLib.mrml import files
 from SparseToPreciseLib.mrml.rois import box_from_roi, read_roi, roi_from_box, write_roi
 from SparseToPreciseLib.pictures import boxes as box_picture

@@ -13,7 +13,7 @@ from edit_cases import rotation
 
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.bundles import METADATA
-from SparseToPreciseLib.core.image_files import read_labelmap
+from SparseToPreciseLib.core.images import read_labelmap
 from SparseToPreciseLib.core.masks import dice
 from SparseToPreciseLib.mrml import files
 from SparseToPreciseLib.mrml.rois import roi_from_box, write_roi

@@ -10,7 +10,7 @@ import pytest
 
 from cli_files import CommandLine
 from SparseToPreciseLib.core.bundles import open_bundle
-from SparseToPreciseLib.core.image_files import read_image, write_image
+from SparseToPreciseLib.core.images import read_image, write_image
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.phantoms.head import head_case
 from SparseToPreciseLib.synthesis import recipe, training_run

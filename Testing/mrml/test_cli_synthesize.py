@@ -21,7 +21,7 @@ pytest.importorskip("torch")
 from synthesis_cases import GRID, GRIDS, ball_on, ct_on, mr_on, tiny_model  # noqa: E402
 
 from cli_files import CommandLine, snapshot  # noqa: E402
-from SparseToPreciseLib.core.image_files import read_image, read_labelmap  # noqa: E402
+from SparseToPreciseLib.core.images import read_image, read_labelmap  # noqa: E402
 from SparseToPreciseLib.core.volume import Volume  # noqa: E402
 from SparseToPreciseLib.mrml import files  # noqa: E402
 from SparseToPreciseLib.synthesis.model import load_model  # noqa: E402

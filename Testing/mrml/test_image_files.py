@@ -14,7 +14,7 @@ import SimpleITK
 
 from known_shape import matrix, shape_on
 from SparseToPreciseLib.core.errors import InputError
-from SparseToPreciseLib.core.image_files import read_image, read_labelmap, write_image
+from SparseToPreciseLib.core.images import read_image, read_labelmap, write_image
 from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.mrml import files
 from SparseToPreciseLib.mrml.labelmaps import labelmap_from_segmentation, segmentation_from_labelmap
@@ -125,7 +125,7 @@ def test_an_image_is_no_labelmap_and_segments_are_no_image(scene, tmp_path: Path
         read_image(path)
     text = path.read_bytes()
     path.write_bytes(text.replace(b"Segment2_Layer:=1", b"Segment2_Layer:=7"))
-    with pytest.raises(InputError, match="names segments that are not in it"):
+    with pytest.raises(InputError, match="puts its segment 2 into layer .7., and has 2"):
         read_labelmap(path)
 
 

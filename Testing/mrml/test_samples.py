@@ -87,7 +87,7 @@ def test_the_other_ears_show_what_is_looked_for(scene, number: int) -> None:
 
 @named([(folder, sample) for folder, sample in SAMPLES if folder.parents[1].name == "SynthesisModule"])
 def test_the_head_looks_forward(folder: Path, sample: dict) -> None:
-    from SparseToPreciseLib.core.image_files import read_image
+    from SparseToPreciseLib.core.images import read_image
     from SparseToPreciseLib.synthesis.body import body_mask
 
     mr, ct = (read_image(folder / file["file"]) for file in sample["files"])

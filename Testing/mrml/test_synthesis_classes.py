@@ -38,7 +38,7 @@ def test_a_class_that_is_not_there_is_no_segment(scene) -> None:
 
 @pytest.mark.parametrize("extension", [".seg.nrrd", ".nii.gz", ".mha"])
 def test_written_classes_are_read_again(scene, tmp_path, extension: str) -> None:
-    from SparseToPreciseLib.core.image_files import read_labelmap
+    from SparseToPreciseLib.core.images import read_labelmap
     from SparseToPreciseLib.mrml.synthesis_classes import write_classes
 
     labels = classify(ct_on(GRIDS["oblique"]))

@@ -11,16 +11,16 @@ from synthesis_cases import CENTRE, GRID, GRIDS, ball_on, ct_on, mr_on, tiny_mod
 
 from known_shape import matrix
 from SparseToPreciseLib.core.errors import Cancelled, InputError
-from SparseToPreciseLib.core.image_files import read_image, write_image
+from SparseToPreciseLib.core.images import read_image, write_image
 from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.core.volume import Volume
 
 pytest.importorskip("slicer")
 pytest.importorskip("torch")
 
+from SparseToPreciseLib.core.quiet import quiet
 from SparseToPreciseLib.mrml import evaluation_nodes
 from SparseToPreciseLib.mrml import synthesis_nodes as nodes
-from SparseToPreciseLib.mrml.headless import quiet
 from SparseToPreciseLib.mrml.segmentations import new_segment, segment_to_volume, volume_to_segment
 from SparseToPreciseLib.mrml.synthesis_files import read_answer, write_request
 from SparseToPreciseLib.mrml.volumes import volume_from_node, volume_to_node

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from SparseToPreciseLib.core.image_files import read_image
+from SparseToPreciseLib.core.images import read_image
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.landmarks.detect import detect
 from SparseToPreciseLib.landmarks.reference import Reference

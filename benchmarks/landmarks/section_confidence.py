@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from SparseToPreciseLib.core.image_files import read_image
+from SparseToPreciseLib.core.images import read_image
 from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.landmarks.detect import detect
 from SparseToPreciseLib.phantoms.cochlea import make_cochlea

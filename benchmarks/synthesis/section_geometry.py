@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from SparseToPreciseLib.core.image_files import read_image
+from SparseToPreciseLib.core.images import read_image
 from SparseToPreciseLib.core.resampling import on_grid, world_corners
 from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.phantoms.head import head_case

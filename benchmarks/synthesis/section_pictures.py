@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from SparseToPreciseLib.core.image_files import read_image
+from SparseToPreciseLib.core.images import read_image
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.pictures.drawing import draw_directions, draw_slice, intensity_window
 from SparseToPreciseLib.pictures.planes import plane_at

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from SparseToPreciseLib.core.image_files import read_image
+from SparseToPreciseLib.core.images import read_image
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.synthesis.body import grown
 from SparseToPreciseLib.synthesis.classes import AIR_BELOW, BONE_ABOVE

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from SparseToPreciseLib.core.image_files import read_image
+from SparseToPreciseLib.core.images import read_image
 from SparseToPreciseLib.core.markups import read_box
 from SparseToPreciseLib.pictures.boxes import draw_boxes
 from SparseToPreciseLib.tasks.box_segment import segment_files

@@ -11,7 +11,8 @@ import slicer
 import vtk
 import vtk.util.numpy_support
 
-from SparseToPreciseLib.mrml.headless import logic, quiet, scene
+from SparseToPreciseLib.core.quiet import quiet
+from SparseToPreciseLib.mrml.headless import logic, scene
 
 _SLICE_MANAGERS = ("vtkMRMLSegmentationsDisplayableManager2D", "vtkMRMLMarkupsDisplayableManager")
 _SURFACE_MANAGERS = ("vtkMRMLSegmentationsDisplayableManager3D", "vtkMRMLMarkupsDisplayableManager")

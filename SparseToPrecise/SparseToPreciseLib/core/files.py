@@ -117,8 +117,8 @@ def _checked(path: str | os.PathLike[str]) -> Path:
 
 
 def _temporary(path: Path) -> Path:
-    # A prefix, not a suffix: readers and writers go by the extension (.seg.nrrd, .nii.gz).
-    return path.with_name(f".tmp{os.getpid()}-{path.name}")
+    # A prefix, not a suffix: readers and writers go by the extension (.seg.nrrd, .nii.gz), and know none in capitals.
+    return path.with_name(f".tmp{os.getpid()}-{path.name.lower()}")
 
 
 @contextlib.contextmanager

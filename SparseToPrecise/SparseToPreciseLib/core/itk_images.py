@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .volume import Volume
+from .volume import Grid, Volume
 
 if TYPE_CHECKING:
     import SimpleITK
@@ -15,16 +15,24 @@ FLIP = np.diag([-1.0, -1.0, 1.0])
 """RAS to LPS and back."""
 
 
-def to_itk(volume: Volume) -> SimpleITK.Image:
-    """A float32 image where the volume lies."""
+def to_itk(volume: Volume, dtype: np.dtype | type = np.float32) -> SimpleITK.Image:
+    """An image of some type where the volume lies."""
     import SimpleITK
 
-    image = SimpleITK.GetImageFromArray(np.ascontiguousarray(volume.array, dtype=np.float32))
+    image = SimpleITK.GetImageFromArray(np.ascontiguousarray(volume.array, dtype=dtype))
     spacing = volume.spacing
     image.SetSpacing(spacing.tolist())
     image.SetDirection((FLIP @ volume.ijk_to_ras[:3, :3] / spacing).ravel().tolist())
     image.SetOrigin((FLIP @ volume.ijk_to_ras[:3, 3]).tolist())
     return image
+
+
+def grid_of(image: SimpleITK.Image | SimpleITK.ImageFileReader) -> Grid:
+    """Where a 3D image, or the one that a reader knows, lies."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = FLIP @ (np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing())
+    matrix[:3, 3] = FLIP @ np.array(image.GetOrigin())
+    return Grid(tuple(image.GetSize()[::-1]), matrix)
 
 
 def point_to_lps(point: np.ndarray) -> list[float]:

@@ -150,7 +150,7 @@ def _inference() -> dict[str, Any]:
             "path": "@bundle_root",
             "device": "@device",
         },
-        "image": {"_target_": "SparseToPreciseLib.core.image_files.read_image", "path": "@target"},
+        "image": {"_target_": "SparseToPreciseLib.core.images.read_image", "path": "@target"},
         "detection": {
             "_target_": "SparseToPreciseLib.landmarks.detect.detect",
             "template": "@template",

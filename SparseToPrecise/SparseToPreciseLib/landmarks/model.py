@@ -17,7 +17,7 @@ import numpy as np
 from ..core.bundles import Bundle
 from ..core.devices import Device
 from ..core.errors import InputError
-from ..core.image_files import read_image, write_image
+from ..core.images import read_image, write_image
 from ..core.models import open_model, reading_parameters
 from ..core.training.writing import write_bundle
 from ..core.volume import Volume

@@ -1,37 +1,48 @@
-"""Images, segmentations and strokes in files, through Slicer's own storage nodes.
+"""Images, segmentations and strokes in files as nodes of the current scene.
 
-Reading gives nodes in the current scene; writing goes to a temporary name first, so that a file is whole or absent.
-Formats: images and labelmaps .nrrd .nii .nii.gz .mha; segmentations also .seg.nrrd; strokes .mrk.json and .fcsv.
+Images and labelmaps (.nrrd .nii .nii.gz .mha) go through `core.images`, and only Slicer's own formats through its
+storage nodes: segmentations .seg.nrrd, strokes .mrk.json and .fcsv. Writing goes to a temporary name first, so that a
+file is whole or absent.
 """
 
 from __future__ import annotations
 
+import base64
 import os
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import slicer
+import vtk
 
-from ..core.errors import InputError
 from ..core.files import known_extension, readable_file
-from ..core.image_headers import IMAGE_EXTENSIONS, Header, check_scalar_3d, image_header, read_header
+from ..core.images import (
+    IMAGE_EXTENSIONS,
+    check_segments,
+    nifti_header,
+    read_header,
+    read_image,
+    read_labelmap,
+    write_image,
+)
 from ..core.markups import MARKUP_EXTENSIONS
+from ..core.nifti import NiftiHeader, read_nifti_header
 from ..core.volume import Volume
 from .headless import scene
 from .labelmaps import labelmap_from_segmentation, segmentation_from_labelmap
-from .lookup import keep_label_values
+from .lookup import keep_label_values, label_values
 from .markups import check_written, load_markup, stroke_to_node
 from .segment_lattice import IndexBox
 from .segmentations import keep_extent
 from .storage import read_node, write_node
-from .volumes import volume_from_node, volume_to_node
+from .volumes import image_array, matrix_to_array, volume_to_node
 
 SEGMENTATION_EXTENSIONS = (".seg.nrrd", *IMAGE_EXTENSIONS)
-# Cosine between two axes; 1e-4 moves the far corner of 500 voxels by a twentieth of a voxel.
-_RIGHT_ANGLE_TOLERANCE = 1e-4
+_NIFTI_HEADER = "SparseToPrecise.NiftiHeader"
+"""Keeps at a segmentation node how the file that it comes from was placed and named its labels."""
 
 
 def read_volume(path: str | os.PathLike[str]) -> slicer.vtkMRMLScalarVolumeNode:
@@ -45,9 +56,7 @@ def read_volume(path: str | os.PathLike[str]) -> slicer.vtkMRMLScalarVolumeNode:
     InputError
         Missing, empty, unreadable, damaged or incomplete file, another format, 2D, 4D, or several values per voxel.
     """
-    path, extension = readable_file(path, IMAGE_EXTENSIONS, "an image")
-    image_header(path)
-    return _read_scalar(path, path.name[: -len(extension)])
+    return volume_to_node(read_image(path))
 
 
 def read_segmentation(path: str | os.PathLike[str]) -> slicer.vtkMRMLSegmentationNode:
@@ -63,17 +72,22 @@ def read_segmentation(path: str | os.PathLike[str]) -> slicer.vtkMRMLSegmentatio
     """
     path, extension = readable_file(path, SEGMENTATION_EXTENSIONS, "a segmentation")
     header = read_header(path)
-    name = path.name[: -len(extension)]
     if header.is_segmentation:
-        return _read_segments(path, name, header)
-    check_scalar_3d(path, header)
-    node = _read_scalar(path, name)
-    try:
-        return segmentation_from_labelmap(volume_from_node(node), name, scalar_type=header.scalar_type)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-    finally:
-        scene().RemoveNode(node)
+        check_segments(path, header)
+        node = read_node(
+            path, slicer.vtkMRMLSegmentationStorageNode(), "vtkMRMLSegmentationNode", path.name[: -len(extension)]
+        )
+        keep_label_values(node)
+        # Without a reference geometry Slicer would write no more than the segments' own extent.
+        start = header.keys.get("Segmentation_ReferenceImageExtentOffset", "0 0 0").split()
+        keep_extent(node, IndexBox.sized(start, header.size[2::-1]))
+        return node
+    node = segmentation_from_labelmap(read_labelmap(path), scalar_type=header.scalar_type)
+    nifti = nifti_header(path)
+    if nifti is not None:
+        _name_segments(node, nifti.label_names())
+        node.SetAttribute(_NIFTI_HEADER, base64.b64encode(nifti.packed()).decode())
+    return node
 
 
 def read_stroke(path: str | os.PathLike[str]) -> slicer.vtkMRMLMarkupsNode:
@@ -87,23 +101,21 @@ def read_stroke(path: str | os.PathLike[str]) -> slicer.vtkMRMLMarkupsNode:
     return load_markup(path, "a stroke")
 
 
-def write_volume(volume: Volume | slicer.vtkMRMLScalarVolumeNode, path: str | os.PathLike[str]) -> Path:
+def write_volume(
+    volume: Volume | slicer.vtkMRMLScalarVolumeNode,
+    path: str | os.PathLike[str],
+    like: NiftiHeader | None = None,
+) -> Path:
     """Write an image; a node is written in its own coordinates, without its parent transforms, as Slicer does.
 
-    Raises
-    ------
-    InputError
-        Another format, or the file cannot be written; an old file survives and nothing partial is left.
+    Parameters and errors as `core.images.write_image`.
     """
-    path, extension = known_extension(path, IMAGE_EXTENSIONS, "an image")
-    node = volume_to_node(volume) if isinstance(volume, Volume) else volume
-    try:
-        if extension in (".nii", ".nii.gz"):
-            _check_right_angles(path, node)
-        return write_node(path, slicer.vtkMRMLVolumeArchetypeStorageNode, node, read_header)
-    finally:
-        if node is not volume:
-            scene().RemoveNode(node)
+    path, _ = known_extension(path, IMAGE_EXTENSIONS, "an image")
+    if not isinstance(volume, Volume):
+        matrix = vtk.vtkMatrix4x4()
+        volume.GetIJKToRASMatrix(matrix)
+        volume = Volume(image_array(volume.GetImageData()), matrix_to_array(matrix), volume.GetName() or "")
+    return write_image(volume, path, like)
 
 
 def write_segmentation(
@@ -128,7 +140,9 @@ def write_segmentation(
     path, extension = known_extension(path, SEGMENTATION_EXTENSIONS, "a segmentation")
     if extension == ".seg.nrrd":
         return write_node(path, slicer.vtkMRMLSegmentationStorageNode, node, read_header)
-    return write_volume(labelmap_from_segmentation(node, on_top), path)
+    packed = node.GetAttribute(_NIFTI_HEADER)
+    like = read_nifti_header(BytesIO(base64.b64decode(packed))) if packed else None
+    return write_image(labelmap_from_segmentation(node, on_top), path, like)
 
 
 def write_stroke(stroke: np.ndarray | slicer.vtkMRMLMarkupsNode, path: str | os.PathLike[str]) -> Path:
@@ -151,25 +165,8 @@ def write_stroke(stroke: np.ndarray | slicer.vtkMRMLMarkupsNode, path: str | os.
             scene().RemoveNode(node)
 
 
-def _check_right_angles(path: Path, node: slicer.vtkMRMLScalarVolumeNode) -> None:
-    """NIfTI is written with the nearest rotation instead of the image's axes, without a word."""
-    axes = [[0.0] * 3 for _ in range(3)]
-    node.GetIJKToRASDirections(axes)
-    if np.abs(np.transpose(axes) @ axes - np.eye(3)).max() > _RIGHT_ANGLE_TOLERANCE:
-        raise InputError(f"{path} cannot hold an image whose axes are not at right angles; write a .nrrd file.")
-
-
-def _read_scalar(path: Path, name: str) -> slicer.vtkMRMLScalarVolumeNode:
-    storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
-    storage.SetSingleFile(True)  # else other files with a number in their name are taken for further slices
-    storage.SetForceRightHandedIJKCoordinateSystem(False)  # keep the file's order of voxels, so that outputs have it
-    return read_node(path, storage, "vtkMRMLScalarVolumeNode", name)
-
-
-def _read_segments(path: Path, name: str, header: Header) -> slicer.vtkMRMLSegmentationNode:
-    node = read_node(path, slicer.vtkMRMLSegmentationStorageNode(), "vtkMRMLSegmentationNode", name)
-    keep_label_values(node)
-    start = re.findall(r"-?\d+", header.keys.get("Segmentation_ReferenceImageExtentOffset", "0 0 0"))
-    if len(start) == 3:  # without a reference geometry Slicer would write no more than the segments' own extent
-        keep_extent(node, IndexBox.sized(start, header.size[2::-1]))
-    return node
+def _name_segments(node: slicer.vtkMRMLSegmentationNode, names: Mapping[int, str]) -> None:
+    """Give segments the names that a file has for their label values."""
+    for segment_id, label in label_values(node).items():
+        if label in names:
+            node.GetSegmentation().GetSegment(segment_id).SetName(names[label])

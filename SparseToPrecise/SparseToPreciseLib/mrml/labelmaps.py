@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import slicer
 
-from ..core.image_files import label_values
+from ..core.images import whole_labels
 from ..core.volume import Volume
 from .headless import scene as current_scene
 from .lookup import keep_label_values, unique_label_values
@@ -48,10 +48,10 @@ def segmentation_from_labelmap(
         many different values.
     """
     title = name or volume.name or "The labelmap"
-    labels = label_values(volume.array, title)
+    array, labels = whole_labels(volume.array, title)
     image = slicer.vtkOrientedImageData()
     image.SetGeometryFromImageToWorldMatrix(array_to_matrix(volume.ijk_to_ras))
-    fill_image(image, volume.array.astype(stored_type(labels.max(initial=0))))
+    fill_image(image, array.astype(stored_type(labels.max(initial=0))))
     node = (scene or current_scene()).AddNewNodeByClass("vtkMRMLSegmentationNode", name or volume.name)
     node.CreateDefaultDisplayNodes()
     set_reference_grid(node, volume.grid)

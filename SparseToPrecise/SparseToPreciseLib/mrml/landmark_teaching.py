@@ -9,7 +9,7 @@ import numpy as np
 import slicer
 
 from ..core.errors import InputError
-from ..core.image_files import write_image
+from ..core.images import write_image
 from ..core.volume import Volume
 from ..landmarks.reference import Reference
 from .landmark_lists import (

@@ -12,7 +12,9 @@ import slicer
 
 from ..core.errors import InputError
 from ..core.files import write_atomically
-from .headless import quiet, scene
+from ..core.images import told_by_name
+from ..core.quiet import quiet
+from .headless import scene
 
 _LONGEST_REASON = 160
 
@@ -20,8 +22,8 @@ _LONGEST_REASON = 160
 def read_node(path: Path, storage: slicer.vtkMRMLStorageNode, node_class: str, name: str) -> slicer.vtkMRMLStorableNode:
     """Read a file through a storage node into a new node, of which nothing stays in the scene on failure."""
     node = scene().AddNewNodeByClass(node_class, name)
-    storage.SetFileName(str(path))
-    with quiet() as printed:
+    with told_by_name(path) as file, quiet() as printed:
+        storage.SetFileName(str(file))
         success = storage.ReadData(node)
     if not success:
         scene().RemoveNode(node)
@@ -38,7 +40,7 @@ def write_node(
     def write(temporary: Path) -> None:
         # Slicer's volume writer makes a folder beside its file, and leaves it there when it fails.
         with tempfile.TemporaryDirectory(prefix=".tmp", dir=path.parent) as folder:
-            written = Path(folder) / path.name
+            written = Path(folder) / path.name.lower()  # writers know no extension in capitals
             storage = storage_class()
             storage.SetFileName(str(written))
             with quiet() as printed:

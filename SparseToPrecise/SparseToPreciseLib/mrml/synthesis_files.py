@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..core.errors import InputError
-from ..core.image_files import read_image, write_image
+from ..core.images import read_image, write_image
 from ..core.progress import Progress
 from ..synthesis.classes import classify
 from ..synthesis.hu import OUTSIDE

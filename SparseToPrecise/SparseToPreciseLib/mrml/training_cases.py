@@ -10,7 +10,7 @@ from pathlib import Path
 import slicer
 
 from ..core.errors import InputError
-from ..core.image_files import write_image
+from ..core.images import write_image
 from ..core.volume import Volume
 from .headless import scene
 from .labelmaps import labelmap_from_segmentation

@@ -12,7 +12,7 @@ from ..boxes.corrector.model import load_corrector
 from ..boxes.slices import check_within
 from ..core.box import Box
 from ..core.errors import InputError, listing
-from ..core.image_files import label_values, read_image, read_labelmap
+from ..core.images import read_image, read_labelmap, whole_labels
 from ..core.markups import read_box
 from ..core.volume import Volume
 from .datalist import Entry, read_entries
@@ -114,7 +114,7 @@ def _box_cases(files: list[tuple[Entry, Path, list[Path] | Path]], label: int | 
 def _object(file: Path, entry: Entry, label: int | None) -> Volume:
     """uint8 mask of the object in a label file."""
     labelmap = read_labelmap(file)
-    values = label_values(labelmap.array, str(file)).tolist()
+    values = whole_labels(labelmap.array, str(file))[1].tolist()
     listed = listing(values, _LISTED)
     if not values:
         raise InputError(f"{file} of {entry.where} is empty: there is no object to learn from; leave the case out.")

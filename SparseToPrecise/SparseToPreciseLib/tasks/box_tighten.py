@@ -16,9 +16,9 @@ from ..core.box import Box
 from ..core.devices import choose_device
 from ..core.errors import InputError
 from ..core.files import write_together
+from ..core.images import read_image
 from ..core.progress import Progress, timed
 from ..core.volume import Volume
-from ..mrml.arrays import read_image
 from ..mrml.files import SEGMENTATION_EXTENSIONS, write_segmentation
 from ..mrml.headless import scene
 from ..mrml.labelmaps import segmentation_from_labelmap

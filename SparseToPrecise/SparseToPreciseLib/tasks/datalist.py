@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import InputError
-from ..core.image_files import read_image, read_labelmap
+from ..core.images import read_image, read_labelmap
 from ..core.volume import Volume
 
 Pair = tuple[Path, Path]

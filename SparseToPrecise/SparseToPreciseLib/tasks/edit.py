@@ -13,13 +13,13 @@ import numpy as np
 from ..core.devices import choose_device
 from ..core.errors import InputError
 from ..core.files import write_together
+from ..core.images import read_image
 from ..core.progress import Progress, timed
 from ..core.volume import Grid, Volume
 from ..editing.edit_series import AppliedStroke, Stroke, edit_series
 from ..editing.editors import Editor
 from ..editing.model import load_editor
 from ..mrml import files
-from ..mrml.arrays import read_image
 from ..mrml.headless import scene
 from ..mrml.lookup import find_segment
 from ..mrml.markups import stroke_from_node

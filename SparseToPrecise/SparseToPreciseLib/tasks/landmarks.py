@@ -12,13 +12,13 @@ import numpy as np
 from ..core.devices import choose_device
 from ..core.errors import InputError
 from ..core.files import write_together
+from ..core.images import read_image
 from ..core.progress import Progress, timed
 from ..core.volume import Volume
 from ..landmarks.detect import MIRRORS, STAGES, Detection
 from ..landmarks.detect import detect as detect_landmarks
 from ..landmarks.metrics import landmark_errors
 from ..landmarks.model import Template, load_template
-from ..mrml.arrays import read_image
 from ..mrml.headless import scene
 from ..mrml.landmark_lists import LANDMARK_EXTENSION, landmarks_to_node, read_landmarks, write_landmarks
 from .box_tighten import report_writer

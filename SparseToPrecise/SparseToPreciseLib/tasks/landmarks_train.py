@@ -10,9 +10,9 @@ from pathlib import Path
 from ..core.bundles import Bundle
 from ..core.devices import choose_device
 from ..core.errors import InputError
+from ..core.images import read_image
 from ..core.progress import Progress
 from ..landmarks.reference import Reference
-from ..mrml.arrays import read_image
 from ..mrml.landmark_lists import read_landmarks
 from ..mrml.landmark_teaching import validation_reference
 from .inputs import read_segment

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import InputError, as_reason
-from ..core.image_files import read_image
+from ..core.images import read_image
 from ..core.volume import Volume
 from .datalist import read_entries
 

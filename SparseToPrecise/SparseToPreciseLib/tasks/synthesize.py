@@ -11,12 +11,10 @@ from typing import Any
 from ..core.devices import choose_device
 from ..core.errors import InputError
 from ..core.files import reason_of, write_together
-from ..core.image_files import read_labelmap
-from ..core.image_headers import IMAGE_EXTENSIONS
+from ..core.images import IMAGE_EXTENSIONS, read_image, read_labelmap
 from ..core.progress import Progress, timed
 from ..core.stopping import Stopped, stoppable
 from ..core.volume import Volume
-from ..mrml.arrays import read_image
 from ..mrml.files import SEGMENTATION_EXTENSIONS, write_volume
 from ..mrml.synthesis_classes import write_classes
 from ..synthesis.classes import classify
