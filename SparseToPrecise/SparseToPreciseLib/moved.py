@@ -30,7 +30,6 @@ MOVED: dict[str, tuple[str, ...]] = {
     "cli.synthesize_files": ("tasks.synthesize",),
     "core.bundle_writing": ("core.training.writing",),
     "core.image_files": ("core.images",),
-    "core.image_headers": ("core.images",),
     "core.opened_model": ("core.models",),
     "core.packaged_configs": ("core.training.configs",),
     "core.recipe": ("core.training.recipe",),

@@ -180,6 +180,15 @@ def test_what_is_no_labelmap_is_refused(scene, value, words):
         segmentation_from_labelmap(Volume(array, np.eye(4), "odd"))
 
 
+def test_more_than_a_thousand_labels(scene):
+    """Parcellations and cells; 1300 cubes of 27 voxels."""
+    cubes = np.arange(1, 1301).reshape(10, 10, 13)
+    array = cubes.repeat(3, axis=0).repeat(3, axis=1).repeat(3, axis=2).astype(np.uint16)
+    node = segmentation_from_labelmap(Volume(array, np.eye(4), "cells"))
+    assert node.GetSegmentation().GetNumberOfSegments() == 1300
+    assert np.array_equal(labelmap_from_segmentation(node).array, array)
+
+
 def test_an_image_given_as_labelmap_is_refused(scene):
     image = np.random.default_rng(0).integers(-1000, 2000, (20, 20, 20))
     with pytest.raises(InputError, match="CT has more than 1000 different values; it looks like an image"):

@@ -19,15 +19,8 @@ import slicer
 import vtk
 
 from ..core.files import known_extension, readable_file
-from ..core.images import (
-    IMAGE_EXTENSIONS,
-    check_segments,
-    nifti_header,
-    read_header,
-    read_image,
-    read_labelmap,
-    write_image,
-)
+from ..core.image_headers import IMAGE_EXTENSIONS, check_segments, read_header
+from ..core.images import nifti_header, read_image, read_labelmap, write_image
 from ..core.markups import MARKUP_EXTENSIONS
 from ..core.nifti import NiftiHeader, read_nifti_header
 from ..core.volume import Volume

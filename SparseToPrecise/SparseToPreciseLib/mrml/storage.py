@@ -12,7 +12,7 @@ import slicer
 
 from ..core.errors import InputError
 from ..core.files import write_atomically
-from ..core.images import told_by_name
+from ..core.image_headers import told_by_name
 from ..core.quiet import quiet
 from .headless import scene
 

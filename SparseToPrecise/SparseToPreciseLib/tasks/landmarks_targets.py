@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..core.errors import InputError
-from ..core.images import IMAGE_EXTENSIONS
+from ..core.image_headers import IMAGE_EXTENSIONS
 from ..core.markups import MARKUP_EXTENSIONS
 from ..mrml.landmark_lists import LANDMARK_EXTENSION
 

@@ -11,7 +11,8 @@ from typing import Any
 from ..core.devices import choose_device
 from ..core.errors import InputError
 from ..core.files import reason_of, write_together
-from ..core.images import IMAGE_EXTENSIONS, read_image, read_labelmap
+from ..core.image_headers import IMAGE_EXTENSIONS
+from ..core.images import read_image, read_labelmap
 from ..core.progress import Progress, timed
 from ..core.stopping import Stopped, stoppable
 from ..core.volume import Volume

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..core.files import write_together
-from ..core.images import IMAGE_EXTENSIONS, read_image, read_labelmap
+from ..core.image_headers import IMAGE_EXTENSIONS
+from ..core.images import read_image, read_labelmap
 from ..core.progress import Progress
 from ..mrml.files import write_volume
 from ..synthesis.evaluate import Evaluation, evaluate

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.errors import InputError
-from ..core.images import IMAGE_EXTENSIONS
+from ..core.image_headers import IMAGE_EXTENSIONS
 from .landmarks_targets import expanded
 
 if TYPE_CHECKING:
