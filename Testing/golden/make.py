@@ -6,6 +6,7 @@ The bundles beside them are not made anew: they are what version 0.1.0.dev0 left
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -13,6 +14,9 @@ from pathlib import Path
 
 TESTING = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTING), str(TESTING.parent / "SparseToPrecise")]
+
+# As in Testing/conftest.py: several threads add up in another order.
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 from golden_cases import GOLDEN, NAMES, observed  # noqa: E402
 
