@@ -24,7 +24,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "boxes.segmenter_training": ("boxes.segmenter.trainer",),
     "boxes.slice_table": ("boxes.corrector.slice_boxes",),
     "boxes.tighten": ("boxes.corrector.tighten", "boxes.corrector.slice_boxes"),
-    "cli.box_files": ("tasks.box_tighten",),
+    "cli.box_files": ("tasks.box_tighten", "tasks.box_segment", "tasks.boxes"),
     "cli.box_segment_files": ("tasks.box_segment",),
     "cli.edit_files": ("tasks.edit",),
     "cli.synthesize_files": ("tasks.synthesize",),
@@ -53,6 +53,21 @@ MOVED: dict[str, tuple[str, ...]] = {
 }
 """Former name below the package -> modules that hold its names now, the first that has one gives it."""
 
+RENAMED: dict[str, dict[str, str]] = {
+    "cli.box_files": {
+        "SegmentRequest": "tasks.box_segment.SegmentBox",
+        "TightenRequest": "tasks.box_tighten.TightenBox",
+        "tighten_files": "tasks.task.run",
+    },
+    "cli.box_segment_files": {"segment_files": "tasks.task.run"},
+    "cli.edit_files": {"EditRequest": "tasks.edit.Edit", "edit_files": "tasks.task.run"},
+    "cli.synthesize_files": {
+        "SynthesizeRequest": "tasks.synthesize.Synthesize",
+        "synthesize_files": "tasks.task.run",
+    },
+}
+"""Names of such a module that have another one now, below the package."""
+
 
 class _Former(ModuleType):
     """A module of a former name; its names are looked up where they are now."""
@@ -60,7 +75,8 @@ class _Former(ModuleType):
     def __getattr__(self, name: str) -> object:
         package, _, former = self.__name__.partition(".")
         if not name.startswith("__"):
-            for module in MOVED[former]:
+            now, _, name = RENAMED.get(former, {}).get(name, f".{name}").rpartition(".")
+            for module in [now] if now else MOVED[former]:
                 found = importlib.import_module(f"{package}.{module}")
                 if hasattr(found, name):
                     return getattr(found, name)

@@ -20,7 +20,7 @@ from cli_files import snapshot, stopped_at
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.mrml import files
 from SparseToPreciseLib.mrml.rois import roi_from_box, write_roi
-from SparseToPreciseLib.tasks.box_tighten import write_mask
+from SparseToPreciseLib.tasks.boxes import write_mask
 
 EYE = np.eye(3)
 BOXES = {

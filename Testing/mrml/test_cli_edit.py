@@ -23,7 +23,7 @@ from SparseToPreciseLib.mrml.segmentations import (
     set_reference_grid,
     volume_to_segment,
 )
-from SparseToPreciseLib.tasks import edit as edit_files
+from SparseToPreciseLib.tasks.edit import EditOutcome
 
 CASE = case_on(GRID)
 AWAY = distance_to_polyline(GRID.points_ras().reshape(-1, 3), CASE.stroke).reshape(GRID.shape)
@@ -439,8 +439,8 @@ class TestProgress:
 
 def test_the_report_is_made_once(cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[object] = []
-    real = edit_files.edit_report
-    monkeypatch.setattr(edit_files, "edit_report", lambda *given: made.append(given) or real(*given))
+    real = EditOutcome.as_json
+    monkeypatch.setattr(EditOutcome, "as_json", lambda *given: made.append(given) or real(*given))
     inputs = [folder / name for name in ("image.nrrd", "ball.seg.nrrd", "stroke.fcsv")]
     options = ("--segment", "Ball", "--influence-radius", RADIUS, "--progress", "json")
     answer = cli.succeeds("edit", *inputs, *options, "-o", folder / "o.nrrd", "--report", folder / "r.json")

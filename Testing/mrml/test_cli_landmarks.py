@@ -128,7 +128,7 @@ class TestDetect:
         files.write_volume(image_on(GRIDS["LAS"]), folder / "a.nrrd")
         assert "would both write a.mrk.json" in sentence(given=(template, target, folder / "a.nrrd"))
         assert "must end with .png" in sentence("--picture", folder / "p.jpg")
-        assert "cannot be made" in sentence(out="/proc/new")
+        assert "Could not make the folder /proc/new" in sentence(out="/proc/new")
         own = folder / "targets" / "a.mrk.json"
         own.write_text("my own")
         assert "lies beside its image and would be overwritten" in sentence(out="targets")

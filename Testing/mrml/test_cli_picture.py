@@ -10,8 +10,7 @@ import pytest
 from edit_cases import CENTRE, INFLUENCE, arc, case_on, grid_around, rotation
 
 from SparseToPreciseLib.editing.edit import edit
-from SparseToPreciseLib.pictures.edit import draw_edit
-from SparseToPreciseLib.pictures.planes import planes_through
+from SparseToPreciseLib.pictures.editing import draw_edit, planes_through
 
 
 def turned(degrees: float) -> np.ndarray:
@@ -68,7 +67,7 @@ def test_the_picture_shows_every_part(tmp_path: Path, degrees: float) -> None:
     import matplotlib.image
     from matplotlib.colors import to_rgb
 
-    from SparseToPreciseLib.pictures.edit import AFTER, BEFORE, STROKE
+    from SparseToPreciseLib.pictures.editing import AFTER, BEFORE, STROKE
 
     case, stroke = case_on(grid_around((1.5, 1.5, 1.5), half_mm=27)), turned(degrees)
     result = edit(case.image, case.before, stroke, INFLUENCE)

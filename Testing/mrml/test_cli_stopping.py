@@ -111,7 +111,7 @@ def test_what_was_swallowed_before_the_outputs_got_their_names_comes_too_late() 
 
 
 def test_a_stopped_demonstration_says_what_may_be_there(cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo_case, "edit_files", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(demo_case.Edit, "run", lambda *_, **__: signal.raise_signal(signal.SIGINT))
     answer = cli("demo", "--output", folder / "demo")
     assert answer.code == 128 + signal.SIGINT
     assert (

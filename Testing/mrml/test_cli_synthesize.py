@@ -316,7 +316,7 @@ def test_stopping_at_any_moment_leaves_nothing_behind(folder: Path, moment: str)
 
 
 def test_a_stopped_batch_says_which_cts_are_there(cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from SparseToPreciseLib.tasks import synthesize as module
+    from SparseToPreciseLib.core import images as module
 
     real, calls = module.read_image, []
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.editing.metrics import dice
-from SparseToPreciseLib.pictures.planes import Plane, planes_through
+from SparseToPreciseLib.pictures.editing import planes_through
+from SparseToPreciseLib.pictures.slices import Plane
 
 from ..tables import number
 from .answers import Answerer, Tools, zone_of

@@ -14,7 +14,7 @@ from SparseToPreciseLib.mrml import files
 from SparseToPreciseLib.mrml.headless import scene
 from SparseToPreciseLib.mrml.lookup import find_segment
 from SparseToPreciseLib.mrml.segmentations import segment_to_volume
-from SparseToPreciseLib.tasks.edit import EditRequest, edit_files
+from SparseToPreciseLib.tasks.edit import Edit
 
 from ..tables import table
 from . import scores
@@ -59,7 +59,7 @@ def _through_files(
         files.write_volume(case.current.with_array(case.current.array.astype(np.uint8)), labels)
         files.write_segmentation(files.read_segmentation(labels), before)
         files.write_stroke(stroke, drawn)
-        edit_files(EditRequest(image, before, [drawn], after, influence_radius_mm=radius, model=tools.names[key]))
+        Edit(image, before, [drawn], after, influence_radius_mm=radius, model=tools.names[key]).run()
         first, second = _read(before, case.truth), _read(after, case.truth)
     changed = int(np.count_nonzero(first.array != second.array))
     outside = changed_outside(case.truth.grid, first.array, second.array, stroke, radius)

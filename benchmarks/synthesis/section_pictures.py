@@ -8,8 +8,7 @@ import numpy as np
 
 from SparseToPreciseLib.core.images import read_image
 from SparseToPreciseLib.core.volume import Volume
-from SparseToPreciseLib.pictures.drawing import draw_directions, draw_slice, intensity_window
-from SparseToPreciseLib.pictures.planes import plane_at
+from SparseToPreciseLib.pictures.slices import draw_directions, draw_slice, intensity_window, plane_at
 
 from ..harness import DATA
 from .context import Context

@@ -10,8 +10,8 @@ from PIL import Image
 from SparseToPreciseLib.core.images import read_image
 from SparseToPreciseLib.core.markups import read_box
 from SparseToPreciseLib.pictures.boxes import draw_boxes
-from SparseToPreciseLib.tasks.box_segment import segment_files
-from SparseToPreciseLib.tasks.box_tighten import SegmentRequest, TightenRequest, tighten_files
+from SparseToPreciseLib.tasks.box_segment import SegmentBox
+from SparseToPreciseLib.tasks.box_tighten import TightenBox
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "BoxModule" / "Resources" / "SampleData"
@@ -25,13 +25,11 @@ def main() -> None:
     thumbnail()
     given = {"image": SAMPLE / "LooseBox.nrrd", "roi": SAMPLE / "LooseBox-ROI.mrk.json"}
     picture = IMAGES / "boxes-tighten.png"
-    request = TightenRequest(**given, output=WORK / "tight.mrk.json", coverage=0.9, picture=picture)
-    tightened = tighten_files(request)
+    tightened = TightenBox(**given, output=WORK / "tight.mrk.json", coverage=0.9, picture=picture).run()
     print(f"{tightened.corrector.name}: {tightened.report['tightened']['volume_after_mm3'] / 1000:.1f} cm3")
     print("safe" if tightened.result.safe else tightened.result.notes)
     picture = IMAGES / "boxes-segment.png"
-    request = SegmentRequest(**given, output=WORK / "organ.seg.nrrd", picture=picture, tighten_first=True)
-    segmented = segment_files(request)
+    segmented = SegmentBox(**given, output=WORK / "organ.seg.nrrd", picture=picture, tighten_first=True).run()
     print(f"{segmented.segmenter.name}: {segmented.result.volume_mm3 / 1000:.1f} cm3")
 
 

@@ -10,13 +10,16 @@ import typer
 from .. import __version__
 from ..core.errors import Cancelled, InputError
 from ..core.stopping import Stopped, stoppable
+from ..tasks.demo import Demo
+from ..tasks.edit import Edit
+from ..tasks.synthesize import Synthesize
+from ..tasks.synthesize_evaluate import EvaluateSynthesis
 from .box import box_app
-from .demo import demo
-from .edit import edit
+from .commands import command
+from .evaluate import evaluate_app
 from .landmarks import landmarks_app
 from .models import models_app
 from .reporting import missing_packages_named
-from .synthesize import synthesize, synthesize_evaluate
 from .train import train_app
 
 BAD_INPUT = 2
@@ -28,14 +31,15 @@ app = typer.Typer(
     rich_markup_mode=None,  # its columns cut the options' names off on a narrow terminal
     pretty_exceptions_enable=False,
 )
-app.command()(edit)
+app.command("edit")(command(Edit))
 app.add_typer(box_app, name="box")
 app.add_typer(landmarks_app, name="landmarks")
-app.command()(synthesize)
-app.command("synthesize-evaluate")(synthesize_evaluate)
+app.command("synthesize")(command(Synthesize))
+app.command("synthesize-evaluate")(command(EvaluateSynthesis))
 app.add_typer(train_app, name="train")
+app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(models_app, name="models")
-app.command()(demo)
+app.command("demo")(command(Demo))
 
 
 @app.callback(invoke_without_command=True)

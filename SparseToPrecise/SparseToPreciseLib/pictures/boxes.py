@@ -11,8 +11,17 @@ import numpy as np
 from ..boxes.slices import AXES, axis_of, in_plane_axes
 from ..core.box import Box
 from ..core.volume import Volume
-from .drawing import PIXELS, draw_contour, draw_directions, draw_slice, intensity_window, soft_mask
-from .planes import Plane, plane_at
+from .slices import (
+    PIXELS,
+    Plane,
+    Sheet,
+    draw_contour,
+    draw_directions,
+    draw_slice,
+    intensity_window,
+    plane_at,
+    soft_mask,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,9 +59,6 @@ def draw_boxes(
     segmentation
         Its boundary is drawn.
     """
-    from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
-
     axis = axis_of("auto", image.grid, given) if result is None else result.axis
     tightened = result if result is not None and result.safe else None
     views = _views(given, given if result is None else result.box, axis)
@@ -61,13 +67,10 @@ def draw_boxes(
     slices = [image.resampled_to(grid, fill=np.nan).array[0] for grid in grids]
     window = intensity_window(slices)
 
-    columns, side, gap, foot = len(views) // 2, 2.6, 0.03, 0.4  # inches
-    width, height = columns * (side + gap) + gap, 2 * (side + gap) + foot
-    figure = Figure(figsize=(width, height), facecolor="black")
+    columns = len(views) // 2
+    sheet = Sheet(2, columns, 2.6, foot=0.4)
     for number, (view, grid, values) in enumerate(zip(views, grids, slices, strict=True)):
-        row, column = divmod(number, columns)
-        corner = (gap + column * (side + gap)) / width, (foot + (1 - row) * (side + gap)) / height
-        axes = figure.add_axes((*corner, side / width, side / height))
+        axes = sheet.cell(*divmod(number, columns))
         draw_slice(axes, values, half, window)
         if segmentation is not None:
             draw_contour(axes, soft_mask(segmentation, grid), half, 0.5, SEGMENT, linewidths=1.6)
@@ -76,14 +79,12 @@ def draw_boxes(
             _slices(axes, view, given, tightened)
             _rectangle(axes, view, given, tightened.box, TIGHTENED, linewidth=1.6)
         draw_directions(axes, view.plane, half, view.title)
-    entries = [("given box", GIVEN)]
+    entries = [("given box", GIVEN, "-")]
     if tightened is not None:
-        entries += [("boxes of slices", SLICE), ("tightened box", TIGHTENED)]
-    entries += [("segment", SEGMENT)] if segmentation is not None else []
-    lines = [Line2D([], [], color=color, linewidth=2) for _, color in entries]
-    labels = [label for label, _ in entries]
-    figure.legend(lines, labels, loc="lower center", ncols=4, frameon=False, labelcolor="white", fontsize=10)
-    figure.savefig(path, format="png", dpi=110, facecolor="black")
+        entries += [("boxes of slices", SLICE, "-"), ("tightened box", TIGHTENED, "-")]
+    entries += [("segment", SEGMENT, "-")] if segmentation is not None else []
+    sheet.legend(entries)
+    sheet.save(path)
 
 
 def _views(given: Box, tight: Box, axis: int) -> list[_View]:

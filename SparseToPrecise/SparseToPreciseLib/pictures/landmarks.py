@@ -8,16 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from ..core.volume import Volume
-from ..landmarks.detect import Detection
+from ..landmarks.detect import Landmark
 from ..landmarks.model import Template
-from .drawing import PIXELS, draw_directions, draw_slice, intensity_window
-from .planes import plane_at
+from .slices import PIXELS, Sheet, draw_directions, draw_slice, intensity_window, plane_at
 
 _COLUMNS = 5
 _MARK, _REFERENCE = "#2fd3ff", "#ffb000"
 
 
-def draw_landmarks(path: Path, template: Template, targets: Sequence[tuple[Volume, Detection]]) -> None:
+def draw_landmarks(path: Path, template: Template, targets: Sequence[tuple[Volume, Sequence[Landmark]]]) -> None:
     """Draw axial slices through landmarks as PNG.
 
     Parameters
@@ -29,8 +28,6 @@ def draw_landmarks(path: Path, template: Template, targets: Sequence[tuple[Volum
     targets
         Images with what was found on them; landmarks after the fifth are left out.
     """
-    from matplotlib.figure import Figure
-
     reference = template.references[0]
     names = template.landmarks[:_COLUMNS]
     half = 0.9 * template.scale.diameter_mm
@@ -38,11 +35,10 @@ def draw_landmarks(path: Path, template: Template, targets: Sequence[tuple[Volum
         ("reference", reference.image, dict(reference.landmarks), {}, _REFERENCE)
     ]
     for image, found in targets:
-        remarks = {one.name: f"{one.confidence:.2f}" for one in found.landmarks}
-        rows.append((image.name, image, found.placed, remarks, _MARK))
-    side, gap = 2.4, 0.03  # inches
-    width, height = len(names) * (side + gap) + gap, len(rows) * (side + gap) + gap
-    figure = Figure(figsize=(width, height), facecolor="black")
+        remarks = {one.name: f"{one.confidence:.2f}" for one in found}
+        placed = {one.name: one.position for one in found if one.position is not None}
+        rows.append((image.name, image, placed, remarks, _MARK))
+    sheet = Sheet(len(rows), len(names), 2.4)
     for row, (title, image, points, remarks, color) in enumerate(rows):
         planes = {name: plane_at(points[name], np.array([0.0, 0.0, 1.0])) for name in names if name in points}
         slices = {
@@ -50,8 +46,7 @@ def draw_landmarks(path: Path, template: Template, targets: Sequence[tuple[Volum
         }
         window = intensity_window(list(slices.values())) if slices else (0.0, 1.0)
         for column, name in enumerate(names):
-            corner = (gap + column * (side + gap)) / width, 1 - (row + 1) * (side + gap) / height
-            axes = figure.add_axes((*corner, side / width, side / height))
+            axes = sheet.cell(row, column)
             label = " ".join(part for part in (title if column == 0 else "", name, remarks.get(name, "")) if part)
             if name not in planes:
                 draw_slice(axes, np.full((2, 2), np.nan), half, (0.0, 1.0))
@@ -60,4 +55,4 @@ def draw_landmarks(path: Path, template: Template, targets: Sequence[tuple[Volum
             draw_slice(axes, slices[name], half, window)
             axes.plot([0], [0], "+", color=color, markersize=12, markeredgewidth=1.4)
             draw_directions(axes, planes[name], half, label)
-    figure.savefig(path, format="png", dpi=110, facecolor="black")
+    sheet.save(path)

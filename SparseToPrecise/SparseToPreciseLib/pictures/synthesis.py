@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.volume import Volume
-from .drawing import PIXELS, draw_directions, draw_slice, intensity_window
-from .planes import Plane, plane_at
+from .slices import PIXELS, Plane, Sheet, draw_directions, draw_slice, intensity_window, plane_at
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,26 +31,21 @@ def draw_synthesis(path: Path, cases: Sequence[tuple[Volume, SynthesisResult]]) 
     cases
         Two rows for each, three where there is an uncertainty; axial, coronal and sagittal through the body's middle.
     """
-    from matplotlib.figure import Figure
-
     rows = [(row, case) for case in cases for row in _rows(case[1])]
-    side, gap = 2.8, 0.03  # inches
-    width, height = 3 * (side + gap) + gap, len(rows) * (side + gap) + gap
-    figure = Figure(figsize=(width, height), facecolor="black")
+    sheet = Sheet(len(rows), 3, 2.8)
     for number, (row, (mr, result)) in enumerate(rows):
         planes, half = _planes(result.body)
         volume = mr if row == "MR" else result.ct if row == "CT" else result.uncertainty
         shown = [volume.resampled_to(plane.grid(half, PIXELS), fill=np.nan).array[0] for plane in planes]
         window = intensity_window(shown) if row == "MR" else CT_WINDOW
         for column, (plane, values) in enumerate(zip(planes, shown, strict=True)):
-            corner = (gap + column * (side + gap)) / width, 1 - (number + 1) * (side + gap) / height
-            axes = figure.add_axes((*corner, side / width, side / height))
+            axes = sheet.cell(number, column)
             if row == "uncertainty":
                 _draw_map(axes, values, half, result.uncertainty)
             else:
                 draw_slice(axes, values, half, window)
             draw_directions(axes, plane, half, f"{mr.name} {row}".strip() if column == 0 else "")
-    figure.savefig(path, format="png", dpi=110, facecolor="black")
+    sheet.save(path)
 
 
 def _rows(result: SynthesisResult) -> list[str]:

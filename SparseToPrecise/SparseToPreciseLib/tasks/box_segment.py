@@ -1,59 +1,134 @@
-"""From files to files: segment the object in a box. The command `box segment` calls this."""
+"""The task of `sparse-to-precise box segment`: segment the object in a box in a file."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-from ..boxes.corrector.model import load_corrector
-from ..boxes.corrector.tighten import TightenResult
-from ..boxes.corrector.tighten import tighten as tighten_box
-from ..boxes.segmenter.model import Segmenter, load_segmenter
-from ..boxes.segmenter.segment import SegmentResult
-from ..boxes.segmenter.segment import segment as segment_box
-from ..core.box import Box
 from ..core.errors import InputError
-from ..core.files import write_together
 from ..core.progress import Progress, timed
-from ..core.volume import Volume
-from ..mrml.files import SEGMENTATION_EXTENSIONS
-from ..mrml.headless import scene
-from .box_report import segment_report
-from .box_tighten import SegmentRequest, check_box_outputs, read_image_and_box, report_writer, write_mask
+from .boxes import (
+    AxisName,
+    BoundsRas,
+    BoxOutcome,
+    BoxReport,
+    BoxTask,
+    Coverage,
+    Margin,
+    Roi,
+    Segment,
+    write_mask,
+)
+from .outputs import json_writer, rounded, table, write_outputs, written
+from .task import DeviceName, ImageFile, Option
+
+if TYPE_CHECKING:
+    from ..boxes.segmenter.model import Segmenter
+    from ..boxes.segmenter.segment import SegmentResult
 
 
-@dataclass(frozen=True)
-class SegmentOutcome:
-    """What `segment_files` did.
+@dataclass(frozen=True, kw_only=True)
+class SegmentBox(BoxTask):
+    """Segment the one object in a box; nothing outside the box becomes part of it.
+
+    --axis, --margin and --coverage are those of tightening.
+
+    Examples
+    --------
+    >>> task = SegmentBox(
+    ...     image=Path("image.nrrd"), roi=Path("loose.mrk.json"), output=Path("object.seg.nrrd"), tighten_first=True
+    ... )
+    >>> outcome = task.run()
+    >>> outcome.result.volume_mm3 <= outcome.given.volume_mm3
+    True
+    """
+
+    image: ImageFile
+    output: Annotated[Path, Option(help="A .seg.nrrd file or a labelmap.", names=("--output", "-o"), metavar="SEG")]
+    roi: Roi = None
+    bounds_ras: BoundsRas = None
+    segment: Segment = None
+    tighten_first: Annotated[bool, Option(help="Tighten the box, and segment within the boxes of its slices.")] = False
+    axis: AxisName = "auto"
+    margin_mm: Margin = 0.0
+    coverage: Coverage = 0.99
+    model: Annotated[
+        str | None, Option(help="Folder or name of a bundle trained as boxes-segmenter.", metavar="BUNDLE")
+    ] = None
+    corrector: Annotated[
+        str | None, Option(help="With --tighten-first: a bundle trained as boxes-corrector.", metavar="BUNDLE")
+    ] = None
+    device: DeviceName = "auto"
+    report: BoxReport = None
+    picture: Annotated[Path | None, Option(help="Draw slices with the box and the segmentation.", metavar="PNG")] = None
+
+    def run(self, progress: Progress | None = None) -> SegmentOutcome:
+        """Read the image and the box, tighten the box where that is wanted, segment, write."""
+        from ..boxes.corrector.model import load_corrector
+        from ..boxes.segmenter.model import load_segmenter
+        from ..boxes.segmenter.segment import segment
+        from ..mrml.files import SEGMENTATION_EXTENSIONS
+        from ..mrml.headless import scene
+        from ..pictures.boxes import draw_boxes
+
+        progress = progress or Progress()
+        self.check(SEGMENTATION_EXTENSIONS)
+        if self.corrector is not None and not self.tighten_first:
+            raise InputError(f"--corrector {self.corrector} is for --tighten-first, which is not given; add it.")
+        timings: dict[str, float] = {}
+        with timed(timings, "read"):
+            progress(0.0, "reading")
+            image, node, given = self.read()
+            name, color = node.GetName(), node.GetDisplayNode().GetSelectedColor()
+            scene().RemoveNode(node)
+        with timed(timings, "load models"):
+            progress(0.1, "loading the model")
+            corrector = load_corrector(self.corrector, self.device) if self.tighten_first else None
+            segmenter = load_segmenter(self.model, self.device)
+        tightened = None
+        if corrector is not None:
+            with timed(timings, "tighten"):
+                tightened = self.tightened(image, given, corrector, progress.part(0.2, 0.5))
+        # Boxes of slices that are not to be trusted must not cut the object.
+        within = tightened if tightened is not None and tightened.safe else None
+        result = segment(
+            image,
+            given if within is None else within.box,
+            segmenter,
+            slices=within,
+            progress=progress.part(0.5 if corrector else 0.2, 0.9),
+        )
+        outcome = SegmentOutcome(
+            task=self, image=image, given=given, name=name, tightened=tightened, result=result, segmenter=segmenter
+        )
+        outcome.report.update(outcome.as_json(timings))
+        with timed(timings, "write"):
+            progress(0.9, "writing")
+            write_outputs(
+                (self.output, lambda path: write_mask(result.segmentation, name, color, path)),
+                (self.picture, lambda path: draw_boxes(path, image, given, tightened, result.segmentation)),
+                (self.report, json_writer(outcome.report)),
+            )
+        outcome.report["timings"] |= rounded(timings)
+        progress(1.0, "done")
+        return outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentOutcome(BoxOutcome):
+    """What segmenting did.
 
     Attributes
     ----------
-    image
-        As it was read.
-    given
-        The box as it was given.
-    name
-        Of the box.
-    tightened
-        With --tighten-first.
     result
         What the library says.
     segmenter
         What segmented.
-    timings
-        Seconds for reading, loading models, tightening and writing; the library's own are in the results.
-    report
-        The content of --report, and the time for writing, which the file itself cannot have.
     """
 
-    image: Volume
-    given: Box
-    name: str
-    tightened: TightenResult | None
     result: SegmentResult
     segmenter: Segmenter
-    timings: dict[str, float]
-    report: dict[str, Any] = field(default_factory=dict)
 
     @property
     def warnings(self) -> list[str]:
@@ -61,65 +136,23 @@ class SegmentOutcome:
         notes = [] if self.tightened is None else list(self.tightened.notes)
         return list(dict.fromkeys([*notes, *self.result.notes]))
 
+    def as_json(self, timings: dict[str, float]) -> dict[str, Any]:
+        """The content of --report."""
+        return {
+            **self.common_json(self.segmenter, self.result.device),
+            "segmented": {
+                "volume_mm3": self.result.volume_mm3,
+                "timings": rounded(self.result.timings),
+                "notes": list(self.result.notes),
+            },
+            "timings": rounded(timings),
+            "warnings": self.warnings,
+        }
 
-def segment_files(request: SegmentRequest, progress: Progress | None = None) -> SegmentOutcome:
-    """Segment the object in a box and write it with everything else that is wanted.
-
-    Either every requested file is written, or none.
-
-    Raises
-    ------
-    InputError
-        An input or an output is not as it should be; nothing has been written.
-    """
-    progress = progress or Progress()
-    check_box_outputs(request, SEGMENTATION_EXTENSIONS)
-    if request.corrector is not None and not request.tighten_first:
-        raise InputError(f"--corrector {request.corrector} is for --tighten-first, which is not given; add it.")
-    timings: dict[str, float] = {}
-    with timed(timings, "read"):
-        progress(0.0, "reading")
-        image, node, given = read_image_and_box(request)
-        name, color = node.GetName(), node.GetDisplayNode().GetSelectedColor()
-        scene().RemoveNode(node)
-    with timed(timings, "load models"):
-        progress(0.1, "loading the model")
-        corrector = load_corrector(request.corrector, request.device) if request.tighten_first else None
-        segmenter = load_segmenter(request.model, request.device)
-    tightened = None
-    if corrector is not None:
-        with timed(timings, "tighten"):
-            tightened = tighten_box(
-                image,
-                given,
-                corrector,
-                axis=request.axis,
-                margin_mm=request.margin_mm,
-                coverage=request.coverage,
-                progress=progress.part(0.2, 0.5),
-            )
-    # Boxes of slices that are not to be trusted must not cut the object.
-    within = tightened if tightened is not None and tightened.safe else None
-    result = segment_box(
-        image,
-        given if within is None else within.box,
-        segmenter,
-        slices=within,
-        progress=progress.part(0.5 if corrector else 0.2, 0.9),
-    )
-    outcome = SegmentOutcome(image, given, name, tightened, result, segmenter, timings)
-    outcome.report.update(segment_report(request, outcome))
-    with timed(timings, "write"):
-        progress(0.9, "writing")
-        outputs = [(request.output, lambda path: write_mask(result.segmentation, name, color, path))]
-        if request.picture is not None:
-            from ..pictures.boxes import draw_boxes
-
-            shown = (image, given, tightened, result.segmentation)
-            outputs.append((request.picture, lambda path: draw_boxes(path, *shown)))
-        if request.report is not None:
-            outputs.append((request.report, report_writer(outcome.report)))
-        write_together(outputs)
-    outcome.report["timings"]["write"] = round(timings["write"], 4)
-    progress(1.0, "done")
-    return outcome
+    def shown(self) -> list[Any]:
+        rows = table(f"{self.name}: segmented by {self.segmenter.name}", [""], ["volume (mm³)"])
+        rows.add_row("given box", f"{self.given.volume_mm3:.0f}")
+        if self.tightened is not None:
+            rows.add_row("tightened box", f"{self.tightened.box.volume_mm3:.0f}")
+        rows.add_row("segment", f"{self.result.volume_mm3:.0f}")
+        return [rows, *self.warnings, *self.advice, *written(self.task.output)]

@@ -1,219 +1,169 @@
-"""From files to files: read an image and a box, tighten the box, write. `box segment` shares the reading."""
+"""The task of `sparse-to-precise box tighten`: tighten a loose box in a file."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from ..boxes.corrector.model import Corrector, load_corrector
-from ..boxes.corrector.tighten import TightenResult
-from ..boxes.corrector.tighten import tighten as tighten_box
-from ..boxes.slices import check_within
-from ..core.box import Box
-from ..core.devices import choose_device
-from ..core.errors import InputError
-from ..core.files import write_together
-from ..core.images import read_image
 from ..core.progress import Progress, timed
-from ..core.volume import Volume
-from ..mrml.files import SEGMENTATION_EXTENSIONS, write_segmentation
-from ..mrml.headless import scene
-from ..mrml.labelmaps import segmentation_from_labelmap
-from ..mrml.rois import ROI_EXTENSION, box_from_roi, place_roi, read_roi, roi_from_box, write_roi
-from .box_report import slices_csv, tighten_report
-from .outputs import check_outputs
+from .boxes import (
+    AxisName,
+    BoundsRas,
+    BoxOutcome,
+    BoxReport,
+    BoxTask,
+    Coverage,
+    Margin,
+    Roi,
+    Segment,
+    write_mask,
+)
+from .outputs import csv_text, json_writer, rounded, table, text_writer, write_outputs, written
+from .task import DeviceName, ImageFile, Option
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..boxes.corrector.model import Corrector
+    from ..boxes.corrector.tighten import TightenResult
+    from ..core.box import Box
 
 
 @dataclass(frozen=True, kw_only=True)
-class BoxRequest:
-    """What commands that take an image and a box were asked for; see their --help."""
+class TightenBox(BoxTask):
+    """Tighten a loose box around the one object in it.
 
-    image: Path
-    output: Path
-    roi: Path | None = None
-    bounds_ras: tuple[float, ...] | None = None
-    segment: str | None = None
-    axis: str = "auto"
-    margin_mm: float = 0.0
-    coverage: float = 0.99
-    model: str | None = None
-    device: str = "auto"
-    report: Path | None = None
-    picture: Path | None = None
+    Where the model is unsure the box stays as it was given, and a sentence says why.
 
-
-@dataclass(frozen=True, kw_only=True)
-class TightenRequest(BoxRequest):
-    """What `sparse-to-precise box tighten` was asked for."""
-
-    slices_csv: Path | None = None
-    slices_segmentation: Path | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class SegmentRequest(BoxRequest):
-    """What `sparse-to-precise box segment` was asked for."""
-
-    tighten_first: bool = False
-    corrector: str | None = None
-
-
-@dataclass(frozen=True)
-class TightenOutcome:
-    """What `tighten_files` did.
-
-    Attributes
-    ----------
-    image
-        As it was read.
-    given
-        The box before.
-    name
-        Of the box.
-    result
-        What the library says.
-    corrector
-        What tightened.
-    timings
-        Seconds for reading, loading the model and writing; the library's own are in the result.
-    report
-        The content of --report, and the time for writing, which the file itself cannot have.
+    Examples
+    --------
+    >>> task = TightenBox(image=Path("image.nrrd"), roi=Path("loose.mrk.json"), output=Path("tight.mrk.json"))
+    >>> outcome = task.run()
+    >>> outcome.tightened.volume_after_mm3 <= outcome.tightened.volume_before_mm3
+    True
     """
 
-    image: Volume
-    given: Box
-    name: str
-    result: TightenResult
+    image: ImageFile
+    output: Annotated[Path, Option(help="The tightened box, as .mrk.json.", names=("--output", "-o"), metavar="ROI")]
+    roi: Roi = None
+    bounds_ras: BoundsRas = None
+    segment: Segment = None
+    slices_csv: Annotated[
+        Path | None, Option(help="Write the box of every slice, in mm from the box's centre.", metavar="CSV")
+    ] = None
+    slices_segmentation: Annotated[
+        Path | None,
+        Option(help="Write the boxes of the slices as a segment: .seg.nrrd or a labelmap.", metavar="SEG"),
+    ] = None
+    axis: AxisName = "auto"
+    margin_mm: Margin = 0.0
+    coverage: Coverage = 0.99
+    model: Annotated[
+        str | None, Option(help="Folder or name of a bundle trained as boxes-corrector.", metavar="BUNDLE")
+    ] = None
+    device: DeviceName = "auto"
+    report: BoxReport = None
+    picture: Annotated[
+        Path | None, Option(help="Draw slices with the given, the slices' and the tightened box.", metavar="PNG")
+    ] = None
+
+    def run(self, progress: Progress | None = None) -> TightenOutcome:
+        """Read the image and the box, tighten the box, write."""
+        from ..boxes.corrector.model import load_corrector
+        from ..mrml.files import SEGMENTATION_EXTENSIONS
+        from ..mrml.headless import scene
+        from ..mrml.rois import ROI_EXTENSION, place_roi, write_roi
+        from ..pictures.boxes import draw_boxes
+
+        progress = progress or Progress()
+        self.check(
+            (ROI_EXTENSION,),
+            (self.slices_csv, (".csv",)),
+            (self.slices_segmentation, SEGMENTATION_EXTENSIONS),
+        )
+        timings: dict[str, float] = {}
+        node = None
+        try:
+            with timed(timings, "read"):
+                progress(0.0, "reading")
+                image, node, given = self.read()
+                name, color = node.GetName(), node.GetDisplayNode().GetSelectedColor()
+            with timed(timings, "load model"):
+                progress(0.2, "loading the model")
+                corrector = load_corrector(self.model, self.device)
+            result = self.tightened(image, given, corrector, progress.part(0.3, 0.9))
+            outcome = TightenOutcome(
+                task=self, image=image, given=given, name=name, tightened=result, corrector=corrector
+            )
+            outcome.report.update(outcome.as_json(timings))
+            with timed(timings, "write"):
+                progress(0.9, "writing")
+                place_roi(node, result.box)
+                slices = result.slices_as_volume(image.grid) if self.slices_segmentation is not None else None
+                write_outputs(
+                    (self.output, lambda path: write_roi(node, path)),
+                    (self.slices_csv, text_writer(_slices_csv(given, result))),
+                    (self.slices_segmentation, lambda path: write_mask(slices, f"{name} slices", color, path)),
+                    (self.picture, lambda path: draw_boxes(path, image, given, result)),
+                    (self.report, json_writer(outcome.report)),
+                )
+        finally:
+            if node is not None:
+                scene().RemoveNode(node)
+        outcome.report["timings"] |= rounded(timings)
+        progress(1.0, "done")
+        return outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class TightenOutcome(BoxOutcome):
+    """What tightening did; `corrector` tightened."""
+
     corrector: Corrector
-    timings: dict[str, float]
-    report: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def result(self) -> TightenResult:
+        """What the library says."""
+        return self.tightened
 
     @property
     def warnings(self) -> list[str]:
         """What the user should know, each sentence once."""
         return list(dict.fromkeys(self.result.notes))
 
+    def as_json(self, timings: dict[str, float]) -> dict[str, Any]:
+        """The content of --report."""
+        common = self.common_json(self.corrector, self.result.device)
+        return {**common, "timings": rounded(timings), "warnings": self.warnings}
 
-def tighten_files(request: TightenRequest, progress: Progress | None = None) -> TightenOutcome:
-    """Tighten a box in a file and write it with everything else that is wanted.
+    def shown(self) -> list[Any]:
+        from ..boxes.slices import AXES
 
-    Either every requested file is written, or none.
-
-    Raises
-    ------
-    InputError
-        An input or an output is not as it should be; nothing has been written.
-    """
-    progress = progress or Progress()
-    check_box_outputs(
-        request,
-        (ROI_EXTENSION,),
-        (request.slices_csv, (".csv",)),
-        (request.slices_segmentation, SEGMENTATION_EXTENSIONS),
-    )
-    timings: dict[str, float] = {}
-    node = None
-    try:
-        with timed(timings, "read"):
-            progress(0.0, "reading")
-            image, node, given = read_image_and_box(request)
-        with timed(timings, "load model"):
-            progress(0.2, "loading the model")
-            corrector = load_corrector(request.model, request.device)
-        result = tighten_box(
-            image,
-            given,
-            corrector,
-            axis=request.axis,
-            margin_mm=request.margin_mm,
-            coverage=request.coverage,
-            progress=progress.part(0.3, 0.9),
+        result = self.result
+        found = sum(one.bounds_mm is not None for one in result.slices)
+        rows = table(
+            f"{self.name}: {'tightened' if result.safe else 'kept'} by {self.corrector.name}",
+            [""],
+            ["size I x J x K (mm)", "centre R, A, S (mm)", "volume (mm³)"],
+            caption=f"object on {found} of {len(result.slices)} slices along {AXES[result.axis]}; "
+            f"calibrated for coverage {result.coverage:g}",
         )
-        outcome = TightenOutcome(image, given, node.GetName(), result, corrector, timings)
-        outcome.report.update(tighten_report(request, outcome))
-        with timed(timings, "write"):
-            progress(0.9, "writing")
-            place_roi(node, result.box)
-            write_together(_outputs(request, outcome, node))
-    finally:
-        if node is not None:
-            scene().RemoveNode(node)
-    outcome.report["timings"]["write"] = round(timings["write"], 4)
-    progress(1.0, "done")
-    return outcome
+        for name, box in (("before", self.given), ("after", result.box)):
+            rows.add_row(name, _listed(box.size, " x "), _listed(box.center, ", "), f"{box.volume_mm3:.0f}")
+        return [rows, *self.warnings, *self.advice, *written(self.task.output)]
 
 
-def check_box_outputs(
-    request: BoxRequest, extensions: tuple[str, ...], *more: tuple[Path | None, tuple[str, ...]]
-) -> None:
-    """Refuse, before anything is read, what cannot be written or does not go together."""
-    if (request.roi is None) == (request.bounds_ras is None):
-        given = "neither" if request.roi is None else "both"
-        raise InputError(f"The box is given as a file ROI or with --bounds-ras, not {given}; give one of them.")
-    if request.roi is None and request.segment is not None:
-        raise InputError(f"--segment {request.segment} belongs to a segmentation as ROI, which is not given.")
-    outputs = [(request.output, extensions), *more, (request.picture, (".png",)), (request.report, (".json",))]
-    check_outputs(outputs, [request.image], replaced=request.roi)
-    if request.device != "auto":
-        choose_device(request.device)  # one that is not there is refused before anything is read
+def _slices_csv(given: Box, result: TightenResult) -> str:
+    """The rows of `boxes.corrector.slice_boxes`, a line each, after a line of names."""
+    from ..boxes.corrector.slice_boxes import slice_columns, slice_rows
+
+    rows = [
+        ["" if cell is None else f"{cell:.3f}" if isinstance(cell, float) else cell for cell in row]
+        for row in slice_rows(result.slices, given, result.axis)
+    ]
+    return csv_text([slice_columns(result.axis), *rows])
 
 
-def read_image_and_box(request: BoxRequest) -> tuple[Volume, Any, Box]:
-    """The image, the box as a new ROI node that the caller removes, and the box, which lies in the image."""
-    image = read_image(request.image)
-    if request.roi is None:
-        bounds = request.bounds_ras
-        node = roi_from_box(Box.from_bounds([bounds[:2], bounds[2:4], bounds[4:]]), "ROI")
-    else:
-        node = read_roi(request.roi, request.segment)
-    box = box_from_roi(node)
-    try:
-        check_within(box, image.grid)
-    except InputError as error:
-        scene().RemoveNode(node)
-        raise InputError(f"{request.roi}: {error}" if request.roi else str(error)) from error
-    return image, node, box
-
-
-def write_mask(mask: Volume, name: str, color: tuple[float, float, float], path: Path) -> None:
-    """Write a uint8 0/1 volume as a segmentation with one segment, which may be empty, or as a labelmap."""
-    node = segmentation_from_labelmap(mask.with_array(mask.array, name))
-    segmentation = node.GetSegmentation()
-    ids = list(segmentation.GetSegmentIDs()) or [segmentation.AddEmptySegment("Segment_1")]
-    segment = segmentation.GetSegment(ids[0])
-    segment.SetName(name)
-    segment.SetColor(*color)
-    try:
-        write_segmentation(node, path)
-    finally:
-        scene().RemoveNode(node)
-
-
-def report_writer(report: dict[str, Any]) -> Callable[[Path], object]:
-    """Writes a report as JSON."""
-    text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
-    return lambda path: path.write_text(text, encoding="utf-8")
-
-
-def _outputs(
-    request: TightenRequest, outcome: TightenOutcome, node: Any
-) -> list[tuple[Path, Callable[[Path], object]]]:
-    outputs: list[tuple[Path, Callable[[Path], object]]] = [(request.output, lambda path: write_roi(node, path))]
-    if request.slices_csv is not None:
-        text = slices_csv(outcome.given, outcome.result)
-        outputs.append((request.slices_csv, lambda path: path.write_text(text, encoding="utf-8")))
-    if request.slices_segmentation is not None:
-        mask = outcome.result.slices_as_volume(outcome.image.grid)
-        color = node.GetDisplayNode().GetSelectedColor()
-        name = f"{outcome.name} slices"
-        outputs.append((request.slices_segmentation, lambda path: write_mask(mask, name, color, path)))
-    if request.picture is not None:
-        from ..pictures.boxes import draw_boxes
-
-        outputs.append((request.picture, lambda path: draw_boxes(path, outcome.image, outcome.given, outcome.result)))
-    if request.report is not None:
-        outputs.append((request.report, report_writer(outcome.report)))
-    return outputs
+def _listed(numbers: np.ndarray, between: str) -> str:
+    return between.join(f"{number:.1f}" for number in numbers)

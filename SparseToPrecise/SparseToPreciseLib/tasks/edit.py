@@ -1,58 +1,197 @@
-"""From files to files: read, apply the strokes in order, write. The commands `edit` and `demo` call this."""
+"""The task of `sparse-to-precise edit`: correct one segment of a segmentation file by strokes in files."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
-
-from ..core.devices import choose_device
 from ..core.errors import InputError
-from ..core.files import write_together
-from ..core.images import read_image
 from ..core.progress import Progress, timed
-from ..core.volume import Grid, Volume
-from ..editing.edit_series import AppliedStroke, Stroke, edit_series
-from ..editing.editors import Editor
-from ..editing.model import load_editor
-from ..mrml import files
-from ..mrml.headless import scene
-from ..mrml.lookup import find_segment
-from ..mrml.markups import stroke_from_node
-from ..mrml.other_segments import OtherSegment, lost_to, overlapped_by, protected_segments, voxels_of
-from ..mrml.segmentations import grown_to_hold, segment_to_volume, segmentation_grid, volume_to_segment
-from .edit_report import edit_report
-from .outputs import check_outputs
+from .outputs import check_outputs, json_writer, rounded, table, write_outputs, written
+from .task import Argument, DeviceName, ImageFile, Option, Outcome, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..core.volume import Grid, Volume
+    from ..editing.edit_series import AppliedStroke
+    from ..editing.editors import Editor
+    from ..mrml.other_segments import OtherSegment
+
+
+def _millimetres(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"The influence radius must be a number of millimetres, not {text!r}.") from None
 
 
 @dataclass(frozen=True)
-class EditRequest:
-    """What `sparse-to-precise edit` was asked for; see its --help."""
+class Edit(Task):
+    """Correct a segmentation: near each stroke its boundary follows the stroke, elsewhere not one voxel changes.
 
-    image: Path
-    segmentation: Path
-    strokes: Sequence[Path]
-    output: Path
-    segment: str | None = None
-    influence_radius_mm: float | None = None
-    keep_earlier_edits: bool = True
-    protect: Sequence[str] = ()
-    model: str | None = None
-    device: str = "auto"
-    picture: Path | None = None
-    report: Path | None = None
+    OUTPUT as .seg.nrrd keeps all other segments, names, colours and terminology. As a labelmap (.nrrd, .nii.gz,
+    .mha) it keeps the other labels: a voxel that becomes part of the segment takes its label, one that leaves it
+    becomes 0, both only within the influence radius of a stroke. What other
+    segments lost is told; --protect keeps them.
+
+    Examples
+    --------
+    >>> task = Edit(
+    ...     image=Path("image.nrrd"),
+    ...     segmentation=Path("ball.seg.nrrd"),
+    ...     strokes=[Path("stroke.mrk.json")],
+    ...     output=Path("corrected.seg.nrrd"),
+    ...     segment="Ball",
+    ...     model="image-aware-warp",
+    ... )
+    >>> task.run().report["total"]["changed_outside"]
+    0
+    """
+
+    image: ImageFile
+    segmentation: Annotated[
+        Path, Argument("SEGMENTATION", "What to correct: .seg.nrrd, or a labelmap in one of those formats.")
+    ]
+    strokes: Annotated[
+        Sequence[Path],
+        Argument(
+            "STROKE", "Strokes along the true boundary, applied in order: .mrk.json (curve or point list) or .fcsv."
+        ),
+    ]
+    output: Annotated[Path, Option(help="Where to write; its extension says the format.", names=("--output", "-o"))]
+    segment: Annotated[
+        str | None, Option(help="ID, name or label value of the segment; needed when there are several.")
+    ] = None
+    influence_radius_mm: Annotated[
+        float | None,
+        Option(
+            help="Nothing farther than this from a stroke changes. Default, printed with the result: the "
+            "greatest of 1.5 times the distance from the stroke to the present boundary, a third of the stroke's "
+            "length (up to half the segment's radius), and 3 voxels.",
+            names=("--influence-radius",),
+            metavar="MM",
+            typed=str,
+            parse=_millimetres,
+        ),
+    ] = None
+    keep_earlier_edits: Annotated[
+        bool,
+        Option(help="Let a later stroke change what an earlier one put right.", names=("--no-keep-earlier-edits",)),
+    ] = True
+    protect: Annotated[
+        tuple[str, ...],
+        Option(
+            help="A segment (ID, name or label value) of which not one voxel may change, or all for every other "
+            "segment; may be given several times.",
+            metavar="NAME",
+        ),
+    ] = ()
+    model: Annotated[
+        str | None,
+        Option(
+            help="Folder or name of a model bundle, or image-aware-warp or signed-distance-warp, which need no model.",
+            metavar="BUNDLE",
+        ),
+    ] = None
+    device: DeviceName = "auto"
+    picture: Annotated[
+        Path | None,
+        Option(help="Draw before, stroke and after on the three slices through the stroke.", metavar="PNG"),
+    ] = None
+    report: Annotated[
+        Path | None, Option(help="Write what changed where, timings, device and model.", metavar="JSON")
+    ] = None
+
+    def run(self, progress: Progress | None = None, truth: Volume | None = None) -> EditOutcome:
+        """Read, apply the strokes in order, write; `truth` is drawn into the picture where it is known."""
+        from ..core.images import read_image
+        from ..editing.edit_series import Stroke, edit_series
+        from ..editing.model import load_editor
+        from ..mrml import files
+        from ..mrml.headless import scene
+        from ..mrml.lookup import find_segment
+        from ..mrml.other_segments import lost_to, overlapped_by, protected_segments, voxels_of
+        from ..mrml.segmentations import segment_to_volume, segmentation_grid, volume_to_segment
+        from ..pictures.editing import draw_edit
+
+        progress = progress or Progress()
+        self._check()
+        timings: dict[str, float] = {}
+        with timed(timings, "read"):
+            progress(0.0, "reading")
+            image = read_image(self.image)
+            strokes = [Stroke(str(path), _read_stroke(path), self.influence_radius_mm) for path in self.strokes]
+            node = files.read_segmentation(self.segmentation)
+            segment_id = find_segment(node, self.segment)
+            before = segment_to_volume(node, segment_id)
+            protected = protected_segments(node, segment_id, self.protect)
+        with timed(timings, "load model"):
+            progress(0.2, "loading the model")
+            editor = load_editor(self.model, self.device)
+        series = edit_series(
+            image,
+            before,
+            strokes,
+            editor=editor,
+            keep_earlier_edits=self.keep_earlier_edits,
+            protected=voxels_of(node, protected),
+            progress=progress.part(0.3, 0.9),
+        )
+        # In a labelmap a voxel belongs to one segment, and its grid may have to grow.
+        if self.output.name.lower().endswith(".seg.nrrd"):
+            others, grown = overlapped_by(node, segment_id, series.before, series.after), []
+        else:
+            others = lost_to(node, segment_id, series.after, on_top=protected)
+            grown = _grown(segmentation_grid(node), series.after)
+        outcome = EditOutcome(
+            task=self,
+            segment_id=segment_id,
+            image=image,
+            before=series.before,
+            after=series.after,
+            strokes=series.strokes,
+            editor=editor,
+            others=others,
+            notes=[*_gone(others), *grown],
+        )
+        outcome.report.update(outcome.as_json(timings))
+        with timed(timings, "write"):
+            progress(0.9, "writing")
+            volume_to_segment(series.after, node, segment_id)
+            write_outputs(
+                (self.output, lambda path: files.write_segmentation(node, path, [segment_id, *protected])),
+                (self.picture, lambda path: draw_edit(path, image, outcome, truth)),
+                (self.report, json_writer(outcome.report)),
+            )
+        outcome.report["timings"] |= rounded(timings)
+        scene().RemoveNode(node)
+        progress(1.0, "done")
+        return outcome
+
+    def _check(self) -> None:
+        """Refuse, before anything is read, what cannot be written or used."""
+        from ..core.devices import choose_device
+        from ..mrml.files import SEGMENTATION_EXTENSIONS
+
+        if not self.strokes:
+            raise InputError("No stroke was given; name at least one .mrk.json or .fcsv file.")
+        outputs = [(self.output, SEGMENTATION_EXTENSIONS), (self.picture, (".png",)), (self.report, (".json",))]
+        check_outputs(outputs, [self.image, *self.strokes], replaced=self.segmentation)
+        if self.device != "auto":
+            choose_device(self.device)
 
 
-@dataclass(frozen=True)
-class EditOutcome:
-    """What `edit_files` did.
+@dataclass(frozen=True, kw_only=True)
+class EditOutcome(Outcome):
+    """What an edit did.
 
     Attributes
     ----------
+    task
+        What was asked for.
     segment_id
         The edited segment.
     image
@@ -63,26 +202,21 @@ class EditOutcome:
         In the order in which they were applied; their names are their paths.
     editor
         What corrected the segment.
-    timings
-        Seconds for reading, loading the model and writing; the strokes have their own.
     others
         The other segments that the output has otherwise than the input, or that the edited one now overlaps.
     notes
         Sentences for the user about the file that is written; the strokes have their own.
-    report
-        The content of --report, and the time for writing, which the file itself cannot have.
     """
 
+    task: Edit
     segment_id: str
     image: Volume
     before: Volume
     after: Volume
     strokes: list[AppliedStroke]
     editor: Editor
-    timings: dict[str, float]
-    others: list[OtherSegment] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    report: dict[str, Any] = field(default_factory=dict)
+    others: list[OtherSegment]
+    notes: list[str]
 
     @property
     def warnings(self) -> list[str]:
@@ -90,91 +224,110 @@ class EditOutcome:
         notes = [note for stroke in self.strokes for note in stroke.result.notes]
         return [note for note in dict.fromkeys([self.editor.note, *notes, *self.notes]) if note]
 
+    def as_json(self, timings: dict[str, float]) -> dict[str, Any]:
+        """The content of --report: lengths in mm, volumes in mm^3, times in seconds, changes in voxels."""
+        from ..core.software import software
 
-def edit_files(request: EditRequest, progress: Progress | None = None, truth: Volume | None = None) -> EditOutcome:
-    """Correct one segment of a segmentation file by strokes in files, and write it with the picture and the report.
+        task = self.task
+        inside, outside = self.changed_voxels()
+        return {
+            "versions": software(),
+            "inputs": {
+                "image": str(task.image),
+                "segmentation": str(task.segmentation),
+                "strokes": [str(path) for path in task.strokes],
+            },
+            "output": str(task.output),
+            "segment": {"id": self.segment_id, "name": self.before.name},
+            # The warps have no weights and so no hash.
+            "editor": {"name": self.editor.name, "weights_sha256": getattr(self.editor, "sha256", None)},
+            "device": {"requested": task.device, "used": self.strokes[-1].result.device},
+            "keep_earlier_edits": task.keep_earlier_edits,
+            "protect": list(task.protect),
+            "strokes": [_stroke_as_json(stroke) for stroke in self.strokes],
+            "total": {
+                "changed_inside": inside,
+                "changed_outside": outside,
+                "volume_before_mm3": self.strokes[0].result.volume_before_mm3,
+                "volume_after_mm3": self.strokes[-1].result.volume_after_mm3,
+            },
+            "other_segments": [
+                {
+                    "id": one.segment_id,
+                    "name": one.name,
+                    "voxels_before": one.before,
+                    "changed": one.changed,
+                    "overlapped": one.overlapped,
+                }
+                for one in self.others
+            ],
+            "timings": rounded(timings),
+            "warnings": self.warnings,
+        }
 
-    Either every requested file is written, or none. In a labelmap, a voxel that becomes part of the segment takes its
-    label, whatever it had before, and one that leaves it becomes 0; both happen within the influence zones only.
-    In a .seg.nrrd the other segments stay as they are, and may overlap the edited one afterwards.
+    def changed_voxels(self) -> tuple[int, int]:
+        """Voxels that differ after all strokes, within an influence radius of any stroke and beyond all of them."""
+        import numpy as np
 
-    Parameters
-    ----------
-    request
-        What to do.
-    progress
-        Told about the stages; may cancel.
-    truth
-        Drawn into the picture where it is known.
+        from ..editing.guidance import densify, nearest_on_stroke
 
-    Raises
-    ------
-    InputError
-        An input or an output is not as it should be; nothing has been written.
-    """
-    progress = progress or Progress()
-    _check_outputs(request)
-    if request.device != "auto":
-        choose_device(request.device)  # one that is not there is refused before anything is read
-    timings: dict[str, float] = {}
-    with timed(timings, "read"):
-        progress(0.0, "reading")
-        image = read_image(request.image)
-        strokes = [_read_stroke(path) for path in request.strokes]
-        node = files.read_segmentation(request.segmentation)
-        segment_id = find_segment(node, request.segment)
-        before = segment_to_volume(node, segment_id)
-        protected = protected_segments(node, segment_id, request.protect)
-    with timed(timings, "load model"):
-        progress(0.2, "loading the model")
-        editor = load_editor(request.model, request.device)
+        changed = np.argwhere(self.before.array != self.after.array)[:, ::-1]
+        points = self.after.grid.to_ras(changed)
+        near = np.zeros(len(points), dtype=bool)
+        for stroke in self.strokes:
+            # Counted anew, from the files' points and far finer than the editor samples them.
+            dense = densify(stroke.points, stroke.influence_radius_mm / 50)
+            near |= nearest_on_stroke(points, dense)[0] <= stroke.influence_radius_mm
+        return int(np.count_nonzero(near)), int(np.count_nonzero(~near))
 
-    series = edit_series(
-        image,
-        before,
-        [
-            Stroke(str(path), points, request.influence_radius_mm)
-            for path, points in zip(request.strokes, strokes, strict=True)
-        ],
-        editor=editor,
-        keep_earlier_edits=request.keep_earlier_edits,
-        protected=voxels_of(node, protected),
-        progress=progress.part(0.3, 0.9),
-    )
-    labelmap = not is_segmentation_file(request.output)
-    if labelmap:
-        others = lost_to(node, segment_id, series.after, on_top=protected)
-    else:
-        others = overlapped_by(node, segment_id, series.before, series.after)
-    notes = [
+    def shown(self) -> list[Any]:
+        rows = table(
+            f"{self.before.name}, corrected by {self.editor.name}",
+            ["stroke"],
+            ["radius\n(mm)", "changed\nnear", "changed\nfar", "before\n(mm³)", "after\n(mm³)", "seconds"],
+            fixed=True,
+            caption="near, far: voxels changed within and beyond the influence radius",
+        )
+        for stroke in self.strokes:
+            result = stroke.result
+            rows.add_row(
+                Path(stroke.name).name,
+                f"{stroke.influence_radius_mm:.1f}",
+                f"{result.changed_inside}",
+                f"{result.changed_outside}",
+                f"{result.volume_before_mm3:.0f}",
+                f"{result.volume_after_mm3:.0f}",
+                f"{stroke.seconds:.2f}",
+            )
+        return [rows, *self._other_segments(), *self.warnings, *written(self.task.output)]
+
+    def _other_segments(self) -> list[Any]:
+        """A table of the other segments that changed or are overlapped, where there are some."""
+        rows = table(
+            "Other segments",
+            ["segment"],
+            ["voxels\nbefore", "changed", "newly\noverlapped"],
+            fixed=True,
+            caption="changed: voxels that the edited segment took",
+        )
+        for one in self.others:
+            rows.add_row(one.name, f"{one.before}", f"{one.changed}", f"{one.overlapped}")
+        return [rows] if self.others else []
+
+
+def _gone(others: Sequence[OtherSegment]) -> list[str]:
+    """Sentences on the segments of which nothing is left."""
+    return [
         f"{one.name} has no voxel left of {one.before}; --protect {one.name} keeps it as it is."
         for one in others
         if one.changed == one.before
     ]
-    if labelmap:
-        notes += _grown(segmentation_grid(node), series.after)
-    outcome = EditOutcome(
-        segment_id, image, series.before, series.after, series.strokes, editor, timings, others, notes
-    )
-    outcome.report.update(edit_report(request, outcome))
-    with timed(timings, "write"):
-        progress(0.9, "writing")
-        volume_to_segment(series.after, node, segment_id)
-        on_top = [segment_id, *protected]
-        _write(request, outcome, truth, lambda path: files.write_segmentation(node, path, on_top))
-    outcome.report["timings"]["write"] = round(timings["write"], 4)
-    scene().RemoveNode(node)
-    progress(1.0, "done")
-    return outcome
-
-
-def is_segmentation_file(path: Path) -> bool:
-    """Whether a path is one of the format that holds segments, on any extent, and not a labelmap."""
-    return path.name.lower().endswith(".seg.nrrd")
 
 
 def _grown(grid: Grid, segment: Volume) -> list[str]:
     """A sentence where a corrected segment makes a labelmap's grid grow."""
+    from ..mrml.segmentations import grown_to_hold
+
     grown = grown_to_hold(grid, segment)
     if grown.shape == grid.shape:
         return []
@@ -182,21 +335,12 @@ def _grown(grid: Grid, segment: Volume) -> list[str]:
     return ["The corrected segment reaches beyond the labelmap: its grid grew from {} to {} voxels.".format(*sizes)]
 
 
-def _check_outputs(request: EditRequest) -> None:
-    if not request.strokes:
-        raise InputError("No stroke was given; name at least one .mrk.json or .fcsv file.")
-    check_outputs(
-        [
-            (request.output, files.SEGMENTATION_EXTENSIONS),
-            (request.picture, (".png",)),
-            (request.report, (".json",)),
-        ],
-        [request.image, *request.strokes],
-        replaced=request.segmentation,
-    )
-
-
 def _read_stroke(path: Path) -> np.ndarray:
+    """(N, 3) RAS points in mm of a stroke's file."""
+    from ..mrml import files
+    from ..mrml.headless import scene
+    from ..mrml.markups import stroke_from_node
+
     node = files.read_stroke(path)
     try:
         return stroke_from_node(node)
@@ -206,15 +350,18 @@ def _read_stroke(path: Path) -> np.ndarray:
         scene().RemoveNode(node)
 
 
-def _write(
-    request: EditRequest, outcome: EditOutcome, truth: Volume | None, write_segmentation: Callable[[Path], object]
-) -> None:
-    outputs = [(request.output, write_segmentation)]
-    if request.picture is not None:
-        from ..pictures.edit import draw_edit
-
-        outputs.append((request.picture, lambda path: draw_edit(path, outcome.image, outcome, truth)))
-    if request.report is not None:
-        text = json.dumps(outcome.report, indent=2, ensure_ascii=False) + "\n"
-        outputs.append((request.report, lambda path: path.write_text(text, encoding="utf-8")))
-    write_together(outputs)
+def _stroke_as_json(stroke: AppliedStroke) -> dict[str, Any]:
+    result = stroke.result
+    return {
+        "file": stroke.name,
+        "points": len(stroke.points),
+        "influence_radius_mm": stroke.influence_radius_mm,
+        "changed_inside": result.changed_inside,
+        "changed_outside": result.changed_outside,
+        "changed_mm3": result.changed_mm3,
+        "volume_before_mm3": result.volume_before_mm3,
+        "volume_after_mm3": result.volume_after_mm3,
+        "seconds": round(stroke.seconds, 4),
+        "timings": rounded(result.timings),
+        "notes": result.notes,
+    }

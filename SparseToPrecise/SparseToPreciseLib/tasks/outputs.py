@@ -1,14 +1,23 @@
-"""What a command is going to write, checked before it works."""
+"""What a task is going to write: checked before it works, written together at its end, and said."""
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..core.errors import InputError
-from ..core.files import ensure_writable
+from ..core.files import ensure_writable, reason_of, write_together
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Writer = Callable[[Path], object]
 
 
 def check_outputs(
@@ -44,29 +53,94 @@ def check_outputs(
         ensure_writable(path)
 
 
+def check_folder(path: Path, what: str) -> None:
+    """Refuse a folder that is a file or that could not be made; `what` it is for follows "name a folder"."""
+    if path.exists() and not path.is_dir():
+        raise InputError(f"The output {path} is a file; name a folder{what}.")
+    if not path.parent.is_dir():
+        raise InputError(f"The folder {path.parent} does not exist; create it or choose another output.")
+
+
 @contextmanager
-def output_folder(path: Path) -> Iterator[None]:
-    """Make a folder that is not there; it goes again when what is done meanwhile fails and leaves nothing in it.
+def output_folders(*folders: Path | None) -> Iterator[None]:
+    """Make the folders that are not there; those that are still empty at the end go again.
 
     Raises
     ------
     InputError
-        It is a file, its parent is not there, or it cannot be made.
+        One of them cannot be made.
     """
-    if path.exists() and not path.is_dir():
-        raise InputError(f"The output {path} is a file; name a folder.")
-    if not path.parent.is_dir():
-        raise InputError(f"The folder {path.parent} does not exist; create it or choose another output.")
-    made = not path.exists()
+    made: list[Path] = []
     try:
-        path.mkdir(exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"The folder {path} cannot be made ({error.strerror or error}); choose another output."
-        ) from error
-    try:
+        for folder in dict.fromkeys(folders):
+            if folder is not None and not folder.exists():
+                try:
+                    folder.mkdir()
+                except OSError as error:
+                    raise InputError(f"Could not make the folder {folder}: {reason_of(error)}.") from error
+                made.append(folder)
         yield
-    except BaseException:
-        if made and not any(path.iterdir()):
-            path.rmdir()
-        raise
+    finally:
+        for folder in made:
+            if not any(folder.iterdir()):
+                folder.rmdir()
+
+
+def write_outputs(*outputs: tuple[Path | None, Writer]) -> None:
+    """Write all files or none; those without a path are not wanted."""
+    write_together([(path, write) for path, write in outputs if path is not None])
+
+
+def text_writer(text: str) -> Writer:
+    """Writes a text."""
+    return lambda path: path.write_text(text, encoding="utf-8")
+
+
+def json_writer(content: dict[str, Any]) -> Writer:
+    """Writes a report."""
+    return text_writer(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def csv_text(rows: Iterable[Sequence[Any]]) -> str:
+    """Rows, the first of them names, as the text of a CSV file."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def rounded(timings: dict[str, float]) -> dict[str, float]:
+    """Seconds by stage, for a report."""
+    return {stage: round(seconds, 4) for stage, seconds in timings.items()}
+
+
+def written(*paths: Path | None) -> list[str]:
+    """The sentence that names the files that were written, where there are some."""
+    named = ", ".join(str(path) for path in paths if path is not None)
+    return [f"Written: {named}"] if named else []
+
+
+def table(
+    title: str,
+    texts: Sequence[str],
+    numbers: Sequence[str] = (),
+    remarks: Sequence[str] = (),
+    *,
+    fixed: bool = False,
+    caption: str | None = None,
+) -> Table:
+    """An empty table whose numbers stand at the right edge.
+
+    Parameters
+    ----------
+    title, caption
+        Above and below it.
+    texts, numbers, remarks
+        Names of columns, from left to right.
+    fixed
+        Numbers are never broken; where there is no room, a text of the first columns is.
+    """
+    from rich.table import Column, Table
+
+    columns = [Column(name, overflow="fold" if fixed else "ellipsis") for name in texts]
+    columns += [Column(name, justify="right", no_wrap=fixed) for name in numbers]
+    return Table(*columns, *remarks, title=title, caption=caption)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..core.errors import InputError
-from ..core.image_headers import IMAGE_EXTENSIONS
-from .landmarks_targets import expanded
-
-if TYPE_CHECKING:
-    from .synthesize import SynthesizeRequest
+from .inputs import expanded, stem_and_extension
 
 
 @dataclass(frozen=True)
@@ -33,42 +29,35 @@ class CaseFiles:
         return [self.ct, self.uncertainty, self.low, self.high, self.probability]
 
 
-def is_batch(request: SynthesizeRequest) -> bool:
-    """Whether the output is a folder: several MRs, a folder of MRs, or an output that is no image's name."""
-    several = len(request.mrs) > 1 or any(path.is_dir() for path in request.mrs)
-    return several or request.output.is_dir() or not request.output.suffix
+def case_of(mr: Path, ct: Path, uncertainty: Path | None, bands: Path | None, classes: Path | None) -> CaseFiles:
+    """The files of one MR, of which every output is named."""
+    return CaseFiles(mr, stem_and_extension(mr)[0], ct, uncertainty, *_bands(bands, _extension(ct)), classes)
 
 
-def case_files(request: SynthesizeRequest) -> list[CaseFiles]:
-    """The files of every MR.
+def cases_in_folders(
+    mrs: Sequence[Path], ct: Path, uncertainty: Path | None, bands: Path | None, classes: Path | None
+) -> list[CaseFiles]:
+    """The files of every MR, of which each kind of output has a folder.
 
     Raises
     ------
     InputError
         A folder holds no images, an MR is given twice, or two MRs would have the same outputs.
     """
-    if not is_batch(request):
-        (mr,) = request.mrs
-        extension = _extension(request.output)
-        low, high, probability = _bands(request.bands, extension)
-        return [CaseFiles(mr, _stem(mr), request.output, request.uncertainty, low, high, probability, request.classes)]
     found: dict[str, CaseFiles] = {}
-    for mr in expanded(request.mrs):
-        name, extension = _stem(mr), _extension(mr)
+    for mr in expanded(mrs):
+        name, extension = stem_and_extension(mr)[0], _extension(mr)
         if name in found:
             if mr.resolve() == found[name].mr.resolve():
                 raise InputError(f"{mr} is given twice; give it once.")
             raise InputError(f"{found[name].mr} and {mr} would both write {name}-CT; rename one.")
-        low, high, probability = _bands(None if request.bands is None else request.bands / name, extension)
         found[name] = CaseFiles(
             mr,
             name,
-            request.output / f"{name}-CT{extension}",
-            None if request.uncertainty is None else request.uncertainty / f"{name}-uncertainty{extension}",
-            low,
-            high,
-            probability,
-            None if request.classes is None else request.classes / f"{name}-classes.seg.nrrd",
+            ct / f"{name}-CT{extension}",
+            None if uncertainty is None else uncertainty / f"{name}-uncertainty{extension}",
+            *_bands(None if bands is None else bands / name, extension),
+            None if classes is None else classes / f"{name}-classes.seg.nrrd",
         )
     return list(found.values())
 
@@ -82,11 +71,4 @@ def _bands(prefix: Path | None, extension: str) -> tuple[Path | None, Path | Non
 
 def _extension(path: Path) -> str:
     """The image's extension, .nrrd where it is none that is known: what reads or writes it refuses it by name."""
-    fitting = [extension for extension in IMAGE_EXTENSIONS if path.name.lower().endswith(extension)]
-    return max(fitting, key=len) if fitting else ".nrrd"
-
-
-def _stem(path: Path) -> str:
-    extension = _extension(path)
-    known = path.name.lower().endswith(extension)
-    return path.name[: -len(extension)] if known and len(path.name) > len(extension) else path.name
+    return stem_and_extension(path)[1] or ".nrrd"

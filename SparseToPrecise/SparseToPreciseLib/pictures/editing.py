@@ -8,17 +8,30 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core.volume import Volume
+from ..core.volume import Grid, Volume
 from ..editing.edit_series import Series
 from ..editing.guidance import densify, nearest_on_stroke
-from .drawing import PIXELS, draw_contour, draw_directions, draw_slice, intensity_window, soft_mask
-from .planes import Plane, planes_through
+from .slices import (
+    PIXELS,
+    SNAP_DEGREES,
+    Plane,
+    Sheet,
+    draw_contour,
+    draw_directions,
+    draw_slice,
+    intensity_window,
+    plane_at,
+    soft_mask,
+    unit,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 BEFORE, AFTER, STROKE, ZONE, TRUTH = "#ffb000", "#2fd3ff", "#ff3d9a", "#ffffff", "#b6ff3d"
 _CONTEXT_RADII = 2.2
+_STRAIGHT = 0.05
+"""Of a stroke's length: what strays less from a line has no plane of its own."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +62,6 @@ def draw_edit(path: Path, image: Volume, series: Series, truth: Volume | None = 
     truth
         Drawn as a dotted line where it is known.
     """
-    from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
-
     leading = max(series.strokes, key=lambda stroke: stroke.result.changed_inside)
     planes = planes_through(leading.points, image.grid)
     extent = np.ptp(leading.points, axis=0).max() / 2
@@ -59,13 +69,10 @@ def draw_edit(path: Path, image: Volume, series: Series, truth: Volume | None = 
     sections = [_section(plane, half, image, series, truth) for plane in planes]
     window = intensity_window([section.image for section in sections])
 
-    side, gap, head, foot = 2.9, 0.03, 0.3, 0.4  # inches
-    width, height = 3 * side + 4 * gap, 3 * side + 2 * gap + head + foot
-    figure = Figure(figsize=(width, height), facecolor="black")
+    sheet = Sheet(3, 3, 2.9, head=0.3, foot=0.4)
     for row, section in enumerate(sections):
         for column, (title, draw) in enumerate((("before", _before), ("stroke", _stroke), ("after", _after))):
-            corner = (gap + column * (side + gap)) / width, (foot + (2 - row) * (side + gap)) / height
-            axes = figure.add_axes((*corner, side / width, side / height))
+            axes = sheet.cell(row, column)
             draw_slice(axes, section.image, section.half, window)
             draw(axes, section, series)
             if row == 0:
@@ -78,11 +85,41 @@ def draw_edit(path: Path, image: Volume, series: Series, truth: Volume | None = 
         ("influence radius", ZONE, "--"),
         ("after", AFTER, "-"),
     ]
-    entries += [("truth", TRUTH, ":")] if truth is not None else []
-    lines = [Line2D([], [], color=color, linestyle=style, linewidth=2) for _, color, style in entries]
-    labels = [label for label, _, _ in entries]
-    figure.legend(lines, labels, loc="lower center", ncols=5, frameon=False, labelcolor="white", fontsize=10)
-    figure.savefig(path, format="png", dpi=120, facecolor="black")
+    sheet.legend(entries + ([("truth", TRUTH, ":")] if truth is not None else []))
+    sheet.save(path, dpi=120)
+
+
+def planes_through(stroke: np.ndarray, image: Grid) -> list[Plane]:
+    """The plane of a stroke and the two orthogonal ones through its middle.
+
+    Parameters
+    ----------
+    stroke
+        (N, 3) RAS points in mm, N >= 2.
+    image
+        Its axes are preferred where the stroke does not say otherwise.
+    """
+    points = densify(stroke, max(float(np.linalg.norm(np.diff(stroke, axis=0), axis=1).sum()) / 200, 1e-6))
+    lengths = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+    middle = points[np.searchsorted(lengths, lengths[-1] / 2)]
+    axes = (image.ijk_to_ras[:3, :3] / image.spacing).T
+    normal = _normal(points - points.mean(axis=0), axes, image.spacing)
+    # The image axis that lies best in the plane, then the one at right angles to both.
+    second = axes[np.abs(axes @ normal).argmin()]
+    second = unit(second - (second @ normal) * normal)
+    return [plane_at(middle, direction) for direction in (normal, second, np.cross(normal, second))]
+
+
+def _normal(centred: np.ndarray, axes: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    _, sizes, directions = np.linalg.svd(centred, full_matrices=False)
+    if sizes[1] > _STRAIGHT * sizes[0]:
+        normal = directions[2]
+        nearest = axes[np.abs(axes @ normal).argmax()]
+        return nearest if abs(nearest @ normal) > np.cos(np.radians(SNAP_DEGREES)) else normal
+    # A straight stroke lies in many planes: the image's slices are what it was most likely drawn on.
+    along = np.abs(axes @ directions[0]).round(2)
+    chosen = axes[np.lexsort((-spacing, along))[0]]
+    return unit(chosen - (chosen @ directions[0]) * directions[0])
 
 
 def _section(plane: Plane, half: float, image: Volume, series: Series, truth: Volume | None) -> _Section:

@@ -1,0 +1,74 @@
+"""Tasks: the examples of their docstrings run, and options are what the fields say."""
+
+from __future__ import annotations
+
+import doctest
+import shutil
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("slicer")
+pytest.importorskip("torch")
+
+from landmark_cases import GRIDS, MOVED, TURN, image_on, reference
+from synthesis_cases import GRID, ct_on, mr_on
+
+from SparseToPreciseLib.mrml import files
+from SparseToPreciseLib.mrml.landmark_lists import landmarks_to_node, write_landmarks
+from SparseToPreciseLib.tasks import (
+    box_evaluate,
+    box_segment,
+    box_tighten,
+    demo,
+    edit,
+    journal,
+    landmarks_detect,
+    landmarks_evaluate,
+    synthesize,
+    synthesize_evaluate,
+)
+
+
+@pytest.fixture
+def files_of_examples(case_template, box_template, landmark_template, tmp_path, scene, monkeypatch):
+    """Puts what a module's examples read into the current folder."""
+
+    def put(name: str) -> None:
+        if name.startswith("box"):
+            shutil.copytree(box_template, tmp_path, dirs_exist_ok=True)
+        elif name.startswith("landmarks"):
+            shutil.copytree(landmark_template, tmp_path / "template")
+            write_landmarks(landmarks_to_node(reference().landmarks), tmp_path / "points.mrk.json")
+            (tmp_path / "targets").mkdir()
+            files.write_volume(image_on(GRIDS["axis-aligned"], TURN, MOVED), tmp_path / "targets" / "a.nrrd")
+        elif name.startswith("synthesize"):
+            files.write_volume(mr_on(GRID), tmp_path / "mr.nrrd")
+            files.write_volume(ct_on(GRID), tmp_path / "truth.nrrd")
+        else:
+            shutil.copytree(case_template, tmp_path, dirs_exist_ok=True)
+        monkeypatch.chdir(tmp_path)
+
+    return put
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        box_evaluate,
+        box_segment,
+        box_tighten,
+        demo,
+        edit,
+        journal,
+        landmarks_detect,
+        landmarks_evaluate,
+        synthesize,
+        synthesize_evaluate,
+    ],
+    ids=lambda module: module.__name__.rpartition(".")[2],
+)
+def test_examples_run(module, files_of_examples, tmp_path: Path) -> None:
+    files_of_examples(module.__name__.rpartition(".")[2])
+    result = doctest.testmod(module)
+    assert result.attempted and not result.failed
