@@ -46,7 +46,7 @@ demo: $(READY)
 
 test: $(READY)
 	@echo "== Running the tests of the levels core and mrml; those of the desktop application are skipped here."
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-desktop:
 	@Testing/desktop/run_in_slicer.sh '$(SLICER)'
