@@ -1,4 +1,4 @@
-"""Boxes to learn a segmentation from: what a corrector leaves of loose ones, slice by slice.
+"""Corrected boxes to learn a segmentation from: loose ones that a corrector has tightened slice by slice.
 
 After Redekop and Chernyavskiy, "Medical Image Segmentation with Imperfect 3D Bounding Boxes" (2021): a corrector learns
 from a few masks, and a segmenter from the many boxes that it has corrected.
@@ -24,7 +24,7 @@ segmenters learn more from boxes that are corrected with this than from those wi
 
 @dataclass
 class BoxCorrection:
-    """Corrects boxes one by one, and counts.
+    """Corrects boxes one after another, and counts them.
 
     Attributes
     ----------
@@ -33,10 +33,10 @@ class BoxCorrection:
     coverage
         As `tighten` takes it.
     boxes, kept
-        How many there were so far, and how many of them stayed as they were: the corrector was not sure, or nothing of
-        the labelmap was left.
+        Numbers of boxes so far, and of those that stayed as they were: the corrector was not sure, or nothing of the
+        labelmap was left.
     reason
-        Why the last of those stayed.
+        Reason why the last of those stayed.
 
     Raises
     ------
@@ -56,17 +56,17 @@ class BoxCorrection:
         self.corrector.calibration.stored_coverage(self.coverage)
 
     def corrected(self, image: Volume, given: Volume | Box) -> Volume:
-        """The boxes of the slices of what was given, tightened; on the image's grid, 1 within them.
+        """The tightened boxes of the slices of a box or labelmap: on the image's grid, 1 within them.
 
-        Where the corrector is not sure, it is what was given.
+        Where the corrector is not sure, the given one itself.
 
         Parameters
         ----------
         image
-            That the box lies in.
+            The image that the box lies in.
         given
-            A box, or a labelmap whose bounding box is meant; what lies outside the labelmap's own extent on any plane
-            (`box_hull`) stays outside. A labelmap that does not meet the image is given back.
+            A box, or a labelmap whose bounding box is meant; all outside the labelmap's own extent on any plane
+            (`box_hull`) stays outside. A labelmap that does not meet the image is returned as it is.
 
         Raises
         ------
@@ -81,11 +81,11 @@ class BoxCorrection:
                 return given
             extent = box_hull(mask.array != 0)
             box = Box.bounding(mask.with_array(extent.astype(np.uint8)))
-        found = tighten(image, box, self.corrector, coverage=self.coverage)
-        inside = extent & (found.slices_as_volume(image.grid).array > 0)
+        result = tighten(image, box, self.corrector, coverage=self.coverage)
+        inside = extent & (result.slices_as_volume(image.grid).array > 0)
         self.boxes += 1
-        if not (found.safe and inside.any()):
+        if not (result.safe and inside.any()):
             self.kept += 1
-            self.reason = found.reason or "what was found lies outside the given extent"
+            self.reason = result.reason or "what was found lies outside the given extent"
             inside = extent
         return Volume(inside.astype(np.uint8), image.ijk_to_ras, image.name)

@@ -1,4 +1,4 @@
-"""Where an object can be, by the boxes of its planes along all three axes."""
+"""The hull of an object: all that the boxes of its planes along the three axes leave of the space for it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,12 @@ def box_hull(mask: np.ndarray) -> np.ndarray:
     -------
     (K, J, I) bool
         Holds the mask; a box is its own hull.
+
+    Examples
+    --------
+    >>> cross = np.array([[[0, 1, 0], [1, 1, 1], [0, 1, 0]]], bool)
+    >>> box_hull(cross).astype(int).tolist()
+    [[[0, 1, 0], [1, 1, 1], [0, 1, 0]]]
     """
     result = np.ones(mask.shape, bool)
     for axis in range(3):
@@ -28,7 +34,7 @@ def box_hull(mask: np.ndarray) -> np.ndarray:
 
 
 def plane_boxes(planes: np.ndarray) -> np.ndarray:
-    """(K, J, I) bool: the box of what is on every plane along the first axis, filled."""
+    """(K, J, I) bool: the box of every plane along the first axis, filled."""
     result = np.ones(planes.shape, bool)
     for axis in (1, 2):
         lines = planes.any(axis=3 - axis)

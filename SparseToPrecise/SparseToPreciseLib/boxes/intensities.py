@@ -22,7 +22,7 @@ FILLED_SHARE = 0.7
 MOST_CERTAIN = 0.98
 """No probability by intensities alone is nearer to 0 or 1 than this leaves."""
 LARGEST_LOG_RATIO = 4.0
-"""Where the network is more certain than this log-ratio of intensities, it has the last word."""
+"""Bound of the log-ratio of intensities: a network that is more certain than this has the last word."""
 LEAST_CONTRAST = 0.1
 """Less is no object. With the default models, boxes around organs in CT and MR have 0.2 and more, those of white noise
 less than 0.08."""
@@ -188,7 +188,7 @@ def refined(
 
 
 def contrast(image: Volume, probabilities: np.ndarray, grid: Grid) -> float:
-    """How differently intensities are distributed in the object and elsewhere, between 0 and 1: of noise alone, not.
+    """Difference of the intensities in the object and elsewhere, between 0 and 1; that of noise alone is near 0.
 
     The total variation distance of two histograms of the voxels of a grid that lie in the image, one weighted with
     the probabilities of object and one with those of background.

@@ -1,4 +1,4 @@
-"""What the boxes' networks are trained on: an image and the object in it, from phantoms or from a user's cases."""
+"""Scenes for training the networks of boxes: an image and the object in it, from phantoms or a user's cases."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ..phantoms.fields import smooth_field
 from .slices import Frame
 
 CONTEXT_SHARE = 2.0
-"""A user's case is kept this share of the object's length beyond it on every side: the loosest box reaches 1.5 lengths
-beyond it, and is seen with a sixth of its own length around. With less, boxes are never trained on or calibrated with
-as loose as they come, and correctors of a real kidney and a vertebra cut what they were sure of."""
+"""Share of the object's length that a user's case is kept beyond it on every side: the loosest box reaches 1.5 lengths
+beyond it, and its network gets a sixth of its own length around. With less, boxes are never trained on or calibrated
+with as loose as they come, and correctors of a real kidney and a vertebra cut the object where they were certain."""
 LONGEST_SIDE = 160
 """Voxels of a user's case after cropping; a larger one is sampled more coarsely. An object has 32 of them along its
-length then, more than cells in the second look."""
+length then, more than cells in the second pass."""
 _FAINT = 1e-3
 
 
@@ -102,7 +102,7 @@ def case_scenes(
 
 
 def deformed(scene: Scene, rng: np.random.Generator, strength: float = 1.0) -> Scene:
-    """A scene as another patient might look: scaled, turned, bent, with another contrast and noise.
+    """A scene as of another patient: scaled, turned, bent, with another contrast and noise.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ from ..core.box import Box
 from ..core.volume import Grid, Volume
 
 TIGHT_SHARE = 0.25
-"""Of the boxes that a segmenter is trained in: those without any margin."""
+"""Share of boxes without any margin among those that a segmenter is trained in."""
 
 
 def loose_box(

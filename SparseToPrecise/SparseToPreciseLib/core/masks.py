@@ -70,7 +70,7 @@ def dice(first: np.ndarray, second: np.ndarray) -> float:
     """
     first, second = np.asarray(first, bool), np.asarray(second, bool)
     total = np.count_nonzero(first) + np.count_nonzero(second)
-    return 2.0 * np.count_nonzero(first & second) / total if total else 1.0
+    return 2.0 * float(np.count_nonzero(first & second)) / float(total) if total else 1.0
 
 
 def mean_diameter(mask: np.ndarray, spacing_kji: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""What a corrector is trained on, validated with and calibrated on: phantoms, or a user's cases and copies of them."""
+"""Scenes for training, validating and calibrating a corrector: phantoms, or a user's cases and copies of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .trainer import Sampling
 COPIES = 120
 """Deformed copies of a user's cases that are trained on at a time; they give way to new ones while it lasts."""
 STRENGTHS = 0.7, 1.8
-"""How much they differ, between the one and the other, see `deformed`."""
+"""Least and largest strength of their deformation, see `deformed`."""
 VALIDATION_COPIES = 12
 LEAST_TO_HOLD_BACK = 3
 """Cases; of so many and more, one in four but at least one is held back."""
@@ -24,21 +24,21 @@ ENOUGH_TO_CALIBRATE = 3
 """Cases held back; with fewer, deformed copies of them are calibrated on, too, since so few show little of how patients
 differ. With enough of them copies would only differ more than patients do, and make the calibration too careful."""
 UNLIKE = 1.6
-"""How much stronger the copies differ that are calibrated on where no case can be held back: they stand for others."""
+"""Strength of the copies that are calibrated on where no case can be held back: they stand for other patients."""
 
 _HALF_PRECISION = 6e4
 
 
 @dataclass(frozen=True)
 class SceneSets:
-    """What a recipe works with.
+    """The scenes of one training, and the sampling of boxes around their objects.
 
     Attributes
     ----------
     training, validation, calibration
-        For each of them.
+        The scenes for each of these.
     sampling
-        With what was measured of a user's cases.
+        Has the length and the direction of a user's cases.
     held_back
         Validation and calibration are on objects that are not trained on.
     largest_mm
@@ -58,7 +58,7 @@ class SceneSets:
 
 
 def phantom_sets(seed: int, counts: tuple[int, int, int], sampling: Sampling, progress: Progress) -> SceneSets:
-    """So many phantoms of different seeds for training, validation and calibration."""
+    """Phantoms of different seeds: `counts` of them for training, validation and calibration."""
     first = seed * 1_000_000
     total, done, sets = sum(counts), 0, []
     for number, count in enumerate(counts):

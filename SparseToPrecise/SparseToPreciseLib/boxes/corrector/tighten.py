@@ -105,6 +105,16 @@ def tighten(
     InputError
         The box lies outside or partly outside the image, is thinner than a voxel, or the image has no numbers there;
         a margin or coverage that makes no sense.
+
+    Examples
+    --------
+    >>> from SparseToPreciseLib.boxes.corrector.model import load_corrector
+    >>> k, j, i = np.ogrid[-24:25, -24:25, -24:25]
+    >>> ball = Volume(np.float32(k**2 + j**2 + i**2 < 10**2), np.eye(4))
+    >>> loose = Box(np.full(3, 24.0), np.eye(3), np.full(3, 36.0))
+    >>> result = tighten(ball, loose, load_corrector())
+    >>> bool(result.safe), result.volume_after_mm3 < 0.5 * result.volume_before_mm3
+    (True, True)
     """
     progress = progress or Progress()
     if not 0 <= margin_mm < np.inf:

@@ -101,7 +101,7 @@ def size(
 
 
 def intensity(logits: torch.Tensor, prior: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
-    """Where object can be, pixels are object where their intensity is: weighted cross-entropy; never negative.
+    """Cross-entropy to the probability by intensity, weighted, where object can be; never negative.
 
     Parameters
     ----------

@@ -68,6 +68,17 @@ def segment(
     ------
     InputError
         The box lies outside or partly outside the image, is thinner than a voxel, or the image has no numbers there.
+
+    Examples
+    --------
+    >>> from SparseToPreciseLib.boxes.segmenter.model import load_segmenter
+    >>> k, j, i = np.ogrid[-24:25, -24:25, -24:25]
+    >>> ball = Volume(np.float32(k**2 + j**2 + i**2 < 10**2), np.eye(4))
+    >>> box = Box(np.full(3, 24.0), np.eye(3), np.full(3, 24.0))
+    >>> result = segment(ball, box, load_segmenter())
+    >>> overlap = np.count_nonzero(result.segmentation.array * ball.array) / np.count_nonzero(ball.array)
+    >>> bool(overlap > 0.7)
+    True
     """
     progress = progress or Progress()
     check_within(box, image.grid)
