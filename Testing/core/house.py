@@ -1,4 +1,4 @@
-"""Reads the repository as text: CMake lists, the files that should be in them, and who imports whom."""
+"""Reads the repository as text: CMake lists, the files that should be in them, imports, roles and docstrings."""
 
 from __future__ import annotations
 
@@ -139,6 +139,104 @@ def _problem(layer: str, file_name: str, imported: str) -> str:
     if layer in FAMILIES and target == "phantoms" and TRAINS.match(file_name):
         return ""
     return f"{layer} imports {imported}; it may import {', '.join(sorted(ALLOWED[layer])) or 'nothing'} of the library"
+
+
+def import_graph(root: Path = ROOT) -> dict[str, set[str]]:
+    """The modules of the library that each of them imports, also inside functions and for type checkers."""
+    base = root / "SparseToPrecise"
+    paths = {}
+    for path in sorted((base / LIBRARY).rglob("*.py")):
+        parts = path.relative_to(base).with_suffix("").parts
+        paths[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    graph: dict[str, set[str]] = {}
+    for module, path in paths.items():
+        graph[module] = set()
+        for _, name in imported_modules(path, root):
+            while name and name not in paths:  # a name within a module
+                name = name.rpartition(".")[0]
+            if name and name != module:
+                graph[module].add(name)
+    return graph
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Groups of modules that import one another, each sorted."""
+
+    def reached(start: str) -> set[str]:
+        seen: set[str] = set()
+        waiting = [start]
+        while waiting:
+            for name in graph[waiting.pop()] - seen:
+                seen.add(name)
+                waiting.append(name)
+        return seen
+
+    ahead = {module: reached(module) for module in graph}
+    groups = {
+        tuple(sorted(other for other in ahead[module] if module in ahead[other]))
+        for module in graph
+        if module in ahead[module]
+    }
+    return [list(group) for group in sorted(groups)]
+
+
+#: The folder of each family below the library, and the file of its verb: the function on volumes.
+VERBS = {
+    "editing": "edit.py",
+    "synthesis": "synthesize.py",
+    "landmarks": "detect.py",
+    "boxes/corrector": "tighten.py",
+    "boxes/segmenter": "segment.py",
+}
+#: Roles that every family has; measures that several families of a package share stand beside these.
+ROLES = ("model.py", "metrics.py", "recipe.py", "trainer.py")
+#: Other names of a role, and the name that it bears here.
+SYNONYMS = {
+    r"training\w*|train|fit|learning|\w+_training": "trainer.py or recipe.py",
+    r"\w*card|facts": "recipe.py, and the template of the card in Resources",
+    r"loss|objectives?": "losses.py",
+    r"net|nets|networks|unet|architecture": "network.py",
+    r"models|opened_model|checkpoints?": "model.py",
+    r"channels|\w+_channels|features|preprocessing|preparation": "inputs.py",
+    r"native|working|lattice|resampling": "working_grid.py",
+    r"looking|finder|finding|infer|predict|predicting|prediction|inferer|run|running": "inference.py",
+    r"cleanup|clean_up|cleaning|post_processing": "postprocessing.py",
+    r"calibration|calibrating|doubt|rejection|reliability": "confidence.py",
+    r"measures|evaluation|scores": "metrics.py",
+    r"dataset\w*|data|samples": "cases.py",
+    r"simulated_\w+|simulator|simulating": "simulation.py",
+    r"likeness|alikeness|alike": "similarity.py",
+    r"carried|carrying": "propagation.py",
+}
+
+
+def wrong_roles(root: Path = ROOT) -> list[str]:
+    """One line for each role that a family lacks or calls otherwise."""
+    library = root / "SparseToPrecise" / LIBRARY
+    wrong = []
+    for family, verb in VERBS.items():
+        folder = library / family
+        shared = folder.parent if folder.parent != library else folder
+        for role in (verb, *ROLES):
+            if not (folder / role).is_file() and not (shared / role).is_file():
+                wrong.append(f"{family} has no {role}")
+        for path in sorted({*folder.glob("*.py"), *shared.glob("*.py")}):
+            for pattern, role in SYNONYMS.items():
+                if re.fullmatch(pattern, path.stem):
+                    wrong.append(f"{path.relative_to(library).as_posix()}: this role is called {role}")
+    return sorted(set(wrong))
+
+
+def fragments(root: Path = ROOT) -> list[str]:
+    """One line for each docstring, also of a constant, that begins as a fragment: "Of ..." or "What ..."."""
+    wrong = []
+    for folder in module_folders(root):
+        for path in sorted(folder.rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                text = node.value.value if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) else None
+                if isinstance(text, str) and re.match(r"\s*(Of|What)\s", text):
+                    wrong.append(f"{path.relative_to(root).as_posix()}:{node.lineno}: {text.strip().splitlines()[0]}")
+    return wrong
 
 
 def code_lines(source: str) -> int:

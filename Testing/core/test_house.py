@@ -181,6 +181,134 @@ def test_light_modules_import_nothing_heavy(module: str, absent: set[str]):
     assert result.stdout.strip() == "[]"
 
 
+# ---------------------------------------------------------------------------------------------- circles and roles
+
+KNOWN_CIRCLES = [
+    ["boxes.corrector.card", "boxes.corrector.recipe"],
+    ["boxes.segmenter.card", "boxes.segmenter.recipe"],
+    ["editing.card", "editing.recipe"],
+    ["synthesis.card", "synthesis.recipe"],
+    ["tasks.box_report", "tasks.box_segment", "tasks.box_tighten"],
+    ["tasks.edit", "tasks.edit_report"],
+    ["tasks.landmarks", "tasks.landmarks_report"],
+    ["tasks.synthesize", "tasks.synthesize_names", "tasks.synthesize_report"],
+]
+"""Circles that are on their way out; none may come in."""
+
+
+def test_imports_form_no_circle():
+    known = [{f"{house.LIBRARY}.{name}" for name in circle} for circle in KNOWN_CIRCLES]
+    new = [circle for circle in house.circles(house.import_graph()) if not any(set(circle) <= one for one in known)]
+    assert not new, "modules that import one another:\n" + "\n".join(" <-> ".join(circle) for circle in new)
+
+
+@pytest.mark.parametrize(
+    ("sources", "circle"),
+    [
+        ({"core/a.py": "from . import b", "core/b.py": "from .c import x", "core/c.py": "import os"}, []),
+        ({"core/a.py": "from . import b", "core/b.py": "def f():\n    from .a import x"}, ["core.a", "core.b"]),
+        (
+            {
+                "core/a.py": "from .b import x",
+                "editing/card.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .recipe import R",
+                "editing/recipe.py": "from ..core.a import y\nfrom .card import z",
+            },
+            ["editing.card", "editing.recipe"],
+        ),
+        ({f"core/{a}.py": f"from .{b} import x" for a, b in ("ab", "bc", "ca")}, ["core.a", "core.b", "core.c"]),
+        ({"core/__init__.py": "from .a import x", "core/a.py": "from . import y"}, ["core", "core.a"]),
+    ],
+)
+def test_a_planted_circle_is_found(tmp_path: Path, sources: dict[str, str], circle: list[str]):
+    for file, source in sources.items():
+        planted(tmp_path, f"{LIB}/{file}", source)
+    expected = [[f"{house.LIBRARY}.{name}" for name in circle]] if circle else []
+    assert house.circles(house.import_graph(tmp_path)) == expected
+
+
+ROLES_ON_THEIR_WAY = {
+    "boxes/corrector/card.py",
+    "boxes/segmenter/card.py",
+    "boxes/training_run.py",
+    "editing/card.py",
+    "editing/dataset.py",
+    "editing/dataset_cases.py",
+    "editing/dataset_volumes.py",
+    "editing/simulated_errors.py",
+    "editing/simulated_user.py",
+    "editing/training_configs.py",
+    "editing/training_run.py",
+    "landmarks has no recipe.py",
+    "landmarks/card.py",
+    "synthesis/card.py",
+    "synthesis/native.py",
+    "synthesis/training_run.py",
+}
+"""Roles that are on their way to their names; no other may go astray."""
+
+
+def test_families_have_the_same_roles_by_the_same_names():
+    wrong = [line for line in house.wrong_roles() if line.partition(":")[0] not in ROLES_ON_THEIR_WAY]
+    assert not wrong, "\n".join(wrong)
+
+
+def families_of(root: Path) -> Path:
+    """A library of empty files in which every family has every role."""
+    library = root / "SparseToPrecise" / house.LIBRARY
+    for family, verb in house.VERBS.items():
+        (library / family).mkdir(parents=True)
+        for role in (verb, *house.ROLES):
+            (library / family / role).touch()
+    return library
+
+
+@pytest.mark.parametrize(
+    ("removed", "added", "line"),
+    [
+        (None, "synthesis/hu.py", None),
+        (None, "boxes/slices.py", None),
+        ("boxes/corrector/metrics.py", "boxes/metrics.py", None),
+        ("editing/edit.py", None, "editing has no edit.py"),
+        ("editing/metrics.py", "metrics.py", "editing has no metrics.py"),
+        ("boxes/segmenter/trainer.py", None, "boxes/segmenter has no trainer.py"),
+        ("landmarks/recipe.py", "landmarks/training.py", "landmarks has no recipe.py"),
+        (None, "landmarks/training_run.py", "landmarks/training_run.py: this role is called trainer.py or recipe.py"),
+        (None, "editing/loss.py", "editing/loss.py: this role is called losses.py"),
+        (None, "synthesis/native.py", "synthesis/native.py: this role is called working_grid.py"),
+        (None, "boxes/looking.py", "boxes/looking.py: this role is called inference.py"),
+        (None, "boxes/corrector/calibrating.py", "boxes/corrector/calibrating.py: this role is called confidence.py"),
+    ],
+)
+def test_a_planted_role_is_found(tmp_path: Path, removed: str | None, added: str | None, line: str | None):
+    library = families_of(tmp_path)
+    assert not house.wrong_roles(tmp_path)
+    if removed:
+        (library / removed).unlink()
+    if added:
+        (library / added).touch()
+    wrong = house.wrong_roles(tmp_path)
+    assert line in wrong if line else not wrong
+
+
+REMAINING_FRAGMENTS = 196
+"""How many docstrings may still begin as fragments; only ever less."""
+
+
+def test_docstrings_are_no_fragments():
+    wrong = house.fragments()
+    assert len(wrong) <= REMAINING_FRAGMENTS, "\n".join(wrong)
+
+
+def test_planted_fragments_are_found(tmp_path: Path):
+    source = (
+        '"""What a module says."""\nX = 1\n"""Of the voxels."""\n\n\ndef f():\n    """Off-centre boxes."""\n'
+        '    return "What a value"\n\n\nclass C:\n    """\n    Of a class.\n    """\n'
+    )
+    planted(tmp_path, f"{LIB}/core/a.py", source)
+    lines = [line.partition(":")[2] for line in house.fragments(tmp_path)]
+    assert lines == ["1: What a module says.", "3: Of the voxels.", "12: Of a class."]
+
+
 # ---------------------------------------------------------------------------------------------- length
 
 
