@@ -43,7 +43,7 @@ class BoxModule(ScriptedLoadableModule):
 
 @parameterNodeWrapper
 class BoxModuleParameterNode:
-    """What the panel shows; saved with the scene."""
+    """State of the panel; saved with the scene."""
 
     image: vtkMRMLScalarVolumeNode
     roi: vtkMRMLMarkupsROINode

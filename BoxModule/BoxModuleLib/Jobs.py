@@ -1,4 +1,4 @@
-"""What the worker computes: a box is tightened, the object in it is segmented. No Qt, no scene."""
+"""Jobs of the worker: a box is tightened, the object in it is segmented. No Qt, no scene."""
 
 from functools import lru_cache
 

@@ -1,4 +1,4 @@
-"""What "Reload and Test", ctest and Testing/desktop run for the module BoxModule."""
+"""Self-test of the module BoxModule, for "Reload and Test", ctest and Testing/desktop."""
 
 import tempfile
 

@@ -1,1 +1,1 @@
-"""What every model family rests on: volumes, devices, model bundles, progress, files. No Slicer, no Qt."""
+"""The ground of every model family: volumes, devices, model bundles, progress, files. No Slicer, no Qt."""

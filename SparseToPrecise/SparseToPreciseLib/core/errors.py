@@ -31,6 +31,6 @@ def listing(entries: Sequence[object], most: int) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """What an error of a library says, as a part of a sentence: without its lines' ends, and not endless."""
+    """The message of a library's error as a part of a sentence: without its lines' ends, and not endless."""
     text = " ".join(str(error).split()).rstrip(".")
     return text if len(text) <= 200 else f"{text[:200]}…"

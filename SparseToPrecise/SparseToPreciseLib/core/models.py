@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class OpenedModel:
-    """What the models of all families have; a family's own adds what it computes.
+    """Common part of the models of all families; a family's own adds what it computes.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class OpenedModel:
         return self._device.note
 
     def run(self, function: Callable[[torch.device], T]) -> T:
-        """What a function gives on the model's device, or on the CPU where the memory of that runs out."""
+        """The result of a function on the model's device, or on the CPU where the memory of that runs out."""
         result, self._device = run_with_fallback(function, self._device)
         return result
 

@@ -44,7 +44,7 @@ def requirement_states(lines: Iterable[str]) -> list[RequirementState]:
 
 
 def missing_requirements(lines: Iterable[str], skip: Collection[str] = NEVER_INSTALLED) -> list[str]:
-    """What is to be installed so that the requirements can be imported.
+    """The packages to install so that the requirements can be imported.
 
     Parameters
     ----------

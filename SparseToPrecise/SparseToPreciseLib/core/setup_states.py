@@ -32,7 +32,7 @@ class SetupState(Enum):
 
 
 class Environment(Protocol):
-    """What the set-up asks of the application. All answers are quick and import nothing that is installed."""
+    """Questions of the set-up to the application. All answers are quick and import nothing that is installed."""
 
     @property
     def slicer_version(self) -> str: ...
@@ -63,7 +63,7 @@ class Environment(Protocol):
 
 
 class Installer(Protocol):
-    """What the application does for the set-up. Each call blocks, and raises when it fails."""
+    """Actions of the application for the set-up. Each call blocks, and raises when it fails."""
 
     def install_extension(self) -> bool:
         """False: the user declined, or the server did not give it."""

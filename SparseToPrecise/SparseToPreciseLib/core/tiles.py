@@ -82,7 +82,7 @@ class Tiling:
 
 @dataclass(frozen=True)
 class TiledAnswer:
-    """What a network said of a volume.
+    """A network's output for a volume.
 
     Attributes
     ----------

@@ -12,7 +12,7 @@ from slicer.i18n import tr as _
 
 @dataclass(frozen=True)
 class CaseKind:
-    """What a case is: a node, and the volume that goes with it.
+    """A kind of case: a node, and the volume that goes with it.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What a command of ours says while it runs, and what that amounts to when it has ended. No Qt in here."""
+"""Output of a command of ours while it runs, and its outcome when it has ended. No Qt in here."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ class ChildOutput:
 
     @property
     def log(self) -> str:
-        """What was written besides the JSON lines; of very much, the end."""
+        """Output besides the JSON lines; of very much, the end."""
         return "".join(self._log).replace("\r\n", "\n")[-_LOG_CHARACTERS:]
 
     def outcome(self, code: int, cancelled: bool) -> Outcome:
-        """What it amounts to, once the process has ended with an exit code (negative: a signal)."""
+        """The outcome, once the process has ended with an exit code (negative: a signal)."""
         self.feed(b"\n")  # a process that is killed may leave a line without its end
         if code == 0 and not self._error and not cancelled:
             return Outcome(True, False, "", self.log, self._result or {})

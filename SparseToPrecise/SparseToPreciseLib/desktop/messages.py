@@ -1,4 +1,4 @@
-"""What the user is told of an error: one sentence, and the rest behind "Details"."""
+"""Messages of errors to the user: one sentence, and the rest behind "Details"."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class ModelsPanel:
 
     @property
     def bundles(self) -> Sequence[InstalledBundle]:
-        """What the table shows, row by row."""
+        """The bundles of the table, row by row."""
         return tuple(self._bundles)
 
     def refresh(self) -> None:

@@ -1,4 +1,4 @@
-"""What the panels of all modules do alike: the .ui file, the parameter node, the scene, the set-up row, their sections.
+"""The common part of the modules' panels: the .ui file, the parameter node, the scene, the set-up row, their sections.
 
 A module's widget makes one in its setup() and hands enter(), exit() and cleanup() on to it. It is no base class of the
 widget: a module file is imported before the home module's folder, and with it this library, may be on the path.

@@ -1,4 +1,4 @@
-"""What the extension remembers between sessions, in the application's own settings."""
+"""Values that the extension remembers between sessions, in the application's own settings."""
 
 from __future__ import annotations
 

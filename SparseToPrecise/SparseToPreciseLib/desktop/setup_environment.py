@@ -1,4 +1,4 @@
-"""What is installed in this Slicer, and the installing of the rest; see `core.setup_states`."""
+"""The packages that are installed in this Slicer, and the installing of the rest; see `core.setup_states`."""
 
 from __future__ import annotations
 

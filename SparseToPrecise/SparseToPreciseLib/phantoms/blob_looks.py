@@ -1,4 +1,4 @@
-"""What the images of one place look like: a palette of tissues, so that cases resemble each other as real ones do."""
+"""Appearance of the images of one place: a palette of tissues, so that cases resemble each other as real ones do."""
 
 from __future__ import annotations
 

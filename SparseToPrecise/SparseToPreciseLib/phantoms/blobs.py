@@ -188,7 +188,7 @@ def _whole(target: np.ndarray) -> bool:
 def _cut_by_field_of_view(
     rng: np.random.Generator, image: np.ndarray, mask: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What is left when the image ends somewhere within the object, at the upper end of an axis."""
+    """The rest of an image that ends somewhere within the object, at the upper end of an axis."""
     axis = int(rng.integers(3))
     extent = np.nonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))[0]
     last = int(round(extent[0] + (extent[-1] - extent[0] + 1) * rng.uniform(0.5, 0.9)))

@@ -280,7 +280,7 @@ def _bone(rng: np.random.Generator, grid: Grid, field_mm: float, middle: np.ndar
 
 
 def _distance_field(grid: Grid, middle: np.ndarray) -> np.ndarray:
-    """Of every voxel of a grid along the world's axes to a point, mm."""
+    """Distances (mm) of all voxels of a grid along the world's axes to a point."""
     i, j, k = (
         (grid.ijk_to_ras[axis, 3] + grid.spacing[axis] * np.arange(grid.shape[2 - axis]) - middle[axis]) ** 2
         for axis in range(3)

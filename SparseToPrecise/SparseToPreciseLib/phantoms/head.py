@@ -219,7 +219,7 @@ def _field_of_view(rng: np.random.Generator, pose: np.ndarray, spacing_mm: float
 
 
 def _stripped(canvas: Canvas, cavity: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """What a skull-stripping tool leaves, a rim that is too wide here and too narrow there; and that with its clefts.
+    """A skull-stripping tool's mask, with a rim that is too wide here and too narrow there; and that with its clefts.
 
     Some tools keep the fluid around the brain, others take it away deep into the sulci.
     """

@@ -1,4 +1,4 @@
-"""What lies in the cranial cavity of a head phantom: fluid, folded cortex, nuclei, ventricles, vessels, lesions."""
+"""Contents of the cranial cavity of a head phantom: fluid, folded cortex, nuclei, ventricles, vessels, lesions."""
 
 from __future__ import annotations
 

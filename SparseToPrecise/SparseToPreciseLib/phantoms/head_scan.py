@@ -1,4 +1,4 @@
-"""What scanners make of a head phantom: kernels, noise, bias, ringing, thick slices, motion between the two scans."""
+"""Scans of a head phantom: kernels, noise, bias, ringing, thick slices, motion between the two scans."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OUTSIDE_HU = -1000.0
 
 @dataclass(frozen=True)
 class Blur:
-    """Of a case that looks like the mean of many heads: sigma (mm) of the CT, and of the MR near the skull and away."""
+    """Blur of a case that looks like the mean of many heads: sigma (mm) of the CT, and of the MR near the skull and away."""
 
     ct_mm: float
     brain_mm: float

@@ -88,7 +88,7 @@ def random_scanner(
 
 
 def seen(array: np.ndarray, scanner: Scanner, sharpness: float) -> np.ndarray:
-    """What a scanner makes of an array: a blur of `sharpness` steps, then its own samples."""
+    """A scanner's samples of an array: a blur of `sharpness` steps, then its own samples."""
     pairs = zip(array.shape, scanner.samples, scanner.steps, strict=True)
     return separable(array, tuple(sampling_matrix(size, m, max(0.35, sharpness * step)) for size, m, step in pairs))
 
