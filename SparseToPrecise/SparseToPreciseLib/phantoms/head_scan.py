@@ -15,7 +15,7 @@ OUTSIDE_HU = -1000.0
 
 @dataclass(frozen=True)
 class Blur:
-    """Blur of a case that looks like the mean of many heads: sigma (mm) of the CT, and of the MR near the skull and away."""
+    """Blur of a case that is like the mean of many heads: sigma (mm) of the CT, of the MR near the skull and away."""
 
     ct_mm: float
     brain_mm: float
