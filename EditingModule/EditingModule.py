@@ -63,6 +63,7 @@ class EditingModuleParameterNode:
     automaticRadius: bool = True
     keepEarlierEdits: bool = True
     output: Annotated[str, Choice(["in place", "new segment"])] = "in place"
+    otherSegments: Annotated[str, Choice(["may be overlapped", "are protected"])] = "may be overlapped"
 
 
 class EditingModuleWidget(ScriptedLoadableModuleWidget):
@@ -113,11 +114,13 @@ class EditingModuleLogic(ScriptedLoadableModuleLogic):
         return EditingModuleParameterNode(super().getParameterNode())
 
     def apply(self, image, segmentation, segmentID, strokes, **options):
-        """Correct a segment by markups; `options` are those of SparseToPreciseLib.mrml.segment_edits.EditOptions."""
+        """Correct a segment by markups; `options` are those of SparseToPreciseLib.mrml.stroke_editing.Options."""
         from SparseToPreciseLib.mrml.edit_histories import EditHistories
-        from SparseToPreciseLib.mrml.segment_edits import EditOptions, apply, prepare
         from SparseToPreciseLib.mrml.segment_undo import SegmentUndo
+        from SparseToPreciseLib.mrml.stroke_editing import Options, apply, prepare
+        from SparseToPreciseLib.mrml.stroke_targets import SceneSegment
 
         histories = EditHistories()
-        job = prepare(image, segmentation, segmentID, strokes, EditOptions(**options), histories)
-        return apply(job, job.run(), SegmentUndo(), histories)
+        target = SceneSegment(image, segmentation, segmentID, SegmentUndo())
+        job = prepare(target, strokes, Options(**options), histories)
+        return apply(target, job, job.run(), histories)

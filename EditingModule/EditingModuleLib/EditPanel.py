@@ -9,7 +9,7 @@ from .EditorModel import modelAndDevice, modelSelector
 from .ResultTable import ResultTable
 from .StrokeInput import StrokeInput
 
-NEW_SEGMENT = "new segment"
+NEW_SEGMENT, PROTECTED = "new segment", "are protected"
 
 
 class EditPanel(WorkSection):
@@ -97,25 +97,29 @@ class EditPanel(WorkSection):
 
     def run(self, strokes):
         """Have the worker apply strokes to the chosen segment, and write what comes out."""
-        from SparseToPreciseLib.mrml.segment_edits import EditOptions, apply, prepare
+        from SparseToPreciseLib.mrml.other_segments import ALL
+        from SparseToPreciseLib.mrml.stroke_editing import Options, apply, prepare
+        from SparseToPreciseLib.mrml.stroke_targets import SceneSegment
 
         p = self._parameters()
 
         def read():
             model, device = modelAndDevice(self.models.model)
-            options = EditOptions(
+            options = Options(
                 influence_radius_mm=None if p.automaticRadius else p.influenceRadius,
                 keep_earlier_edits=p.keepEarlierEdits,
                 new_segment=p.output == NEW_SEGMENT,
+                protect=[ALL] if p.otherSegments == PROTECTED else [],
                 model=model,
                 device=device,
             )
-            return prepare(p.image, p.segmentation, p.segmentID, strokes, options, self.histories)
+            target = SceneSegment(p.image, p.segmentation, p.segmentID, self.history)
+            return target, prepare(target, strokes, options, self.histories)
 
-        def show(job, series):
-            return self.results.show(apply(job, series, self.history, self.histories))
+        def show(given, series):
+            return self.results.show(apply(*given, series, self.histories))
 
-        self.work(self.runRow, read, lambda job, progress: job.run(progress), show)
+        self.work(self.runRow, read, lambda given, progress: given[1].run(progress), show)
 
     def undo(self, _checked=False):
         self._restore(self.history.undo, _("Undone."))

@@ -18,7 +18,7 @@ def modelSelector(onChanged):
 
 
 def modelAndDevice(model):
-    """(model, device) as `mrml.stroke_job.Options` takes them, for the model that is chosen in the panel."""
+    """(model, device) as `mrml.stroke_editing.Options` takes them, for the model that is chosen in the panel."""
     from SparseToPreciseLib.desktop import settings
 
     # Asked for by no name, the default may be replaced by a warp where PyTorch is missing.
@@ -32,7 +32,7 @@ def loadInBackground(model):
     wanted = modelAndDevice(model)
 
     def load(progress):
-        from SparseToPreciseLib.mrml.stroke_job import ready_editor
+        from SparseToPreciseLib.editing.model import ready_editor
 
         ready_editor(*wanted, again=True)
 

@@ -5,7 +5,7 @@ from slicer.i18n import tr as _
 
 
 class ResultTable:
-    """Fills a QTableWidget with the rows of `mrml.segment_edits.Outcome`."""
+    """Fills a QTableWidget with the rows of `mrml.stroke_editing.Outcome`."""
 
     def __init__(self, table):
         self._table = table
@@ -22,15 +22,15 @@ class ResultTable:
     def show(self, outcome):
         """Show it, and give the sentence that sums it up."""
         self._table.setRowCount(0)
-        for number, row in enumerate(outcome.rows):
-            self._table.insertRow(number)
+        for row in outcome.rows:
             values = (row.influence_radius_mm, row.changed_near, row.changed_far)
             values += (row.volume_before_mm3, row.volume_after_mm3, row.seconds)
-            texts = [row.name, *(_number(value) for value in values), " ".join(row.notes)]
-            for column, text in enumerate(texts):
-                item = qt.QTableWidgetItem(text)
-                item.setToolTip(text)
-                self._table.setItem(number, column, item)
+            self._add([row.name, *(_number(value) for value in values), " ".join(row.notes)])
+        for other in outcome.others:
+            said = _("Another segment: {changed} of {before} voxels changed, {overlapped} are now overlapped.").format(
+                changed=other.changed, before=other.before, overlapped=other.overlapped
+            )
+            self._add([other.name, "–", _number(other.changed), *["–"] * 4, said])
         self._table.resizeColumnsToContents()
         self._table.visible = True
         refused = sum(row.refused for row in outcome.rows)
@@ -39,6 +39,14 @@ class ResultTable:
             more = _("{n} of {all} strokes were not applied; the table says why.")
             said += " " + more.format(n=refused, all=len(outcome.rows))
         return said
+
+    def _add(self, texts):
+        row = self._table.rowCount
+        self._table.insertRow(row)
+        for column, text in enumerate(texts):
+            item = qt.QTableWidgetItem(text)
+            item.setToolTip(text)
+            self._table.setItem(row, column, item)
 
 
 def _number(value):

@@ -219,12 +219,12 @@ are those of the Segment Editor. The list shows the edits of the segment; each c
     # Strokes
 
     def _edit(self, strokeRas):
-        from SparseToPreciseLib.mrml.stroke_job import Options
+        from SparseToPreciseLib.mrml.stroke_editing import Options
 
         effect = self.scriptedEffect
-        options = Options(
-            self._radiusMm(), bool(effect.integerParameter(_KEEP)), *modelAndDevice(effect.parameter(_MODEL))
-        )
+        keep = bool(effect.integerParameter(_KEEP))
+        model, device = modelAndDevice(effect.parameter(_MODEL))
+        options = Options(self._radiusMm(), keep_earlier_edits=keep, model=model, device=device)
         self._theSession().draw(strokeRas, options, preview=bool(effect.integerParameter(_PREVIEW)))
 
     def _radiusMm(self):

@@ -112,6 +112,7 @@ class EditingModuleTest(ScriptedLoadableModuleTest):
         self.panel.ui.radiusSlider.value = 12.5
         self.panel.ui.keepCheckBox.checked = False
         self.panel.ui.outputComboBox.setCurrentIndex(1)
+        self.panel.ui.othersComboBox.setCurrentIndex(1)
         names = [node.GetName() for node in (image, segmentation, stroke)]
         path = os.path.join(slicer.app.temporaryPath, "EditingModuleTest.mrb")
         self.assertTrue(slicer.util.saveScene(path))
@@ -126,6 +127,7 @@ class EditingModuleTest(ScriptedLoadableModuleTest):
         self.assertEqual([node.GetName() for node in (p.image, p.segmentation, p.stroke)], names)
         self.assertEqual((p.influenceRadius, p.automaticRadius, p.keepEarlierEdits), (12.5, False, False))
         self.assertEqual((p.output, p.model), ("new segment", WITHOUT_MODEL))
+        self.assertEqual(p.otherSegments, "are protected")
         self.assertEqual((ui.radiusSlider.value, ui.outputComboBox.currentIndex), (12.5, 1))
         self.assertEqual(ui.segmentSelector.currentNode(), p.segmentation)
         self.assertEqual(ui.segmentSelector.currentSegmentID(), p.segmentID)

@@ -16,12 +16,13 @@ import time
 from pathlib import Path
 
 from SparseToPreciseLib.editing.edit import edit
+from SparseToPreciseLib.editing.model import ready_editor
 from SparseToPreciseLib.mrml import headless
 from SparseToPreciseLib.mrml.edit_histories import EditHistories
 from SparseToPreciseLib.mrml.labelmaps import segmentation_from_labelmap
 from SparseToPreciseLib.mrml.segmentations import volume_to_segment
-from SparseToPreciseLib.mrml.stroke_editing import apply
-from SparseToPreciseLib.mrml.stroke_job import Options, prepare, ready_editor
+from SparseToPreciseLib.mrml.stroke_editing import Options, apply, prepare
+from SparseToPreciseLib.mrml.stroke_targets import SelectedSegment
 from SparseToPreciseLib.mrml.volumes import volume_to_node
 
 from .speed_scene import RADIUS_MM, scene_of
@@ -53,6 +54,7 @@ def measure(size: int, model: str, cropped: bool, masked: bool, repeats: int) ->
     if masked:
         effect.parameterSetNode().SetSourceVolumeIntensityMask(True)
         effect.parameterSetNode().SetSourceVolumeIntensityMaskRange(-10000, 10000)
+    target = SelectedSegment(effect)
     options, editor = Options(RADIUS_MM, model=model), ready_editor(model)
     times: dict[str, list[float]] = {"edit": [], "effect": [], "prepare": [], "run": [], "apply": []}
     for turn in range(repeats + 1):
@@ -60,11 +62,11 @@ def measure(size: int, model: str, cropped: bool, masked: bool, repeats: int) ->
         begun = time.perf_counter()
         expected = edit(image, segment, stroke, RADIUS_MM, editor=editor)
         alone = time.perf_counter()
-        job = prepare(effect, stroke, options, histories)
+        job = prepare(target, [stroke], options, histories)
         prepared = time.perf_counter()
         result = job.run()
         run = time.perf_counter()
-        applied = apply(effect, job, result, histories)
+        applied = apply(target, job, result, histories)
         done = time.perf_counter()
         if applied.changed != expected.changed_inside:
             raise SystemExit(f"The effect changed {applied.changed} voxels and edit() {expected.changed_inside}.")

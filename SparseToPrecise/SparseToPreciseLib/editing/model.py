@@ -62,6 +62,22 @@ def load_editor(name: str | None = None, device: str = "auto") -> Editor:
     return NetworkEditor(open_bundle(wanted, FAMILY), chosen)
 
 
+_ready: dict[tuple[str, str], Editor] = {}
+
+
+def ready_editor(model: str, device: str = "auto", again: bool = False) -> Editor:
+    """An editor that is loaded once; `again` loads it anew (another bundle may bear its name by now).
+
+    A warp that stands in for a model is not kept: the model may be installed while the application runs.
+    """
+    if again:
+        _ready.clear()
+    editor = _ready.get((model, device)) or load_editor(model or None, device)
+    if editor.name not in WARPS:
+        _ready[model, device] = editor
+    return editor
+
+
 class NetworkEditor(OpenedModel):
     """A trained network as an editor.
 

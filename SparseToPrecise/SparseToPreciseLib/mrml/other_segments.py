@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import slicer
@@ -150,6 +151,37 @@ def overlapped_by(
     """The segments, all of which stay as they are, into which a correction lets its segment grow."""
     added = after.with_array((after.array != 0) & (before.array == 0))
     return [_other(node, one, overlapped=count) for one, count in voxels_at(node, segment_id, added).items()]
+
+
+@contextlib.contextmanager
+def compared(
+    node: slicer.vtkMRMLSegmentationNode, segment_id: str, where: Volume, before: np.ndarray, change: np.ndarray
+) -> Iterator[list[OtherSegment]]:
+    """What happens to other segments within, in a list that is filled at the end.
+
+    Parameters
+    ----------
+    node
+        The segmentation.
+    segment_id
+        ID of the segment that is corrected.
+    where
+        A part of the segmentation, in the world; its values do not matter.
+    before, change
+        (K, J, I) bool: that segment there, and which of its voxels shall change.
+    """
+    ids = list(node.GetSegmentation().GetSegmentIDs())
+    parts = [where.with_array(change & side) for side in (~before, before)]  # what is added, and what is removed
+    was_added, was_removed = (voxels_at(node, segment_id, part) for part in parts)
+    found: list[OtherSegment] = []
+    yield found
+    added, removed = (voxels_at(node, segment_id, part) for part in parts)
+    for one in ids:
+        lost = was_added.get(one, 0) - added.get(one, 0)
+        got = removed.get(one, 0) - was_removed.get(one, 0)
+        if one in added or lost or got:
+            now = _other(node, one, lost + got, added.get(one, 0))
+            found.append(replace(now, before=now.before + lost - got))
 
 
 def _other(

@@ -109,7 +109,7 @@ def volume_to_segment(volume: Volume, node: slicer.vtkMRMLSegmentationNode, segm
     local = Volume(
         (volume.array != 0).astype(np.uint8), np.linalg.inv(parent_to_world(node)) @ volume.ijk_to_ras, volume.name
     )
-    if _reference_grid(node) is None:
+    if reference_grid(node) is None:
         # Slicer keeps and writes no more than what is left of the segments where nothing else says how large they are.
         set_reference_grid(node, _union_grid(node) or local.grid)
     stored = stored_segment(node, segment_id)
@@ -138,6 +138,12 @@ def new_segment(
     return added
 
 
+def reference_grid(node: slicer.vtkMRMLSegmentationNode) -> Grid | None:
+    """The reference geometry in the segmentation's own coordinates (before its parent transforms); None without one."""
+    parameter = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
+    return _parsed(node.GetSegmentation().GetConversionParameter(parameter))
+
+
 def set_reference_grid(node: slicer.vtkMRMLSegmentationNode, grid: Grid) -> None:
     """Make a grid, in the segmentation's own coordinates (before its parent transforms), its reference geometry."""
     converter = slicer.vtkSegmentationConverter
@@ -159,7 +165,7 @@ def keep_extent(node: slicer.vtkMRMLSegmentationNode, extent: IndexBox) -> None:
     """
     images = (stored_labelmap(node, one) for one in node.GetSegmentation().GetSegmentIDs())
     stored = next((Lattice(image) for image in images if image is not None and not image.IsEmpty()), None)
-    if stored is None or _reference_grid(node) is not None or stored.stored.union(extent) != extent:
+    if stored is None or reference_grid(node) is not None or stored.stored.union(extent) != extent:
         return
     set_reference_grid(node, stored.grid(extent))
 
@@ -214,7 +220,7 @@ def grown_to_hold(grid: Grid, volume: Volume) -> Grid:
 def _local_grid(node: slicer.vtkMRMLSegmentationNode, segment_id: str | None = None) -> Grid:
     """The segmentation's grid before its parent transforms, as fine as the segment (or the finest one) is stored."""
     segmentation = node.GetSegmentation()
-    reference = _reference_grid(node)
+    reference = reference_grid(node)
     if reference is None:
         union = _union_grid(node)
         if union is None:
@@ -228,11 +234,6 @@ def _local_grid(node: slicer.vtkMRMLSegmentationNode, segment_id: str | None = N
         ids.InsertNextValue(wanted)
     finest = _parsed(segmentation.DetermineCommonLabelmapGeometry(segmentation.EXTENT_REFERENCE_GEOMETRY, ids))
     return finest or reference
-
-
-def _reference_grid(node: slicer.vtkMRMLSegmentationNode) -> Grid | None:
-    parameter = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
-    return _parsed(node.GetSegmentation().GetConversionParameter(parameter))
 
 
 def _union_grid(node: slicer.vtkMRMLSegmentationNode) -> Grid | None:
@@ -264,7 +265,7 @@ def _lattice_offset(source: Grid, target: Grid) -> np.ndarray | None:
 
 def _write(node: slicer.vtkMRMLSegmentationNode, segment_id: str, array: np.ndarray, grid: Grid) -> None:
     """Make a segment the non-zero part of an array, on the reference geometry's own lattice where the grid is of it."""
-    reference = _reference_grid(node)
+    reference = reference_grid(node)
     offset = _lattice_offset(grid, reference)
     if offset is None:
         offset, reference = np.zeros(3, int), grid

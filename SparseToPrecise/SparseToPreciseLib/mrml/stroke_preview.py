@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import slicer
 
-from ..editing.edit import EditResult
-from .segment_lattice import lattice_of
-from .stroke_editing import proposed
-from .stroke_job import Job
+from ..editing.edit_series import Series
+from .segment_lattice import binary_labelmap, lattice_of
+from .stroke_editing import Job, proposed
+from .stroke_targets import Target
 
 _OUTLINE_PIXELS = 3
 
@@ -21,20 +19,20 @@ class Preview:
 
     Parameters
     ----------
-    effect
-        The `scriptedEffect`.
-    job, result
-        What would be applied.
+    target
+        The segment.
+    job, series
+        Answer that would be applied.
 
     Raises
     ------
     InputError
-        The answer is out of date, see `scribble_editing.checked_unchanged`.
+        The answer is out of date, see `stroke_editing.apply`.
     """
 
-    def __init__(self, effect: Any, job: Job, result: EditResult) -> None:
-        self.job, self.result = job, result
-        after = proposed(effect, job, result)
+    def __init__(self, target: Target, job: Job, series: Series) -> None:
+        self.job, self.series = job, series
+        after = proposed(target, job, series)
         lattice = lattice_of(job.node, job.segment_id)
         whole = lattice.stored.union(job.box)
         array = lattice.part(whole)
@@ -53,8 +51,7 @@ class Preview:
         segment = slicer.vtkSegment()
         segment.SetName(f"{name} (preview)")
         segment.SetColor(*_contrasting(job.node.GetSegmentation().GetSegment(job.segment_id).GetColor()))
-        representation = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
-        segment.AddRepresentation(representation, labelmap)
+        segment.AddRepresentation(binary_labelmap(), labelmap)
         display = slicer.vtkMRMLSegmentationDisplayNode()
         display.SetSaveWithScene(False)
         display.SetVisibility2DFill(False)

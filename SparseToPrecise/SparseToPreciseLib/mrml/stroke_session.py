@@ -13,12 +13,12 @@ import numpy as np
 
 from ..core.errors import Cancelled, InputError
 from ..core.progress import Progress
-from ..editing.edit import EditResult
 from ..editing.edit_history import PastEdit
+from ..editing.edit_series import Series
 from .edit_histories import EditHistories
-from .stroke_editing import Applied, apply, revert
-from .stroke_job import Job, Options, prepare, selected, transformed
+from .stroke_editing import Job, Options, Outcome, apply, prepare, revert, transformed
 from .stroke_preview import Preview
+from .stroke_targets import SelectedSegment
 from .volumes import parent_to_world
 
 
@@ -81,11 +81,12 @@ class Session:
         self.preview: Preview | None = None
         self.message = ""
         self.fraction = 0.0
-        self._effect, self._worker, self._changed, self._failed = effect, worker, changed, failed
+        self._target = SelectedSegment(effect)
+        self._worker, self._changed, self._failed = worker, changed, failed
         self._queue: list[tuple[np.ndarray, Options, bool]] = []
         self._running: Ticket | None = None
         self._run = 0
-        self._target: tuple[Any, str] | None = None
+        self._edited: tuple[Any, str] | None = None
 
     @property
     def busy(self) -> bool:
@@ -121,10 +122,10 @@ class Session:
 
     def follow_selection(self) -> bool:
         """Cancel when another segment is selected than the one that is edited. True when the selection is another."""
-        target = self._selection()
-        if target == self._target:
+        selection = self._selection()
+        if selection == self._edited:
             return False
-        self._target = target
+        self._edited = selection
         self.message = ""
         self.cancel("Another segment was selected; the edit was dropped.")
         self._changed()
@@ -135,7 +136,7 @@ class Session:
         preview = self.preview
         if preview is not None:
             self._close_preview()
-            self._guarded(lambda: self._apply(preview.job, preview.result, None))
+            self._guarded(lambda: self._apply(preview.job, preview.series, None))
             self._next()
             self._changed()
 
@@ -151,7 +152,7 @@ class Session:
         """Undo one of the edits and keep the later ones."""
 
         def work() -> None:
-            done = revert(self._effect, number, self.histories)
+            done = revert(self._target, number, self.histories)
             self.message = f"Edit {number} was reverted: {_amount(done)}"
 
         self._guarded(work)
@@ -160,7 +161,7 @@ class Session:
     def edits(self) -> list[PastEdit]:
         """The edits that the selected segment shows, oldest first."""
         try:
-            return self.histories.in_effect(*selected(self._effect))
+            return self.histories.in_effect(*self._target.segment())
         except InputError:
             return []
 
@@ -168,13 +169,13 @@ class Session:
         """(3,) RAS, mm: the middle of the stroke of an edit that the selected segment shows; else None."""
         for edit in self.edits():
             if edit.number == number:
-                node, _ = selected(self._effect)
+                node, _ = self._target.segment()
                 return transformed(parent_to_world(node), edit.stroke)[len(edit.stroke) // 2]
         return None
 
     def _selection(self) -> tuple[Any, str] | None:
         try:
-            return selected(self._effect)
+            return self._target.segment()
         except InputError:
             return None
 
@@ -186,14 +187,14 @@ class Session:
 
     def _start(self, stroke: np.ndarray, options: Options, preview: bool) -> None:
         begun = time.perf_counter()
-        job = prepare(self._effect, stroke, options, self.histories)
-        self._target = (job.node, job.segment_id)
+        job = prepare(self._target, [stroke], options, self.histories)
+        self._edited = (job.node, job.segment_id)
         self._run += 1
         run = self._run
         self.message, self.fraction = f"Correcting {job.segment.name} near the stroke…", 0.0
         self._running = self._worker.submit(
             job.work(),
-            lambda result, error: self._done(run, job, result, error, begun, preview),
+            lambda series, error: self._done(run, job, series, error, begun, preview),
             lambda fraction, message: self._stepped(run, fraction),
         )
 
@@ -206,7 +207,7 @@ class Session:
         self,
         run: int,
         job: Job,
-        result: EditResult | None,
+        series: Series | None,
         error: BaseException | None,
         begun: float,
         preview: bool,
@@ -219,20 +220,20 @@ class Session:
             if error is not None:
                 raise error
             if preview:
-                self.preview = Preview(self._effect, job, result)
+                self.preview = Preview(self._target, job, series)
                 self.message = "Preview: apply it, cancel it, or draw again."
             else:
-                self._apply(job, result, begun)
+                self._apply(job, series, begun)
 
         self._guarded(work)
         self._next()
         self._changed()
 
-    def _apply(self, job: Job, result: EditResult, begun: float | None) -> None:
-        done = apply(self._effect, job, result, self.histories)
+    def _apply(self, job: Job, series: Series, begun: float | None) -> None:
+        done = apply(self._target, job, series, self.histories)
         took = "" if begun is None else f" in {time.perf_counter() - begun:.1f} s"
         title = f"Edit {done.number}{took}: " if done.number else ""
-        self.message = " ".join([title + _amount(done), *done.notes])
+        self.message = " ".join([title + _amount(done), *(note for row in done.rows for note in row.notes)])
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """Do something that may fail, and say why it did."""
@@ -257,9 +258,12 @@ def volume_text(mm3: float) -> str:
     return f"{mm3:.0f} mm³" if mm3 >= 10 else f"{mm3:.2g} mm³"
 
 
-def _amount(done: Applied) -> str:
-    """What has changed, as a sentence."""
+def _amount(done: Outcome) -> str:
+    """The change, as sentences."""
     text = f"{done.changed} voxels changed ({volume_text(done.changed_mm3)})." if done.changed else "No voxel changed."
     if done.withheld:
         text += f" {done.withheld} more lie outside the editable area or intensity range."
+    for other in done.others:
+        if other.changed:
+            text += f" {other.changed} voxels of {other.name} changed."
     return text

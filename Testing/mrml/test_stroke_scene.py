@@ -17,14 +17,15 @@ from SparseToPreciseLib.editing.edit import edit
 from SparseToPreciseLib.mrml.edit_histories import EditHistories
 from SparseToPreciseLib.mrml.labelmaps import segmentation_from_labelmap
 from SparseToPreciseLib.mrml.markups import curves_of_scene, stroke_from_node, stroke_to_node
-from SparseToPreciseLib.mrml.segment_edits import EditOptions, Outcome, apply, prepare
 from SparseToPreciseLib.mrml.segment_undo import SegmentUndo
 from SparseToPreciseLib.mrml.segmentations import new_segment, segment_to_volume, volume_to_segment
+from SparseToPreciseLib.mrml.stroke_editing import Options, Outcome, apply, prepare
+from SparseToPreciseLib.mrml.stroke_targets import SceneSegment
 from SparseToPreciseLib.mrml.volumes import volume_from_node, volume_to_node
 
 BALL = "Segment_1"
 SPACING = (1.5, 1.5, 1.5)
-WARP = EditOptions(INFLUENCE, model="image-aware-warp")
+WARP = Options(INFLUENCE, model="image-aware-warp")
 GRIDS = {
     "axis-aligned": grid_around(SPACING, half_mm=27),
     "oblique": grid_around(SPACING, rotation((1, 2, 3), 35), half_mm=27),
@@ -46,12 +47,13 @@ class Bench:
     def mask(self, segment_id: str = BALL) -> np.ndarray:
         return segment_to_volume(self.segmentation, segment_id).array.astype(bool)
 
-    def job(self, *strokes, options: EditOptions = WARP, segment_id: str = BALL):
-        return prepare(self.image, self.segmentation, segment_id, strokes, options, self.histories)
+    def job(self, *strokes, options: Options = WARP, segment_id: str = BALL):
+        self.target = SceneSegment(self.image, self.segmentation, segment_id, self.undo)
+        return prepare(self.target, strokes, options, self.histories)
 
-    def draw(self, *strokes, options: EditOptions = WARP) -> Outcome:
+    def draw(self, *strokes, options: Options = WARP) -> Outcome:
         job = self.job(*strokes, options=options)
-        return apply(job, job.run(), self.undo, self.histories)
+        return apply(self.target, job, job.run(), self.histories)
 
     def expected(self, stroke) -> np.ndarray:
         """What the library makes of the whole volumes, read from the nodes."""
@@ -161,7 +163,7 @@ def test_a_new_segment_beside_the_old_one(bench: Bench, stroke) -> None:
     segment.SetName("kidney")
     segment.SetTag(segment.GetTerminologyEntryTagName(), "a~terminology~of~seven~parts~|~|")
     before, expected = bench.mask(), bench.expected(stroke)
-    options = EditOptions(INFLUENCE, model="image-aware-warp", new_segment=True)
+    options = Options(INFLUENCE, model="image-aware-warp", new_segment=True)
     first, second = bench.draw(stroke, options=options), bench.draw(stroke, options=options)
     np.testing.assert_array_equal(bench.mask(), before)
     np.testing.assert_array_equal(bench.mask(first.segment_id), expected)
@@ -184,8 +186,8 @@ def test_a_label_value_above_255(bench: Bench, stroke, label: int, new: bool) ->
     name = f"Segment_{label}"
     whole = segment_to_volume(bench.segmentation, name)
     expected = edit(volume_from_node(bench.image), whole, stroke_from_node(stroke), INFLUENCE).segmentation
-    job = bench.job(stroke, options=EditOptions(INFLUENCE, model=WARP.model, new_segment=new), segment_id=name)
-    outcome = apply(job, job.run(), bench.undo, bench.histories)
+    job = bench.job(stroke, options=Options(INFLUENCE, model=WARP.model, new_segment=new), segment_id=name)
+    outcome = apply(bench.target, job, job.run(), bench.histories)
     np.testing.assert_array_equal(bench.mask(outcome.segment_id), expected.array)
 
 
@@ -197,7 +199,7 @@ def test_a_finer_segment_stays_as_fine_in_its_copy(scene) -> None:
     stroke = stroke_to_node(bench.case.stroke)
     before = bench.mask()
     expected = bench.expected(stroke)
-    outcome = bench.draw(stroke, options=EditOptions(INFLUENCE, model="image-aware-warp", new_segment=True))
+    outcome = bench.draw(stroke, options=Options(INFLUENCE, model="image-aware-warp", new_segment=True))
     np.testing.assert_array_equal(bench.mask(), before)
     after = segment_to_volume(bench.segmentation, outcome.segment_id)
     assert after.spacing == pytest.approx([0.75] * 3)
@@ -209,9 +211,36 @@ def test_other_segments_stay(bench: Bench, stroke) -> None:
     around = segment_to_volume(bench.segmentation, other, bench.case.image.grid)
     around.array[~bench.mask()] = 1
     volume_to_segment(around, bench.segmentation, other)
-    before = bench.mask(other)
-    assert bench.draw(stroke).changed > 0
+    before, ball = bench.mask(other), bench.mask()
+    outcome = bench.draw(stroke)
+    assert outcome.changed > 0
     np.testing.assert_array_equal(bench.mask(other), before)
+    (met,) = outcome.others
+    added = np.count_nonzero(bench.mask() & ~ball)
+    assert (met.name, met.before, met.changed, met.overlapped) == ("other", before.sum(), 0, added)
+
+
+@pytest.mark.parametrize("protect", ["all", "other"])
+@pytest.mark.parametrize("new", [False, True])
+def test_a_protected_segment_is_not_grown_into(bench: Bench, stroke, protect: str, new: bool) -> None:
+    """Half of what the stroke asks for belongs to another segment."""
+    expected, ball = bench.expected(stroke), bench.mask()
+    other = new_segment(bench.segmentation, "other")
+    half = segment_to_volume(bench.segmentation, other, bench.case.image.grid)
+    half.array[: half.shape[0] // 2] = ~ball[: half.shape[0] // 2]
+    volume_to_segment(half, bench.segmentation, other)
+    options = Options(INFLUENCE, model=WARP.model, new_segment=new, protect=[protect])
+    outcome = bench.draw(stroke, options=options)
+    held = bench.mask(other)
+    np.testing.assert_array_equal(held, half.array != 0)
+    np.testing.assert_array_equal(bench.mask(outcome.segment_id), np.where(held, ball, expected))
+    assert "because they are protected" in " ".join(outcome.rows[0].notes) and outcome.changed > 0
+    assert all(one.segment_id != other for one in outcome.others)
+
+
+def test_the_edited_segment_cannot_be_protected(bench: Bench, stroke) -> None:
+    with pytest.raises(InputError, match="is the segment to correct and cannot be protected"):
+        bench.job(stroke, options=Options(INFLUENCE, protect=[BALL]))
 
 
 @pytest.mark.parametrize("moved", ["image", "segmentation", "stroke", "all", "apart"])
@@ -258,7 +287,7 @@ def test_a_cropped_segment_grows_beyond_its_extent(scene) -> None:
 
 
 def test_the_radius_is_chosen_where_none_is_given(bench: Bench, stroke) -> None:
-    (row,) = bench.draw(stroke, options=EditOptions(None, model="image-aware-warp")).rows
+    (row,) = bench.draw(stroke, options=Options(None, model="image-aware-warp")).rows
     assert row.influence_radius_mm > 3 and row.changed_near > 0
 
 
@@ -292,7 +321,7 @@ def test_an_earlier_apply_is_kept_and_forgotten_after_undo(bench: Bench, stroke)
     bench.draw(stroke)
     assert len(bench.job(stroke).earlier_strokes) == 1
     np.testing.assert_allclose(bench.job(stroke).earlier_strokes[0], stroke_from_node(stroke), atol=1e-6)
-    free = EditOptions(INFLUENCE, keep_earlier_edits=False, model="image-aware-warp")
+    free = Options(INFLUENCE, keep_earlier_edits=False, model="image-aware-warp")
     assert bench.job(stroke, options=free).earlier_strokes == []
     bench.undo.undo(bench.segmentation)
     assert bench.job(stroke).earlier_strokes == []
@@ -307,7 +336,7 @@ def test_an_earlier_apply_is_protected(bench: Bench, stroke) -> None:
     mended = bench.mask()
     kept = bench.draw(beside)
     bench.undo.undo(bench.segmentation)
-    free = bench.draw(beside, options=EditOptions(INFLUENCE, keep_earlier_edits=False, model="image-aware-warp"))
+    free = bench.draw(beside, options=Options(INFLUENCE, keep_earlier_edits=False, model="image-aware-warp"))
     near = distance_to_polyline(bench.case.image.grid.points_ras().reshape(-1, 3), bench.case.stroke) < 2
     lost_free = np.count_nonzero((mended != bench.mask()).ravel() & near)
     assert kept.changed < free.changed and lost_free > 0
@@ -326,7 +355,7 @@ def test_a_change_meanwhile_is_refused(bench: Bench, stroke, linear, scene, what
     else:
         scene.RemoveNode(bench.segmentation)
     with pytest.raises(InputError, match="nothing was changed"):
-        apply(job, series, bench.undo, bench.histories)
+        apply(bench.target, job, series, bench.histories)
     assert not bench.undo.can_undo(bench.segmentation)
 
 
@@ -350,12 +379,14 @@ def test_what_is_missing_is_said(bench: Bench, stroke) -> None:
         ({"image": None}, "No image"),
         ({"segmentation": None}, "No segmentation"),
         ({"strokes": ()}, "no stroke"),
-        ({"segment_id": empty}, "is empty"),
-        ({"segment_id": "gone"}, "has no segment gone"),
+        ({"segment": empty}, "is empty"),
+        ({"segment": "gone"}, "has no segment gone"),
     ):
-        inputs = {"image": bench.image, "segmentation": bench.segmentation, "segment_id": BALL, "strokes": (stroke,)}
+        given = {"image": bench.image, "segmentation": bench.segmentation, "segment": BALL, "strokes": (stroke,)}
+        given |= change
+        strokes = given.pop("strokes")
         with pytest.raises(InputError, match=said):
-            prepare(**(inputs | change), options=WARP, histories=bench.histories)
+            prepare(SceneSegment(**given, undo=bench.undo), strokes, WARP, bench.histories)
 
 
 def test_the_curves_of_the_scene_in_order_without_the_hidden(scene) -> None:

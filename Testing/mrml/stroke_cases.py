@@ -14,8 +14,8 @@ from SparseToPreciseLib.editing.edit import edit
 from SparseToPreciseLib.mrml.edit_histories import EditHistories
 from SparseToPreciseLib.mrml.labelmaps import segmentation_from_labelmap
 from SparseToPreciseLib.mrml.segmentations import segment_to_volume
-from SparseToPreciseLib.mrml.stroke_editing import Applied, apply
-from SparseToPreciseLib.mrml.stroke_job import Options, prepare
+from SparseToPreciseLib.mrml.stroke_editing import Options, Outcome, apply, prepare
+from SparseToPreciseLib.mrml.stroke_targets import SelectedSegment
 from SparseToPreciseLib.mrml.volumes import volume_from_node, volume_to_node
 
 BALL = "Segment_1"
@@ -36,13 +36,17 @@ class Bench:
     def parameters(self):
         return self.effect.parameterSetNode()
 
+    @property
+    def target(self) -> SelectedSegment:
+        return SelectedSegment(self.effect)
+
     def mask(self, segment_id: str = BALL, grid: Grid | None = None) -> np.ndarray:
         return segment_to_volume(self.segmentation, segment_id, grid).array.astype(bool)
 
-    def draw(self, stroke: np.ndarray | None = None, options: Options = WARP) -> Applied:
+    def draw(self, stroke: np.ndarray | None = None, options: Options = WARP) -> Outcome:
         """Prepare, compute and apply a stroke."""
-        job = prepare(self.effect, self.case.stroke if stroke is None else stroke, options, self.histories)
-        return apply(self.effect, job, job.run(), self.histories)
+        job = prepare(self.target, [self.case.stroke if stroke is None else stroke], options, self.histories)
+        return apply(self.target, job, job.run(), self.histories)
 
     def expected(self, stroke: np.ndarray | None = None, segment: Volume | None = None) -> np.ndarray:
         """What the library makes of the whole volumes, read from the nodes."""

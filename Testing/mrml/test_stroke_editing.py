@@ -7,14 +7,14 @@ import pytest
 import slicer
 from edit_cases import CENTRE, INFLUENCE, RADIUS, arc, case_on, grid_around
 
-from scribble_cases import BALL, WARP, Bench, bench
 from SparseToPreciseLib.core.errors import Cancelled, InputError
 from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.core.volume import Volume
+from SparseToPreciseLib.editing.model import ready_editor
 from SparseToPreciseLib.mrml.segmentations import new_segment, volume_to_segment
-from SparseToPreciseLib.mrml.stroke_editing import apply, proposed, revert
-from SparseToPreciseLib.mrml.stroke_job import Options, prepare, ready_editor
+from SparseToPreciseLib.mrml.stroke_editing import Options, apply, prepare, proposed, revert
 from SparseToPreciseLib.mrml.volumes import array_to_matrix
+from stroke_cases import BALL, WARP, Bench, bench
 
 GRID = grid_around((1.5, 1.5, 1.5))
 ELSEWHERE = arc(120, 168)
@@ -88,7 +88,7 @@ class TestReverting:
         assert (only_second != before).any()
         place.draw()
         assert place.in_effect() == [2, 3]
-        reverted = revert(place.effect, 2, place.histories)
+        reverted = revert(place.target, 2, place.histories)
         np.testing.assert_array_equal(place.mask(), only_first)
         assert reverted.changed == np.count_nonzero(only_second != before)
         assert place.in_effect() == [3]
@@ -97,7 +97,7 @@ class TestReverting:
         before = place.mask()
         place.draw()
         after = place.mask()
-        revert(place.effect, 1, place.histories)
+        revert(place.target, 1, place.histories)
         np.testing.assert_array_equal(place.mask(), before)
         assert place.in_effect() == []
         place.effect.undo()
@@ -112,17 +112,17 @@ class TestReverting:
         place.draw()
         place.draw(place.case.stroke + [-3.0, 0, 0], Options(INFLUENCE, keep_earlier_edits=False, model=WARP.model))
         assert place.in_effect() == [1, 2]
-        revert(place.effect, 1, place.histories)
-        revert(place.effect, 2, place.histories)
+        revert(place.target, 1, place.histories)
+        revert(place.target, 2, place.histories)
         np.testing.assert_array_equal(place.mask(), before)
 
     def test_an_edit_that_is_not_shown(self, place) -> None:
         with pytest.raises(InputError, match="no edit 1"):
-            revert(place.effect, 1, place.histories)
+            revert(place.target, 1, place.histories)
         place.draw()
         place.effect.undo()
         with pytest.raises(InputError, match="Edit 1 cannot be reverted"):
-            revert(place.effect, 1, place.histories)
+            revert(place.target, 1, place.histories)
 
     def test_another_tool_inside_an_edit_is_kept(self, place) -> None:
         before = place.mask()
@@ -131,7 +131,7 @@ class TestReverting:
         painted = place.mask()
         painted[tuple(hole.T)] = False
         volume_to_segment(Volume(painted, GRID.ijk_to_ras), place.segmentation, BALL)
-        revert(place.effect, 1, place.histories)
+        revert(place.target, 1, place.histories)
         np.testing.assert_array_equal(place.mask(), before)
 
 
@@ -139,20 +139,20 @@ class TestKeepingEarlierEdits:
     def test_earlier_strokes_reach_the_edit_unless_switched_off_or_undone(self, place) -> None:
         place.draw()
         near = place.case.stroke + [-2.0, 0, 2.0]
-        kept = prepare(place.effect, near, WARP, place.histories)
+        kept = prepare(place.target, [near], WARP, place.histories)
         assert len(kept.earlier_strokes) == 1
         np.testing.assert_allclose(kept.earlier_strokes[0], place.case.stroke)
         off = Options(INFLUENCE, keep_earlier_edits=False, model=WARP.model)
-        assert prepare(place.effect, near, off, place.histories).earlier_strokes == ()
+        assert prepare(place.target, [near], off, place.histories).earlier_strokes == []
         place.effect.undo()
-        assert prepare(place.effect, near, WARP, place.histories).earlier_strokes == ()
+        assert prepare(place.target, [near], WARP, place.histories).earlier_strokes == []
 
     def test_they_change_the_result(self, place) -> None:
         place.draw()
         near = place.case.stroke + [-6.0, 0, 4.0]
-        with_them = prepare(place.effect, near, WARP, place.histories).run().segmentation.array
+        with_them = prepare(place.target, [near], WARP, place.histories).run().after.array
         off = Options(INFLUENCE, keep_earlier_edits=False, model=WARP.model)
-        without = prepare(place.effect, near, off, place.histories).run().segmentation.array
+        without = prepare(place.target, [near], off, place.histories).run().after.array
         assert (with_them != without).any()
 
 
@@ -171,10 +171,10 @@ class TestMasks:
         """Nothing outside that segment changes, in neither direction."""
         mask_id, allowed = self.only_above(place)
         before, free = place.mask(), place.expected(outward())
-        job = prepare(place.effect, outward(), WARP, place.histories)
+        job = prepare(place.target, [outward()], WARP, place.histories)
         result = job.run()
-        shown = proposed(place.effect, job, result)
-        applied = apply(place.effect, job, result, place.histories)
+        shown = proposed(place.target, job, result)
+        applied = apply(place.target, job, result, place.histories)
         after = place.mask()
         np.testing.assert_array_equal(after, np.where(allowed, free, before))
         np.testing.assert_array_equal(shown, place.mask()[np.ix_(*_indices(job))])
@@ -218,17 +218,20 @@ class TestOtherSegments:
     def test_overwriting_takes_from_others_what_was_added_and_no_more(self, two) -> None:
         two.parameters.SetOverwriteMode(EDITOR.OverwriteAllSegments)
         ball, shell = two.mask(), two.mask(SHELL)
-        two.draw()
+        outcome = two.draw()
         added = two.mask() & ~ball
         assert (added & shell).any()
         np.testing.assert_array_equal(two.mask(SHELL), shell & ~added)
+        (met,) = outcome.others
+        assert (met.before, met.changed, met.overlapped) == (shell.sum(), np.count_nonzero(added & shell), 0)
 
     def test_overwriting_none_lets_them_overlap(self, two) -> None:
         two.parameters.SetOverwriteMode(EDITOR.OverwriteNone)
         shell, expected = two.mask(SHELL), two.expected()
-        two.draw()
+        (met,) = two.draw().others
         np.testing.assert_array_equal(two.mask(SHELL), shell)
         np.testing.assert_array_equal(two.mask(), expected)
+        assert (met.changed, met.overlapped) == (0, np.count_nonzero(expected & shell))
 
     @pytest.mark.parametrize("visible", [True, False])
     def test_hidden_segments_are_not_touched_where_only_visible_ones_may_be(self, two, visible) -> None:
@@ -350,12 +353,12 @@ class TestWhatHappensMeanwhile:
 
     @pytest.fixture
     def pending(self, place):
-        job = prepare(place.effect, place.case.stroke, WARP, place.histories)
+        job = prepare(place.target, [place.case.stroke], WARP, place.histories)
         return job, job.run()
 
     def late(self, place, pending, match: str) -> None:
         with pytest.raises(InputError, match=match):
-            apply(place.effect, *pending, place.histories)
+            apply(place.target, *pending, place.histories)
         assert len(place.histories) == 0
 
     def test_the_node_is_removed(self, scene, place, pending) -> None:
@@ -371,7 +374,7 @@ class TestWhatHappensMeanwhile:
         self.late(place, pending, "was removed")
 
     def test_another_segment_is_selected(self, two) -> None:
-        job = prepare(two.effect, two.case.stroke, WARP, two.histories)
+        job = prepare(two.target, [two.case.stroke], WARP, two.histories)
         before = two.mask(), two.mask(SHELL)
         two.effect.logic.SetCurrentSegmentID(SHELL)
         self.late(two, (job, job.run()), "Another segment")
@@ -387,12 +390,12 @@ class TestWhatHappensMeanwhile:
 
     def test_painting_elsewhere_does_no_harm(self, scene) -> None:
         place = bench(scene, grid_around((1.5, 1.5, 1.5), half_mm=60))
-        job = prepare(place.effect, place.case.stroke, WARP, place.histories)
+        job = prepare(place.target, [place.case.stroke], WARP, place.histories)
         painted = place.mask()
         painted[:3, :3, :3] = True
         grid = place.case.before.grid
         volume_to_segment(Volume(painted, grid.ijk_to_ras), place.segmentation, BALL)
-        assert apply(place.effect, job, job.run(), place.histories).changed
+        assert apply(place.target, job, job.run(), place.histories).changed
         assert place.mask(grid=grid)[:3, :3, :3].all()
 
     def test_the_segmentation_is_moved(self, place, pending, linear) -> None:
@@ -404,17 +407,17 @@ class TestWhatHappensMeanwhile:
     def test_the_volume_goes_or_moves_after_the_copy(self, scene, place) -> None:
         """The stroke was drawn on the image as it was, and the answer is to that stroke."""
         expected = place.expected()
-        job = prepare(place.effect, place.case.stroke, WARP, place.histories)
+        job = prepare(place.target, [place.case.stroke], WARP, place.histories)
         slicer.util.arrayFromVolume(place.volume)[:] = 0
         place.volume.SetIJKToRASMatrix(array_to_matrix(np.eye(4)))
         result = job.run()
         scene.RemoveNode(place.volume)
-        apply(place.effect, job, result, place.histories)
+        apply(place.target, job, result, place.histories)
         np.testing.assert_array_equal(place.mask(), expected)
 
     def test_cancelling_changes_nothing(self, place) -> None:
         before = place.mask()
-        job = prepare(place.effect, place.case.stroke, WARP, place.histories)
+        job = prepare(place.target, [place.case.stroke], WARP, place.histories)
         with pytest.raises(Cancelled):
             job.run(Progress(cancelled=lambda: True))
         np.testing.assert_array_equal(place.mask(), before)
@@ -455,15 +458,15 @@ class TestHistories:
 
 
 def test_the_default_model_is_loaded_once(monkeypatch) -> None:
-    from SparseToPreciseLib.mrml import stroke_job as scribble_job
+    from SparseToPreciseLib.editing import model
 
     loaded = []
 
     class Network:
         name = "editing"
 
-    monkeypatch.setattr(scribble_job, "_ready", {})
-    monkeypatch.setattr(scribble_job, "load_editor", lambda name, device: loaded.append((name, device)) or Network())
+    monkeypatch.setattr(model, "_ready", {})
+    monkeypatch.setattr(model, "load_editor", lambda name, device: loaded.append((name, device)) or Network())
     assert ready_editor("") is ready_editor("")
     assert loaded == [(None, "auto")]
     ready_editor("", again=True)
@@ -471,12 +474,12 @@ def test_the_default_model_is_loaded_once(monkeypatch) -> None:
 
 
 def test_a_warp_that_stands_in_is_not_kept(monkeypatch) -> None:
+    from SparseToPreciseLib.editing import model
     from SparseToPreciseLib.editing.editors import IMAGE_AWARE_WARP
-    from SparseToPreciseLib.mrml import stroke_job as scribble_job
 
     loaded = []
-    monkeypatch.setattr(scribble_job, "_ready", {})
-    monkeypatch.setattr(scribble_job, "load_editor", lambda name, device: loaded.append(name) or IMAGE_AWARE_WARP)
+    monkeypatch.setattr(model, "_ready", {})
+    monkeypatch.setattr(model, "load_editor", lambda name, device: loaded.append(name) or IMAGE_AWARE_WARP)
     ready_editor("")
     ready_editor("")
     assert len(loaded) == 2

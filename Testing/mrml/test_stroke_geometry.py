@@ -7,7 +7,6 @@ import pytest
 import slicer
 from edit_cases import INFLUENCE, distance_to_polyline, grid_around, rotation
 
-from scribble_cases import BALL, bench
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.mrml.segmentations import (
@@ -17,6 +16,7 @@ from SparseToPreciseLib.mrml.segmentations import (
     volume_to_segment,
 )
 from SparseToPreciseLib.mrml.volumes import parent_to_world
+from stroke_cases import BALL, bench
 
 OBLIQUE = rotation((3, -1, 2), 40)
 GRIDS = {
@@ -88,8 +88,8 @@ def test_parent_transforms(scene, linear, which) -> None:
 
 
 def test_earlier_strokes_travel_with_the_segmentation(scene, linear) -> None:
-    from scribble_cases import WARP
-    from SparseToPreciseLib.mrml.stroke_job import prepare
+    from SparseToPreciseLib.mrml.stroke_editing import prepare
+    from stroke_cases import WARP
 
     place = bench(scene, GRIDS["oblique"])
     place.draw()
@@ -98,7 +98,7 @@ def test_earlier_strokes_travel_with_the_segmentation(scene, linear) -> None:
         node.SetAndObserveTransformNodeID(both.GetID())
     matrix = parent_to_world(place.volume)
     stroke = place.case.stroke @ matrix[:3, :3].T + matrix[:3, 3]
-    job = prepare(place.effect, stroke[:4], WARP, place.histories)
+    job = prepare(place.target, [stroke[:4]], WARP, place.histories)
     np.testing.assert_allclose(job.earlier_strokes[0], stroke, atol=1e-9)
 
 
@@ -165,11 +165,11 @@ def test_masks_are_refused_where_slicer_could_not_apply_them(scene) -> None:
 
 
 def test_only_the_part_near_the_stroke_is_copied(scene) -> None:
-    from scribble_cases import WARP
-    from SparseToPreciseLib.mrml.stroke_job import Options, prepare
+    from SparseToPreciseLib.mrml.stroke_editing import Options, prepare
+    from stroke_cases import WARP
 
     place = bench(scene, grid_around((1.0, 1.0, 1.0), half_mm=70))
-    job = prepare(place.effect, place.case.stroke[3:6], Options(4.0, model=WARP.model), place.histories)
+    job = prepare(place.target, [place.case.stroke[3:6]], Options(4.0, model=WARP.model), place.histories)
     assert job.image.array.size < 0.1 * place.case.image.array.size
     assert job.segment.array.size < 0.1 * place.case.image.array.size
     assert not np.shares_memory(job.image.array, slicer.util.arrayFromVolume(place.volume))

@@ -7,12 +7,12 @@ import pytest
 import slicer
 from edit_cases import CENTRE, INFLUENCE, arc, grid_around
 
-from scribble_cases import BALL, WARP, Bench, bench
 from SparseToPreciseLib.core.errors import Cancelled
 from SparseToPreciseLib.core.progress import Progress
-from SparseToPreciseLib.mrml.segmentations import new_segment, segment_to_volume
-from SparseToPreciseLib.mrml.stroke_job import Options
+from SparseToPreciseLib.mrml.segmentations import new_segment, segment_to_volume, volume_to_segment
+from SparseToPreciseLib.mrml.stroke_editing import Options
 from SparseToPreciseLib.mrml.stroke_session import Session, volume_text
+from stroke_cases import BALL, WARP, Bench, bench
 
 GRID = grid_around((1.5, 1.5, 1.5))
 ELSEWHERE = arc(120, 168) + 0.15 * (arc(120, 168) - CENTRE)
@@ -82,6 +82,17 @@ def test_a_stroke_is_applied_when_its_answer_comes(desk) -> None:
     assert f"{changed} voxels changed" in desk.session.message and "Edit 1" in desk.session.message
     assert "mm³" in desk.session.message
     assert not desk.failures
+
+
+def test_what_other_segments_lost_is_said(desk) -> None:
+    other = new_segment(desk.segmentation, "shell")
+    around = segment_to_volume(desk.segmentation, other, GRID)
+    around.array[~desk.mask()] = 1
+    volume_to_segment(around, desk.segmentation, other)
+    added = np.count_nonzero(desk.expected() & ~desk.mask())
+    desk.session.draw(desk.case.stroke, WARP)
+    desk.worker.finish()
+    assert f"{added} voxels of shell changed." in desk.session.message
 
 
 def test_a_second_stroke_waits_and_sees_the_first_ones_result(desk) -> None:
