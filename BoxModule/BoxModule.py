@@ -90,7 +90,8 @@ class BoxModuleWidget(ScriptedLoadableModuleWidget):
 
 
 class BoxModuleLogic(ScriptedLoadableModuleLogic):
-    """The same work from scripts, waiting for it; `parameters` are those of BoxModuleLib.Jobs."""
+    """The same work from scripts, waiting for it; `parameters` are those of tighten_inputs and segment_inputs
+    in SparseToPreciseLib.mrml.boxes_nodes."""
 
     def getParameterNode(self):
         return BoxModuleParameterNode(super().getParameterNode())
@@ -105,9 +106,7 @@ class BoxModuleLogic(ScriptedLoadableModuleLogic):
 
     def tighten(self, image, roi, **parameters):
         """Shrink an ROI around the object in it; a SparseToPreciseLib.boxes.corrector.tighten.TightenResult."""
-        from BoxModuleLib.Jobs import tighten_inputs
-
-        from SparseToPreciseLib.mrml.boxes_nodes import read_inputs, show_tightened
+        from SparseToPreciseLib.mrml.boxes_nodes import read_inputs, show_tightened, tighten_inputs
 
         inputs = read_inputs(image, roi, to_tighten=True)
         result = tighten_inputs(inputs, **parameters)
@@ -116,9 +115,7 @@ class BoxModuleLogic(ScriptedLoadableModuleLogic):
 
     def segment(self, image, roi, **parameters):
         """Segment the object in an ROI; the segmentation node and the ID of the new segment."""
-        from BoxModuleLib.Jobs import segment_inputs
-
-        from SparseToPreciseLib.mrml.boxes_nodes import read_inputs, show_segmented
+        from SparseToPreciseLib.mrml.boxes_nodes import read_inputs, segment_inputs, show_segmented
 
         inputs = read_inputs(image, roi)
         return show_segmented(inputs, segment_inputs(inputs, **parameters))

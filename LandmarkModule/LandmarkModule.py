@@ -104,9 +104,9 @@ class LandmarkModuleLogic(ScriptedLoadableModuleLogic):
     def train(self, output, image, segmentation, segmentID, landmarks, **options):
         """Teach a template: a bundle in the folder `output`.
 
-        `options` are validation=(image, segmentation, segmentID), and those of landmarks.training.train_template.
+        `options` are validation=(image, segmentation, segmentID), and those of landmarks.recipe.train_template.
         """
-        from SparseToPreciseLib.landmarks.trainer import train_template
+        from SparseToPreciseLib.landmarks.recipe import train_template
         from SparseToPreciseLib.mrml.landmark_teaching import read_lesson
 
         lesson = read_lesson(image, segmentation, segmentID, landmarks, *options.pop("validation", ()))
@@ -118,9 +118,7 @@ class LandmarkModuleLogic(ScriptedLoadableModuleLogic):
         `template` is a folder or the name of an installed one, `seed` a point list; `options` are mirror ("no", "yes",
         "try"), device, structure and deformation (whether these two are wanted), and progress.
         """
-        from LandmarkModuleLib.Jobs import find, show
-
-        from SparseToPreciseLib.mrml.landmarks_nodes import read_target
+        from SparseToPreciseLib.mrml.landmarks_nodes import detect_inputs, read_target, show_found
 
         inputs = read_target(image, seed)
-        return show(inputs, find(inputs, template=template, **options))
+        return show_found(inputs, detect_inputs(inputs, template=template, **options))

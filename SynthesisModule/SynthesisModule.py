@@ -117,9 +117,7 @@ class SynthesisModuleLogic(ScriptedLoadableModuleLogic):
         node and the ID of a segment. `output` is an earlier synthetic CT to fill anew; None: a new node. Options:
         uncertainty, bands and classes (all False), device ("auto"), progress.
         """
-        from SynthesisModuleLib.Jobs import synthesize_inputs
-
-        from SparseToPreciseLib.mrml.synthesis_nodes import read_inputs, show_synthetic
+        from SparseToPreciseLib.mrml.synthesis_nodes import read_inputs, show_synthetic, synthesize_inputs
 
         inputs = read_inputs(mr, body, output)
         return show_synthetic(inputs, synthesize_inputs(inputs, models, **options))
@@ -129,9 +127,7 @@ class SynthesisModuleLogic(ScriptedLoadableModuleLogic):
 
         `mask` is a segmentation node and the ID of a segment; None: the body in the reference.
         """
-        from SynthesisModuleLib.Jobs import evaluate_inputs
-
-        from SparseToPreciseLib.mrml.evaluation_nodes import read_inputs, show_evaluation
+        from SparseToPreciseLib.mrml.evaluation_nodes import evaluate_inputs, read_inputs, show_evaluation
 
         inputs = read_inputs(ct, reference, mask)
         return show_evaluation(inputs, *evaluate_inputs(inputs))

@@ -67,6 +67,7 @@ def tiny_corrector(folder: Path, seed: int = 0) -> Path:
     from SparseToPreciseLib.boxes.scenes import Scene
     from SparseToPreciseLib.boxes.scenes import mask_on as share_on
     from SparseToPreciseLib.core.networks import build_network
+    from SparseToPreciseLib.core.training.loop import LoopOptions
     from SparseToPreciseLib.core.training.writing import write_bundle
 
     arguments = {"spatial_dims": 3, "in_channels": CHANNELS, "out_channels": 1, "channels": [8, 16], "strides": [2]}
@@ -74,8 +75,8 @@ def tiny_corrector(folder: Path, seed: int = 0) -> Path:
     scene, sampling = Scene(image_on(GRID), mask_on(GRID)), Sampling(View(SIDE), inverted_share=0.0)
     torch.manual_seed(seed)
     network = build_network(description)
-    options = {"learning_rate": 1e-2, "batch_size": 2, "validations": 1, "seed": seed, "bfloat16": False}
-    CorrectorTrainer(network, [scene], [scene], sampling, 16, None, device="cpu", steps=30, **options).run()
+    options = LoopOptions(steps=30, learning_rate=1e-2, batch_size=2, validations=1, seed=seed, bfloat16=False)
+    CorrectorTrainer(network, [scene], [scene], sampling, 16, options).run()
     rng = np.random.default_rng(seed)
     frames = [drawn_frame(scene, sampling, rng) for _ in range(30)]
     predictions = [predict(network.eval(), scene.image, one, sampling.view, 16, torch.device("cpu")) for one in frames]
@@ -95,6 +96,7 @@ def tiny_segmenter(folder: Path, seed: int = 0) -> Path:
     from SparseToPreciseLib.boxes.segmenter.model import SEGMENTER_FAMILY
     from SparseToPreciseLib.boxes.segmenter.trainer import PlaneSampling, SegmenterTrainer, mask_loss
     from SparseToPreciseLib.core.networks import build_network
+    from SparseToPreciseLib.core.training.loop import LoopOptions
     from SparseToPreciseLib.core.training.writing import write_bundle
 
     arguments = {"spatial_dims": 2, "in_channels": SEEN, "out_channels": 1, "channels": [8, 16], "strides": [2]}
@@ -102,9 +104,9 @@ def tiny_segmenter(folder: Path, seed: int = 0) -> Path:
     scene = Scene(image_on(GRID), mask_on(GRID))
     torch.manual_seed(seed)
     network = build_network(description)
-    options = {"learning_rate": 1e-2, "batch_size": 2, "validations": 1, "seed": seed, "bfloat16": False}
+    options = LoopOptions(steps=30, learning_rate=1e-2, batch_size=2, validations=1, seed=seed, bfloat16=False)
     sampling = PlaneSampling(side=SIDE, inverted_share=0.0)
-    SegmenterTrainer(network, [scene], [scene], sampling, mask_loss, None, device="cpu", steps=30, **options).run()
+    SegmenterTrainer(network, [scene], [scene], sampling, mask_loss, options).run()
     parameters = {"side": SIDE, "spacing_mm": None, "all_axes": False}
     metadata = {"name": "tiny", "family": SEGMENTER_FAMILY, "network": description, "parameters": parameters}
     write_bundle(folder, metadata, network.state_dict(), inference={}, training={}, card="# Tiny\n")

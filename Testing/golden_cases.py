@@ -427,7 +427,7 @@ def models(work: Work) -> dict[str, Any]:
     said = {}
     for name in sorted(path.name for path in BUNDLES.iterdir()):
         shutil.copytree(BUNDLES / name, work / "models" / f"own-{name}")
-    for name in sorted(path.name for path in SHIPPED.iterdir()):
+    for name in sorted(path.parent.parent.name for path in SHIPPED.glob("*/configs/metadata.json")):
         said[name] = [work.says("models", verb, name) for verb in ("verify", "show")]
     for name in sorted(path.name for path in BUNDLES.iterdir()):
         said[f"own-{name}"] = [work.says("models", verb, f"own-{name}") for verb in ("verify", "show")]
@@ -502,7 +502,7 @@ def configs(work: Work) -> dict[str, Any]:
     """Of shipped bundles and users': all metadata, the recipe as values, the inputs of inference."""
     found = {}
     for root in (SHIPPED, BUNDLES):
-        for folder in sorted(root.iterdir()):
+        for folder in sorted(path.parent.parent for path in root.glob("*/configs/metadata.json")):
             metadata = json.loads((folder / "configs" / "metadata.json").read_text(encoding="utf-8"))
             entry = {"metadata": metadata, "inference": _inputs(folder)}
             if folder.name != "landmarks":  # whose train.json only tells

@@ -81,7 +81,7 @@ GRIDS = {
 
 def small_template(folder: Path, **options) -> Bundle:
     """Train for some seconds on the reference."""
-    from SparseToPreciseLib.landmarks.trainer import train_template
+    from SparseToPreciseLib.landmarks.recipe import train_template
 
     given = {"steps": 160, "batch_size": 16, "augmentation": Augmentation(elsewhere=0.3), "device": "cpu", **options}
     return train_template(folder, [reference()], **given)

@@ -6,8 +6,6 @@ from slicer.i18n import tr as _
 
 from SparseToPreciseLib.desktop.work_section import WorkSection
 
-from .Jobs import segment_inputs, tighten_inputs
-
 _STYLES = {True: "", False: "color: #c05000; font-weight: bold"}
 
 
@@ -95,6 +93,8 @@ class WorkPanel(WorkSection):
             show_tightened(inputs, result)
             self._tightened[inputs.roi_id] = result
 
+        from SparseToPreciseLib.mrml.boxes_nodes import tighten_inputs
+
         self._run(self.tightenRow, tighten_inputs, show, True, model=self.correctors.model, **options)
 
     def segment(self):
@@ -106,6 +106,8 @@ class WorkPanel(WorkSection):
 
             self._segment = show_segmented(inputs, result)
             return " ".join([_("{:.1f} cm³.").format(result.volume_mm3 / 1000), *result.notes])
+
+        from SparseToPreciseLib.mrml.boxes_nodes import segment_inputs
 
         self._run(self.segmentRow, segment_inputs, show, False, model=self.segmenters.model, slices=slices)
 

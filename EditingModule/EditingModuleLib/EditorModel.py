@@ -34,6 +34,6 @@ def loadInBackground(model):
     def load(progress):
         from SparseToPreciseLib.editing.model import ready_editor
 
-        ready_editor(*wanted, again=True)
+        ready_editor(*wanted)
 
     shared_worker().submit(load, lambda result, error: None)  # an error is told when an edit needs the model

@@ -5,7 +5,6 @@ from slicer.i18n import tr as _
 
 from SparseToPreciseLib.desktop.work_section import WorkSection
 
-from . import Jobs
 from .LandmarkTable import LandmarkTable
 
 FOLDER = "a folder"
@@ -90,14 +89,14 @@ class FindSection(WorkSection):
 
     def find(self):
         from SparseToPreciseLib.desktop import settings
-        from SparseToPreciseLib.mrml.landmarks_nodes import read_target
+        from SparseToPreciseLib.mrml.landmarks_nodes import detect_inputs, read_target
 
         p = self._parameters()
         options = {"template": self.templates.model, "mirror": p.mirror, "device": settings.device()}
         options |= {"structure": p.showStructure, "deformation": p.showDeformation}
 
         def compute(inputs, progress):
-            return Jobs.find(inputs, progress=progress, **options)
+            return detect_inputs(inputs, progress=progress, **options)
 
         self.say("")
         self.work(self.row, lambda: read_target(p.target, p.seed), compute, self._show)
@@ -146,7 +145,9 @@ class FindSection(WorkSection):
         self.ui.verdictLabel.visible = bool(text)
 
     def _show(self, inputs, answer):
-        nodes = [node for node in Jobs.show(inputs, answer) if node is not None]
+        from SparseToPreciseLib.mrml.landmarks_nodes import show_found
+
+        nodes = [node for node in show_found(inputs, answer) if node is not None]
         self._last = [node.GetID() for node in nodes]
         self._logic.getParameterNode().found = nodes[0]
         self.say(verdict(answer.detection))

@@ -5,7 +5,6 @@ from slicer.i18n import tr as _
 
 from SparseToPreciseLib.desktop.work_section import WorkSection
 
-from .Jobs import evaluate_inputs
 from .Views import showOver
 
 _OPACITY = 0.8
@@ -71,7 +70,7 @@ class EvaluateTab(WorkSection):
             self.ui.errorLimitSlider.value = error.GetDisplayNode().GetWindowLevelMax()
 
     def evaluate(self):
-        from SparseToPreciseLib.mrml.evaluation_nodes import read_inputs
+        from SparseToPreciseLib.mrml.evaluation_nodes import evaluate_inputs, read_inputs
 
         p, selector = self._parameters(), self.ui.maskSelector
         mask = (selector.currentNode(), selector.currentSegmentID()) if selector.currentSegmentID() else None

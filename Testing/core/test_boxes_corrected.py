@@ -25,7 +25,7 @@ from box_cases import (  # noqa: E402
 from SparseToPreciseLib.boxes.correction import LEARNING_COVERAGE, BoxCorrection  # noqa: E402
 from SparseToPreciseLib.boxes.corrector.model import Corrector, load_corrector  # noqa: E402
 from SparseToPreciseLib.boxes.corrector.tighten import tighten  # noqa: E402
-from SparseToPreciseLib.boxes.training_run import train_segmenter  # noqa: E402
+from SparseToPreciseLib.boxes.segmenter.recipe import train_segmenter  # noqa: E402
 from SparseToPreciseLib.core.box import Box  # noqa: E402
 from SparseToPreciseLib.core.errors import Cancelled, InputError  # noqa: E402
 from SparseToPreciseLib.core.progress import Progress  # noqa: E402

@@ -15,6 +15,7 @@ from SparseToPreciseLib.boxes.corrector.cases import COPIES, case_sets
 from SparseToPreciseLib.boxes.corrector.confidence import FAR_LONGER
 from SparseToPreciseLib.boxes.corrector.inputs import CHANNELS
 from SparseToPreciseLib.boxes.corrector.model import CORRECTOR_FAMILY, load_corrector
+from SparseToPreciseLib.boxes.corrector.recipe import train_corrector
 from SparseToPreciseLib.boxes.corrector.trainer import (
     CorrectorTrainer,
     Sample,
@@ -27,13 +28,13 @@ from SparseToPreciseLib.boxes.corrector.trainer import (
 from SparseToPreciseLib.boxes.corrector.working_grid import View
 from SparseToPreciseLib.boxes.scenes import Scene, case_scenes, deformed
 from SparseToPreciseLib.boxes.simulation import loose_box
-from SparseToPreciseLib.boxes.training_run import train_corrector
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.errors import Cancelled, InputError
 from SparseToPreciseLib.core.masks import mean_diameter
 from SparseToPreciseLib.core.networks import build_network
 from SparseToPreciseLib.core.progress import Progress
-from SparseToPreciseLib.core.training.configs import packaged_config, recipe_from
+from SparseToPreciseLib.core.training.loop import LoopOptions
+from SparseToPreciseLib.core.training.recipe import packaged_config, recipe_from
 from SparseToPreciseLib.core.volume import Grid, Volume
 
 FAR_AWAY = GRID.ijk_to_ras + np.outer([200, 0, 0, 0], [0, 0, 0, 1])  # 200 mm to the right of GRID
@@ -123,8 +124,8 @@ def test_batches_of_different_sizes_have_no_weight_where_nothing_was() -> None:
 def test_training_lowers_the_loss() -> None:
     torch.manual_seed(0)
     trainer = CorrectorTrainer(
-        build_network(NETWORK), [SCENE], [SCENE], Sampling(View(32)), 16, None,
-        steps=25, learning_rate=0.02, batch_size=1, validations=2,
+        build_network(NETWORK), [SCENE], [SCENE], Sampling(View(32)), 16,
+        LoopOptions(steps=25, learning_rate=0.02, batch_size=1, validations=2),
     )  # fmt: skip
     losses = [row["validation_loss"] for row in trainer.run().rows]
     assert min(losses) < 0.8 * losses[0]
@@ -140,8 +141,8 @@ def test_copies_give_way_to_new_ones_and_the_cases_stay() -> None:
 
     given = [*cases, *copies]
     trainer = CorrectorTrainer(
-        build_network(NETWORK), given, [SCENE], Sampling(View(32)), 16, None, renew, len(cases),
-        steps=9, batch_size=1, validations=1,
+        build_network(NETWORK), given, [SCENE], Sampling(View(32)), 16,
+        LoopOptions(steps=9, batch_size=1, validations=1), renew, len(cases),
     )  # fmt: skip
     trainer.run()
     assert len(made) == trainer.renewed == 2, "one in four steps"

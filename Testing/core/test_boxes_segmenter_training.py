@@ -18,6 +18,7 @@ from SparseToPreciseLib.boxes.segmenter.confidence import LEVELS, calibrated_lev
 from SparseToPreciseLib.boxes.segmenter.inference import cell_probabilities  # noqa: E402
 from SparseToPreciseLib.boxes.segmenter.inputs import SEEN  # noqa: E402
 from SparseToPreciseLib.boxes.segmenter.model import SEGMENTER_FAMILY, load_segmenter  # noqa: E402
+from SparseToPreciseLib.boxes.segmenter.recipe import train_segmenter  # noqa: E402
 from SparseToPreciseLib.boxes.segmenter.segment import segment  # noqa: E402
 from SparseToPreciseLib.boxes.segmenter.trainer import (  # noqa: E402
     PlaneSampling,
@@ -30,14 +31,14 @@ from SparseToPreciseLib.boxes.segmenter.trainer import (  # noqa: E402
 )
 from SparseToPreciseLib.boxes.simulation import cut_by_field_of_view  # noqa: E402
 from SparseToPreciseLib.boxes.slices import Frame  # noqa: E402
-from SparseToPreciseLib.boxes.training_run import train_segmenter  # noqa: E402
 from SparseToPreciseLib.core.box import Box  # noqa: E402
 from SparseToPreciseLib.core.bundles import open_bundle  # noqa: E402
 from SparseToPreciseLib.core.errors import Cancelled, InputError  # noqa: E402
 from SparseToPreciseLib.core.masks import dice  # noqa: E402
 from SparseToPreciseLib.core.networks import build_network  # noqa: E402
 from SparseToPreciseLib.core.progress import Progress  # noqa: E402
-from SparseToPreciseLib.core.training.configs import packaged_config  # noqa: E402
+from SparseToPreciseLib.core.training.loop import LoopOptions  # noqa: E402
+from SparseToPreciseLib.core.training.recipe import packaged_config  # noqa: E402
 from SparseToPreciseLib.core.volume import Volume  # noqa: E402
 
 SAMPLING = PlaneSampling(side=40, inverted_share=0.0)
@@ -121,8 +122,8 @@ def test_an_object_is_learnt_from_its_boxes_alone():
     given = Scene(scene().image, boxed(scene().mask))
     sampling = PlaneSampling(side=40, inverted_share=0.0, largest_margin=0.2, axis=2)
     trainer = SegmenterTrainer(
-        network, [given], [scene()], sampling, box_loss(Weights()), None,
-        steps=120, learning_rate=0.02, batch_size=2, validations=2, bfloat16=False,
+        network, [given], [scene()], sampling, box_loss(Weights()),
+        LoopOptions(steps=120, learning_rate=0.02, batch_size=2, validations=2, bfloat16=False),
     )  # fmt: skip
     trainer.run()
     level = calibrated_level(network, [given], sampling, 1, 0, torch.device("cpu"))

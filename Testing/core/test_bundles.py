@@ -20,6 +20,7 @@ from SparseToPreciseLib.core.files import called_before_replacing
 from SparseToPreciseLib.core.networks import build_network
 from SparseToPreciseLib.core.training import writing as bundle_writing
 from SparseToPreciseLib.core.training.writing import write_bundle
+from SparseToPreciseLib.families import FAMILIES
 
 NETWORK = {
     "name": "UNet",
@@ -301,11 +302,31 @@ def test_what_our_trainings_wrote_is_replaced(root: Path) -> None:
     more = dict.fromkeys(bundle_writing.MORE, "old")
     write(root / "mine", card="old", more=more)
     assert write(root / "mine", card="new", more=more).card == "new"
+
+
+@pytest.mark.parametrize(
+    ("family", "recipe"),
+    [
+        *((name, f"SparseToPreciseLib.{row.recipe.replace(':', '.')}") for name, row in FAMILIES.items()),
+        ("editing", "SparseToPreciseLib.editing.recipe.Recipe"),
+        ("editing", "SparseToPreciseLib.editing.training_recipe.Recipe"),
+        ("boxes-corrector", "SparseToPreciseLib.boxes.corrector_recipe.CorrectorRecipe"),
+        ("boxes-segmenter", "SparseToPreciseLib.boxes.segmenter_recipe.SegmenterRecipe"),
+    ],
+)
+def test_configs_that_wait_for_their_first_training_are_replaced_by_one_of_their_family(
+    root: Path, family: str, recipe: str
+) -> None:
     waiting = root / "waiting" / "configs" / "train.json"
     waiting.parent.mkdir(parents=True)
-    waiting.write_text('{"recipe": {"_target_": "SparseToPreciseLib.editing.recipe.Recipe"}}')
-    write(root / "waiting", card="new")
-    assert open_bundle("waiting").card == "new"
+    waiting.write_text(json.dumps({"recipe": {"_target_": recipe}}))
+    other = "editing" if family == "synthesis" else "synthesis"
+    with pytest.raises(InputError, match=f"is a bundle of the family {family}, not {other}"):
+        bundle_writing.check_bundle_target(root / "waiting", other)
+    bundle_writing.check_bundle_target(root / "waiting", family)
+    if family == "editing":
+        write(root / "waiting", card="new")
+        assert open_bundle("waiting").card == "new"
 
 
 def test_nothing_in_the_current_folder_hides_a_bundle(
@@ -343,5 +364,5 @@ def test_the_shipped_bundles_are_in_order(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert set(parameters["inputs"]) >= {"image", "signed_distance"}
     bundle.load_network(in_channels=len(parameters["inputs"]), out_channels=1)
     recipe = json.loads((bundle.path / "configs" / "train.json").read_text(encoding="utf-8"))
-    assert recipe["recipe"]["_target_"] == "SparseToPreciseLib.editing.recipe.Recipe"
+    assert recipe["recipe"]["_target_"] == "SparseToPreciseLib.editing.recipe.EditingRecipe"
     assert isinstance(recipe["seed"], int) and recipe["seed"] == bundle.metadata["training"]["seeds"]["recipe"]

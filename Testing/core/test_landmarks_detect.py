@@ -20,8 +20,8 @@ from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.landmarks.detect import Detection, detect
 from SparseToPreciseLib.landmarks.model import load_template
+from SparseToPreciseLib.landmarks.recipe import train_template
 from SparseToPreciseLib.landmarks.reference import Reference
-from SparseToPreciseLib.landmarks.trainer import train_template
 
 TRUTH = landmarks(TURN, MOVED)
 PLAIN = GRIDS["axis-aligned"]
@@ -203,18 +203,18 @@ class TestTemplate:
 
 class TestTraining:
     def test_the_same_twice(self, tmp_path: Path, monkeypatch) -> None:
-        monkeypatch.setattr("SparseToPreciseLib.landmarks.trainer.place_in", lambda *_: template_place())
+        monkeypatch.setattr("SparseToPreciseLib.landmarks.recipe.place_in", lambda *_: template_place())
         first, again = (small_template(tmp_path / name, steps=4, batch_size=4) for name in ("a", "b"))
         assert first.sha256 == again.sha256
         assert small_template(tmp_path / "c", steps=4, batch_size=4, seed=1).sha256 != first.sha256
 
     def test_ends_when_it_no_longer_improves(self, tmp_path: Path, monkeypatch) -> None:
-        monkeypatch.setattr("SparseToPreciseLib.landmarks.trainer.place_in", lambda *_: template_place())
+        monkeypatch.setattr("SparseToPreciseLib.landmarks.recipe.place_in", lambda *_: template_place())
         bundle = small_template(tmp_path / "t", steps=2000, batch_size=2, learning_rate=0.0, patience=2)
         assert bundle.metadata["training"]["steps"] <= 500
 
     def test_cancelled_nothing_is_written_unless_that_was_asked_for(self, tmp_path: Path, monkeypatch) -> None:
-        monkeypatch.setattr("SparseToPreciseLib.landmarks.trainer.place_in", lambda *_: template_place())
+        monkeypatch.setattr("SparseToPreciseLib.landmarks.recipe.place_in", lambda *_: template_place())
 
         def after(count: int) -> Progress:
             asked = iter([False] * count)
@@ -247,7 +247,7 @@ class TestTraining:
             train_template(tmp_path / "t", [good, other])
         with pytest.raises(InputError, match="no network 'huge'"):
             train_template(tmp_path / "t", [good], network="huge")
-        with pytest.raises(InputError, match="not 0 minutes"):
+        with pytest.raises(InputError, match="Minutes must be a positive number, not 0"):
             train_template(tmp_path / "t", [good], minutes=0)
         assert list(tmp_path.iterdir()) == []
 

@@ -11,6 +11,7 @@ import torch
 from SparseToPreciseLib.core.devices import Device
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.networks import build_network
+from SparseToPreciseLib.core.training.recipe import packaged_config
 from SparseToPreciseLib.core.training.writing import write_bundle
 from SparseToPreciseLib.editing import model
 from SparseToPreciseLib.editing.guidance import attention
@@ -26,7 +27,6 @@ from SparseToPreciseLib.editing.network import (
     network_logits,
     start_at_zero,
 )
-from SparseToPreciseLib.editing.training_configs import packaged_config
 from SparseToPreciseLib.editing.warps import FOLLOW_WIDTH, carried_to_stroke, image_aware_warp
 from SparseToPreciseLib.editing.working_grid import WorkingCase, distances_on, sampled, signed_distance
 
@@ -103,7 +103,7 @@ def test_a_residual_network_that_starts_at_zero_returns_the_proposal_exactly(cas
 
 
 def test_the_network_of_the_recipe_starts_at_zero() -> None:
-    description = packaged_config("train.json")["network"]
+    description = packaged_config("editing", "train.json")["network"]
     start_at_zero(build_network(description), description["arguments"]["in_channels"])
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,18 +13,24 @@ import torch
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.core.training.card import (
+    Description,
+    TrainingSummary,
     before_and_after,
-    best_row,
-    common_metadata,
-    how_it_ended,
+    bundle_metadata,
+    filled_card,
     paragraph,
     software_versions,
-    training_facts,
     validation_curve,
 )
-from SparseToPreciseLib.core.training.configs import packaged_config
-from SparseToPreciseLib.core.training.loop import TrainingLoop
-from SparseToPreciseLib.core.training.recipe import changes_of, check_numbers, ready_recipe, steps_of, training_run
+from SparseToPreciseLib.core.training.loop import LoopOptions, TrainingLoop
+from SparseToPreciseLib.core.training.recipe import (
+    TrainingRecipe,
+    packaged_config,
+    recipe_from,
+    train,
+)
+from SparseToPreciseLib.core.training.run import training_run
+from SparseToPreciseLib.families import FAMILIES
 
 ROWS = [
     {"minutes": 0.0, "steps": 0, "training_loss": float("nan"), "validation_loss": 0.9, "dice": 0.1},
@@ -32,15 +39,28 @@ ROWS = [
 ]
 
 
-@dataclass
-class Small:
+@dataclass(frozen=True, kw_only=True)
+class Small(TrainingRecipe):
+    seed: int = 0
     minutes: float | None = 1.0
     epochs: float | None = None
     steps: int | None = None
     learning_rate: float = 0.1
     batch_size: int = 4
+    validations: int = 2
+    bfloat16: bool = False
+    network: dict = field(default_factory=dict)
     margin: float = 1.0
-    seed: int = 3
+
+    family = "synthesis"
+
+
+def description(**more) -> Description:
+    return Description("phantoms", {"task": "t"}, {"a": 1}, {"seed": 3}, measures={}, curve={}, **more)
+
+
+def summary_of(rows: list = ROWS, device: str = "cpu", packages: tuple = ("scipy",)) -> TrainingSummary:
+    return TrainingSummary("mine", "synthesis", rows, packages, device, 2, 90.0)
 
 
 @pytest.mark.parametrize(
@@ -51,18 +71,19 @@ class Small:
         ({"batch_size": 1.5}, "Batch size must be a positive whole number, not 1.5."),
         ({"steps": 0}, "Steps must be a positive whole number, not 0."),
         ({"margin": "2"}, "Margin must be a positive number, not 2."),
+        ({"learning_rate": float("nan")}, "Learning rate must be a positive number, not nan."),
         ({"minutes": None}, "Nothing says when the training ends; give minutes, epochs or steps."),
     ],
 )
 def test_numbers_out_of_range_are_named(change: dict, sentence: str) -> None:
     with pytest.raises(InputError) as caught:
-        check_numbers(Small(**change), ("steps", "batch_size"), ("margin",))
+        Small(**change)
     assert str(caught.value) == sentence
 
 
 def test_numbers_in_range_pass() -> None:
-    check_numbers(Small(), ("steps", "batch_size"), ("margin",))
-    check_numbers(Small(minutes=None, epochs=0.5), ("steps", "batch_size"))
+    assert Small().seed == 0
+    assert Small(minutes=None, epochs=0.5).epochs == 0.5
 
 
 @pytest.mark.parametrize(
@@ -70,37 +91,58 @@ def test_numbers_in_range_pass() -> None:
     [(None, None, 1, None), (None, 5, 1, 5), (2, None, 1, 5), (2, None, 2, 3), (2, 4, 1, 4), (0.01, None, 1, 1)],
 )
 def test_epochs_are_steps_over_all_processes(epochs, steps, processes: int, wanted) -> None:
-    assert steps_of(Small(epochs=epochs, steps=steps), 10, processes) == wanted
+    assert Small(epochs=epochs, steps=steps)._steps(10, processes) == wanted
 
 
-def test_an_end_that_is_given_replaces_the_recipes_own() -> None:
-    assert changes_of({"seed": None, "phantoms": 2}, {"minutes": None, "steps": None}, None) == {"phantoms": 2}
-    given = changes_of({"seed": 1}, {"minutes": None, "steps": 4}, {"seed": 2})
-    assert given == {"seed": 2, "minutes": None, "steps": 4}
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list:
+    """The recipes that `train` makes, instead of their trainings, with what they are given."""
+    found: list = []
+
+    def noted(recipe, output, **given):
+        found.append((recipe, given))
+        return SimpleNamespace(bundle=None)
+
+    monkeypatch.setattr(TrainingRecipe, "train", noted)
+    return found
 
 
-def test_a_recipe_is_ready_where_nothing_is_in_its_way(tmp_path: Path) -> None:
+def test_an_end_that_is_given_replaces_the_recipes_own(asked: list) -> None:
     config = packaged_config("synthesis", "train.json")
+    train("synthesis", "new", phantoms=3, seed=None, steps=2, overrides={"sampling::patch": 48})
+    train("synthesis", "new", seed=4, overrides={"seed": 5}, cases=[1])
+    (first, _), (second, given) = asked
+    assert (first.phantoms, first.seed, first.sampling.patch) == (3, config["seed"], 48)
+    assert (first.minutes, first.epochs, first.steps) == (None, None, 2)
+    assert second.minutes == config["minutes"] > 0 and second.seed == 5 and given["cases"] == [1]
+
+
+def test_landmarks_have_a_limit_of_time_beside_their_steps(asked: list) -> None:
+    for given in ({}, {"steps": 7}, {"minutes": 2}):
+        train("landmarks", "new", **given)
+    assert [(one.steps, one.minutes) for one, _ in asked] == [(1500, 15), (7, 15), (None, 2)]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_committed_recipe_of_every_family_describes_itself(family: str) -> None:
+    config = packaged_config(family, "train.json")
+    recipe = recipe_from(config)
+    assert isinstance(recipe, FAMILIES[family].recipe_class()) and recipe.family == family
+    assert recipe.config() == config
+
+
+def test_what_is_in_the_way_of_a_training_is_told_before_it(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
-    none = {"minutes": None, "epochs": None, "steps": None}
-
-    def ready(output: str = "new", device: str = "cpu", ends=none, **given):
-        overrides = {"sampling::patch": 48}
-        return ready_recipe(config, tmp_path / output, "synthesis", device, given=given, ends=ends, overrides=overrides)
-
-    recipe = ready(phantoms=3, seed=None, ends=none | {"steps": 2})
-    assert (recipe.phantoms, recipe.seed, recipe.sampling.patch) == (3, config["seed"], 48)
-    assert (recipe.minutes, recipe.epochs, recipe.steps) == (None, None, 2)
-    assert ready().minutes == config["minutes"] > 0
-    for words, wrong in (
-        ("no colour", {"colour": 3}),
-        ("Phantoms must be", {"phantoms": 0}),
-        ("is no model bundle", {"output": "mine"}),
-        ("no device 'tpu'", {"device": "tpu"}),
+    for words, output, wrong in (
+        ("no colour", "new", {"overrides": {"colour": 3}}),
+        ("Phantoms must be", "new", {"phantoms": 0}),
+        ("is no model bundle", "mine", {}),
+        ("no device 'tpu'", "new", {"device": "tpu"}),
+        ("no checkpoint .* to resume from", "new", {"checkpoint": tmp_path / "none", "resume": True}),
     ):
         with pytest.raises(InputError, match=words):
-            ready(**wrong)
+            train("synthesis", tmp_path / output, **wrong)
     assert not (tmp_path / "new").exists()
 
 
@@ -124,7 +166,7 @@ def test_an_error_within_a_run_is_not_told_as_written() -> None:
 
 
 def test_the_best_row_is_the_one_with_the_lowest_validation_loss() -> None:
-    assert best_row(ROWS)["steps"] == 7
+    assert summary_of().best["steps"] == 7
     table = before_and_after(ROWS, {"dice": ("Dice", ".2f"), "absent": ("Nothing", ".1f")}, "untrained")
     assert table.splitlines() == [
         "| | Dice |",
@@ -134,23 +176,39 @@ def test_the_best_row_is_the_one_with_the_lowest_validation_loss() -> None:
     ]
 
 
-def test_facts_and_sentences_of_a_training() -> None:
-    facts = training_facts(ROWS, "cpu", 2, 90.0, ("scipy",))
+def test_facts_of_a_training() -> None:
+    facts = summary_of().facts()
     assert facts["best"] == ROWS[1] and facts["steps"] == 9 and facts["clock"].startswith("computing time")
     assert "scipy" in facts["software"]
     # What is no number is no JSON either.
-    assert "training_loss" not in training_facts(ROWS[:1], "cuda:0", 1, 1.0, ())["best"]
-    text = how_it_ended(Small(steps=9), facts)
-    said = " ".join(text.split())
-    assert "Ended after 1 minutes or 9 steps: 9 steps in 1.0 minutes" in said
-    assert "2 process(es); 1.5 minutes of wall time" in said and "Seed 3." in said
-    assert max(map(len, text.splitlines())) <= 120
+    assert "training_loss" not in summary_of(ROWS[:1], "cuda:0").facts()["best"]
+
+
+def test_a_card_is_its_template_with_the_sentences_that_hold(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "Cards").mkdir()
+    (tmp_path / "Cards" / "common.md").write_text("- After {ends}. {cancelled}\n\n<!-- cancelled: yes -->\nAsked.\n")
+    (tmp_path / "Cards" / "synthesis.md").write_text(
+        "# {summary.name}\n\nOf {data}, {recipe.seed}{more}.\n\n{ending}\n\n{table}\n"
+        "<!-- data: a -->\n" + "word " * 40 + "{count}\n<!-- data: b -->\nb\n<!-- more: yes -->\n and more\n"
+    )
+    monkeypatch.setattr("SparseToPreciseLib.core.training.card.search_roots", lambda: [tmp_path, tmp_path / "Models"])
+    chosen = {"data": "a", "more": False}
+    card = filled_card(summary_of(), description(choices=chosen, values={"count": 5}), Small(seed=3, steps=9))
+    said = " ".join(card.split())
+    assert said.startswith("# mine Of word") and "word 5, 3. - After 1 minutes or 9 steps. |" in said
+    assert max(map(len, card.splitlines())) <= 120
+    ended = replace(summary_of(), cancelled=True)
+    card = filled_card(ended, description(choices={"data": "b", "more": True}), Small())
+    assert "Of b, 0and more." in card and "- After 1 minutes. Asked." in card
 
 
 def test_metadata_name_what_is_installed() -> None:
-    found = common_metadata("mine", ("scipy", "no-such-package"), "phantoms")
+    summary = summary_of(packages=("scipy", "no-such-package"))
+    found = bundle_metadata(summary, description(), {"name": "UNet"}, None)
     assert found["name"] == "mine" and list(found["required_packages_version"]) == ["scipy"]
     assert found["monai_version"] == software_versions()["monai"] != "unknown"
+    assert (found["task"], found["family"], found["training"]["seed"]) == ("t", "synthesis", 3)
+    assert found["data_source"] == found["training"]["data"] == "phantoms"
 
 
 def test_lists_in_a_card_are_indented() -> None:
@@ -182,7 +240,7 @@ class Sometimes(TrainingLoop):
 def test_a_step_that_is_no_number_does_not_end_a_training() -> None:
     torch.manual_seed(0)
     network = torch.nn.Linear(1, 1)
-    loop = Sometimes(network, None, learning_rate=0.1, validations=2, bfloat16=False, steps=60)
+    loop = Sometimes(network, LoopOptions(learning_rate=0.1, validations=2, bfloat16=False, steps=60))
     log = loop.run()
     assert loop.number == 60
     assert log.rows[-1]["validation_loss"] < 0.3 * log.rows[0]["validation_loss"]

@@ -8,13 +8,8 @@ from scipy import ndimage
 
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.editing.metrics import contour, dice
-from SparseToPreciseLib.editing.simulation import (
-    AMBIGUOUS_KINDS,
-    GEOMETRIC_KINDS,
-    corrupt,
-    draw_stroke,
-    influence_radius_for,
-)
+from SparseToPreciseLib.editing.simulated_user import draw_stroke, influence_radius_for
+from SparseToPreciseLib.editing.simulation import AMBIGUOUS_KINDS, GEOMETRIC_KINDS, corrupt
 
 RADIUS = 8.0
 

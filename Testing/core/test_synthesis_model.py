@@ -10,7 +10,7 @@ import pytest
 
 from SparseToPreciseLib.core.bundles import CARD, WEIGHTS, open_bundle
 from SparseToPreciseLib.core.images import read_image
-from SparseToPreciseLib.core.training.configs import packaged_config, recipe_from
+from SparseToPreciseLib.core.training.recipe import packaged_config, recipe_from
 from SparseToPreciseLib.phantoms.head import head_case
 from SparseToPreciseLib.synthesis.evaluate import evaluate
 from SparseToPreciseLib.synthesis.model import FAMILY, load_model

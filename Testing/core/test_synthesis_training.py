@@ -13,7 +13,8 @@ from scipy import ndimage
 from SparseToPreciseLib.core.errors import Cancelled, InputError
 from SparseToPreciseLib.core.networks import build_network
 from SparseToPreciseLib.core.progress import Progress
-from SparseToPreciseLib.core.training.configs import packaged_config, recipe_from
+from SparseToPreciseLib.core.training.loop import LoopOptions
+from SparseToPreciseLib.core.training.recipe import packaged_config, recipe_from
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.phantoms.head import head_case
 from SparseToPreciseLib.synthesis.adversarial import Adversarial
@@ -21,8 +22,8 @@ from SparseToPreciseLib.synthesis.body import BACKGROUND, BODY_PARAMETERS, HIGHE
 from SparseToPreciseLib.synthesis.cases import Sampling, TrainingCase, cut_out, patch_of, prepared
 from SparseToPreciseLib.synthesis.hu import HuWindow
 from SparseToPreciseLib.synthesis.model import FAMILY
+from SparseToPreciseLib.synthesis.recipe import train_synthesis
 from SparseToPreciseLib.synthesis.trainer import OBJECTIVES, SynthesisTrainer, ct_of
-from SparseToPreciseLib.synthesis.training_run import train_synthesis
 
 WINDOW = HuWindow()
 HEAD = {"backbone": {"name": "BasicUNet", "arguments": {"features": [4, 4, 4, 4, 4, 4]}}}
@@ -193,11 +194,7 @@ def trainer_of(net: torch.nn.Module, case: TrainingCase, objective: str, adversa
         objective,
         adversarial,
         WINDOW,
-        minutes=None,
-        learning_rate=0.01,
-        validations=1,
-        bfloat16=False,
-        steps=steps,
+        LoopOptions(steps=steps, learning_rate=0.01, batch_size=1, validations=1, bfloat16=False),
     )
 
 

@@ -16,21 +16,21 @@ from SparseToPreciseLib.core.bundles import open_bundle
 from SparseToPreciseLib.core.errors import Cancelled, InputError
 from SparseToPreciseLib.core.networks import build_network
 from SparseToPreciseLib.core.progress import Progress
-from SparseToPreciseLib.core.training.configs import recipe_from
-from SparseToPreciseLib.editing.dataset import FIELDS, SIZE, CaseStore, Simulation, build_store
+from SparseToPreciseLib.core.training.loop import LoopOptions
+from SparseToPreciseLib.core.training.recipe import packaged_config, recipe_from
+from SparseToPreciseLib.editing.case_store import CaseStore, build_store
+from SparseToPreciseLib.editing.cases import FIELDS, SIZE, Simulation
 from SparseToPreciseLib.editing.model import load_editor
 from SparseToPreciseLib.editing.network import NetworkForm
-from SparseToPreciseLib.editing.recipe import Recipe
+from SparseToPreciseLib.editing.recipe import EditingRecipe, train_editing
 from SparseToPreciseLib.editing.trainer import Trainer, augmented
-from SparseToPreciseLib.editing.training_configs import packaged_config
-from SparseToPreciseLib.editing.training_run import train_editing
 from tiny_training import TINY, tiny_options
 
 PLAIN = Simulation(seed=5, segmenter_share=0, edits_per_phantom=2)
 
 
-def packaged_recipe(overrides: dict | None = None) -> Recipe:
-    return recipe_from(packaged_config("train.json"), overrides)
+def packaged_recipe(overrides: dict | None = None) -> EditingRecipe:
+    return recipe_from(packaged_config("editing", "train.json"), overrides)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def trainer(store: CaseStore, **options: object) -> Trainer:
     description = json.loads(json.dumps(TINY["network"]))
     description["arguments"]["in_channels"] = len(form.inputs)
     settings = {"minutes": None, "steps": 4, "batch_size": 1, "validations": 2} | options
-    return Trainer(build_network(description), form, "cross-entropy", store, store, **settings)
+    return Trainer(build_network(description), form, "cross-entropy", store, store, LoopOptions(**settings))
 
 
 PAPER = NetworkForm(("image", "mask", "guidance"), residual=False)
@@ -190,8 +190,8 @@ def test_every_step_asks_whether_to_go_on(store: CaseStore) -> None:
 
 def test_the_committed_recipe_is_in_order_and_describes_itself() -> None:
     recipe = packaged_recipe()
-    assert isinstance(recipe, Recipe)
-    assert recipe.config() == packaged_config("train.json")
+    assert isinstance(recipe, EditingRecipe)
+    assert recipe.config() == packaged_config("editing", "train.json")
 
 
 def test_changed_values_are_in_the_written_config() -> None:
@@ -244,7 +244,7 @@ def test_training_makes_a_whole_bundle_that_edits(folder: Path) -> None:
     assert training["steps"] == 2 and training["seeds"] == {"recipe": 1, "simulation": 1}
     assert training["software"]["torch"] == torch.__version__
     assert training["simulation_cases_per_second"] > 0
-    assert parameters["inputs"] == packaged_config("train.json")["form"]["parameters"]["inputs"]
+    assert parameters["inputs"] == packaged_config("editing", "train.json")["form"]["parameters"]["inputs"]
     assert "influence radius (mm) / 1.1774 / 10" in parameters["working_spacing"]
 
     logged = list(csv.DictReader((bundle.path / "docs" / "log.csv").open()))
@@ -252,7 +252,8 @@ def test_training_makes_a_whole_bundle_that_edits(folder: Path) -> None:
     assert (bundle.path / "docs" / "validation.png").read_bytes().startswith(b"\x89PNG")
     best = min(rows, key=lambda row: row["validation_loss"])
     assert f"| these weights (step {best['steps']}) | {best['validation_loss']:.5f} |" in bundle.card
-    assert "has never seen a patient" in bundle.card and "on 3 procedural phantoms" in bundle.card
+    said = " ".join(bundle.card.split())
+    assert "has never seen a patient" in said and "on 3 procedural phantoms" in said
 
     config = json.loads((bundle.path / "configs" / "train.json").read_text())
     assert (config["steps"], config["minutes"], config["phantoms"]) == (2, None, 3)
@@ -314,7 +315,7 @@ def test_outputs_that_are_something_else_are_refused_before_any_work(folder: Pat
 def test_the_shipped_configs_may_be_trained_over(folder: Path, tmp_path: Path) -> None:
     target = tmp_path / "editing" / "configs"
     target.mkdir(parents=True)
-    (target / "train.json").write_text(json.dumps(packaged_config("train.json")))
+    (target / "train.json").write_text(json.dumps(packaged_config("editing", "train.json")))
     train_editing(target.parent, **tiny_options(folder))
     assert open_bundle(target.parent).name == "editing"
 
@@ -322,7 +323,8 @@ def test_the_shipped_configs_may_be_trained_over(folder: Path, tmp_path: Path) -
 def test_somebody_elses_config_is_never_run(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trap = tmp_path / "models" / "editing" / "configs"
     trap.mkdir(parents=True)
-    config = packaged_config("train.json") | {"phantoms": "$open(__import__('os').environ['TRAP'], 'w').write('x')"}
+    config = packaged_config("editing", "train.json")
+    config |= {"phantoms": "$open(__import__('os').environ['TRAP'], 'w').write('x')"}
     (trap / "train.json").write_text(json.dumps(config))
     monkeypatch.setenv("SPARSE_TO_PRECISE_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("TRAP", str(tmp_path / "sprung"))

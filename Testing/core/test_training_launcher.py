@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from SparseToPreciseLib.core.bundles import open_bundle
-from SparseToPreciseLib.editing.training_configs import packaged_config
-from SparseToPreciseLib.editing.training_run import train_editing
+from SparseToPreciseLib.core.training.recipe import packaged_config
+from SparseToPreciseLib.editing.recipe import train_editing
 from tiny_training import TINY, tiny_options
 
 LIBRARY = Path(__file__).resolve().parents[2] / "SparseToPrecise"
@@ -107,4 +107,4 @@ def test_monai_finds_the_network_and_its_channels_in_a_bundle(tmp_path: Path) ->
 @pytest.mark.parametrize("name", ["train.json", "inference.json", "multi_gpu_train.json"])
 def test_committed_configs_keep_the_form_in_which_bundles_are_written(name: str) -> None:
     text = (CONFIGS / name).read_text(encoding="utf-8")
-    assert text == json.dumps(packaged_config(name), indent=2, ensure_ascii=False) + "\n"
+    assert text == json.dumps(packaged_config("editing", name), indent=2, ensure_ascii=False) + "\n"

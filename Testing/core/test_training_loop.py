@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from SparseToPreciseLib.core.errors import InputError
-from SparseToPreciseLib.core.training.loop import TrainingLoop
+from SparseToPreciseLib.core.training.loop import LoopOptions, TrainingLoop
 
 
 class Line(TrainingLoop):
@@ -32,7 +32,7 @@ def line(**options: object) -> Line:
     torch.manual_seed(0)
     network = torch.nn.Linear(1, 1)
     network.to = lambda *_, **__: network  # a layer has no memory format of images
-    return Line(network, None, steps=40, validations=2, learning_rate=0.2, **options)
+    return Line(network, LoopOptions(steps=40, validations=2, learning_rate=0.2, **options))
 
 
 def test_a_validation_that_is_no_number_is_repeated_in_full_precision() -> None:

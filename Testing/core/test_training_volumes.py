@@ -10,10 +10,10 @@ from edit_cases import CENTRE, RADIUS, case_on, grid_around, rotation
 
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.volume import Volume
-from SparseToPreciseLib.editing.dataset import Simulation, build_store
-from SparseToPreciseLib.editing.dataset_volumes import RADIUS_SHARES, VolumeScenes, store_volumes
+from SparseToPreciseLib.editing.case_store import build_store
+from SparseToPreciseLib.editing.cases import RADIUS_SHARES, Simulation, VolumeScenes, store_volumes
 from SparseToPreciseLib.editing.guidance import RADIUS_PER_SIGMA
-from SparseToPreciseLib.editing.training_run import train_editing
+from SparseToPreciseLib.editing.recipe import train_editing
 from SparseToPreciseLib.editing.working_grid import SIGMA_VOXELS
 from tiny_training import tiny_options
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from SparseToPreciseLib.editing.training_configs import packaged_config
+from SparseToPreciseLib.core.training.recipe import packaged_config
 
 #: Values of configs/train.json, by MONAI's ids.
 TINY = {
@@ -18,7 +18,7 @@ TINY = {
         "name": "UNet",
         "arguments": {
             "spatial_dims": 3,
-            "in_channels": len(packaged_config("train.json")["form"]["parameters"]["inputs"]),
+            "in_channels": len(packaged_config("editing", "train.json")["form"]["parameters"]["inputs"]),
             "out_channels": 1,
             "channels": [4, 8],
             "strides": [2],

@@ -91,8 +91,9 @@ def test_intercnn_sees_its_own_answer_and_all_strokes_so_far():
     import torch
     from benchmarks.editing.intercnn import STEPS, InterCNNTrainer
 
+    from SparseToPreciseLib.core.training.loop import LoopOptions
+    from SparseToPreciseLib.editing.cases import FIELDS
     from SparseToPreciseLib.editing.network import PAPER_INPUTS, NetworkForm
-    from SparseToPreciseLib.editing.trainer import FIELDS
 
     size = 16
     case = {name: np.zeros((size,) * 3, np.float32) for name in FIELDS}
@@ -103,9 +104,7 @@ def test_intercnn_sees_its_own_answer_and_all_strokes_so_far():
         "cross-entropy",
         [case],
         [case],
-        None,
-        batch_size=1,
-        steps=1,
+        LoopOptions(batch_size=1, steps=1),
     )
     rng = np.random.default_rng(0)
     given = trainer._batch(rng)

@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 from box_cases import CENTRE, GRID, LOOSE, find_nothing, mask_on
 
-from SparseToPreciseLib.boxes import training_run
 from SparseToPreciseLib.boxes.corrector import cases as corrector_scenes
 from SparseToPreciseLib.boxes.corrector import recipe as corrector_recipe
-from SparseToPreciseLib.boxes.segmenter import recipe as segmenter_recipe
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.bundles import open_bundle
 from SparseToPreciseLib.core.markups import read_box
+from SparseToPreciseLib.core.training import recipe
 from SparseToPreciseLib.mrml import files
 from SparseToPreciseLib.mrml.rois import roi_from_box, write_roi
 
@@ -29,7 +28,7 @@ OPTIONS = ("--epochs", "0.1", "--device", "cpu")
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch):
     """The shipped recipes with small networks and few cases; nothing else of them is changed."""
-    real = training_run.packaged_config
+    real = recipe.packaged_config
 
     def small(family: str, name: str) -> dict:
         config = real(family, name)
@@ -43,10 +42,10 @@ def tiny(monkeypatch: pytest.MonkeyPatch):
                 config["calibration_boxes"] = 2
         return config
 
-    for module in (training_run, corrector_recipe, segmenter_recipe):
-        monkeypatch.setattr(module, "packaged_config", small)
-    monkeypatch.setitem(training_run.CORRECTOR_CASES, "calibration_boxes", 3)
-    monkeypatch.setattr(training_run, "find_bundles", lambda family: [])  # else the shipped weights are of another size
+    monkeypatch.setattr(recipe, "packaged_config", small)
+    monkeypatch.setitem(corrector_recipe.CORRECTOR_CASES, "calibration_boxes", 3)
+    # Else the shipped weights are of another size.
+    monkeypatch.setattr(corrector_recipe, "find_bundles", lambda family: [])
     monkeypatch.setattr(corrector_scenes, "COPIES", 2)
 
 

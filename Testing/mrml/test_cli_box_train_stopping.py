@@ -13,7 +13,7 @@ from cli_files import snapshot, stopped_at
 #: The command line with little to validate with, so that the training begins soon.
 SMALL = """
 import sys
-from SparseToPreciseLib.core import packaged_configs
+from SparseToPreciseLib.core.training import recipe as packaged_configs
 
 real = packaged_configs.packaged_config
 

@@ -163,7 +163,7 @@ def place(*_) -> Place:
 
 class TestTrain:
     def test_from_files(self, cli: CommandLine, folder: Path, monkeypatch) -> None:
-        monkeypatch.setattr("SparseToPreciseLib.landmarks.trainer.place_in", place)
+        monkeypatch.setattr("SparseToPreciseLib.landmarks.recipe.place_in", place)
         given = lesson(folder)
         other = f"{folder / 'ref.nrrd'}:{folder / 'points.mrk.json'}:{folder / 'soi.nrrd'}"
         validation = ("--validation-image", folder / "ref.nrrd", "--validation-soi", folder / "soi.nrrd")
@@ -182,8 +182,8 @@ class TestTrain:
                 signal.raise_signal(signal.SIGINT)
             return row
 
-        monkeypatch.setattr("SparseToPreciseLib.landmarks.trainer.place_in", place)
-        monkeypatch.setattr("SparseToPreciseLib.cli.landmarks_train.without_nan", after_some_steps)
+        monkeypatch.setattr("SparseToPreciseLib.landmarks.recipe.place_in", place)
+        monkeypatch.setattr("SparseToPreciseLib.cli.train_options.without_nan", after_some_steps)
         before = snapshot(folder)
         options = ["--steps", 40, "--device", "cpu"] + ["--keep-on-cancel"] * keep
         answer = cli("landmarks", "train", *lesson(folder), *options)
@@ -197,18 +197,18 @@ class TestTrain:
 
     @pytest.mark.parametrize("keep", [True, False])
     def test_a_request_that_was_swallowed_is_heard(self, cli: CommandLine, folder: Path, monkeypatch, keep) -> None:
-        def swallow_and_ask(request, progress: Progress, validated) -> None:
+        def swallow_and_ask(family, output, *, progress: Progress, **given) -> None:
             with contextlib.suppress(BaseException):
                 signal.raise_signal(signal.SIGTERM)
             progress.part(0.1, 0.9).check()
 
-        monkeypatch.setattr("SparseToPreciseLib.tasks.landmarks_train.train_files", swallow_and_ask)
+        monkeypatch.setattr("SparseToPreciseLib.core.training.recipe.train", swallow_and_ask)
         answer = cli("landmarks", "train", *lesson(folder), *["--keep-on-cancel"] * keep)
         assert (answer.code, answer.error) == (128 + signal.SIGTERM, "Stopped; nothing was written.\n")
 
     def test_ctrl_c_before_there_is_anything_to_keep(self, cli: CommandLine, folder: Path, monkeypatch) -> None:
         monkeypatch.setattr(
-            "SparseToPreciseLib.tasks.landmarks_train.choose_device", lambda name: signal.raise_signal(signal.SIGINT)
+            "SparseToPreciseLib.landmarks.recipe.checked_together", lambda given: signal.raise_signal(signal.SIGINT)
         )
         sentence = cli.refuses("landmarks", "train", *lesson(folder), "--keep-on-cancel")
         assert sentence == "The training was ended before there was anything to keep; nothing was written."

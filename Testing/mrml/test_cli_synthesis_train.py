@@ -11,9 +11,9 @@ import pytest
 from cli_files import CommandLine
 from SparseToPreciseLib.core.bundles import open_bundle
 from SparseToPreciseLib.core.images import read_image, write_image
+from SparseToPreciseLib.core.training import recipe
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.phantoms.head import head_case
-from SparseToPreciseLib.synthesis import recipe, training_run
 from SparseToPreciseLib.synthesis.pair_quality import PairQuality
 
 pytest.importorskip("slicer")
@@ -23,7 +23,7 @@ OPTIONS = ("--epochs", "1", "--device", "cpu")
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch):
     """The shipped recipe with a small network and few cases; nothing else of it is changed."""
-    real = training_run.packaged_config
+    real = recipe.packaged_config
 
     def small(family: str, name: str) -> dict:
         config = real(family, name)
@@ -37,8 +37,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch):
             config["sampling"]["patch"] = 32
         return config
 
-    for module in (training_run, recipe):
-        monkeypatch.setattr(module, "packaged_config", small)
+    monkeypatch.setattr(recipe, "packaged_config", small)
 
 
 @pytest.fixture(scope="module")

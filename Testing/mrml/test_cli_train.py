@@ -11,19 +11,18 @@ import pytest
 
 from cli_files import RADIUS, snapshot, stopped_at
 from SparseToPreciseLib.core.bundles import open_bundle
+from SparseToPreciseLib.core.training import recipe
 from SparseToPreciseLib.core.volume import Volume
-from SparseToPreciseLib.editing import recipe as training_recipe
-from SparseToPreciseLib.editing import training_configs, training_run
 from SparseToPreciseLib.mrml import files
 
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch):
     """The shipped recipe with a small network and few cases; nothing else of it is changed."""
-    real = training_configs.packaged_config
+    real = recipe.packaged_config
 
-    def small(name: str) -> dict:
-        config = real(name)
+    def small(family: str, name: str) -> dict:
+        config = real(family, name)
         if name == "train.json":
             config |= {"batch_size": 1, "validations": 2, "validation_phantoms": 1, "validation_cubes": 2, "cubes": 3}
             config["simulation"] |= {"segmenter_share": 0, "edits_per_phantom": 1}
@@ -37,8 +36,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch):
             }
         return config
 
-    for module in (training_run, training_recipe):
-        monkeypatch.setattr(module, "packaged_config", small)
+    monkeypatch.setattr(recipe, "packaged_config", small)
 
 
 @pytest.fixture
@@ -198,10 +196,10 @@ class TestRefusals:
 def test_stopping_leaves_no_bundle(folder: Path, tmp_path: Path, moment: str) -> None:
     options = ["--phantoms", "2", "--minutes", "5", "--workers", "1", "--device", "cpu", "--progress", "json"]
     code = (
-        "import sys; from SparseToPreciseLib.editing import training_configs as c\n"
+        "import sys; from SparseToPreciseLib.core.training import recipe as c\n"
         "real = c.packaged_config\n"
-        "def small(name):\n"
-        "    config = real(name)\n"
+        "def small(family, name):\n"
+        "    config = real(family, name)\n"
         "    if name == 'train.json':\n"
         "        config['simulation']['segmenter_share'] = 0\n"
         "        config['validation_phantoms'] = 1\n"

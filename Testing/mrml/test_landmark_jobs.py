@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,19 +15,8 @@ from landmark_cases import GRIDS, MOVED, TURN, image_on, landmarks
 from SparseToPreciseLib.core.errors import Cancelled, InputError
 from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.mrml.landmark_lists import landmarks_from_node, landmarks_to_node
-from SparseToPreciseLib.mrml.landmarks_nodes import TargetInputs, read_target
+from SparseToPreciseLib.mrml.landmarks_nodes import TargetInputs, detect_inputs, read_target, show_found
 from SparseToPreciseLib.mrml.volumes import volume_to_node
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def jobs(monkeypatch):
-    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "LandmarkModule")])
-    from LandmarkModuleLib import Jobs
-
-    Jobs._template.cache_clear()
-    return Jobs
 
 
 @pytest.fixture
@@ -38,29 +25,22 @@ def inputs(scene) -> TargetInputs:
     return read_target(image, landmarks_to_node({"near": MOVED}, "Seed"))
 
 
-def test_everything_that_was_wanted(jobs, inputs, landmark_template: Path) -> None:
+def test_everything_that_was_wanted(inputs, landmark_template: Path) -> None:
     said = []
     progress = Progress(lambda fraction, message: said.append(fraction))
     given = {"template": str(landmark_template), "device": "cpu", "progress": progress}
-    answer = jobs.find(inputs, structure=True, deformation=True, **given)
-    points, structure, way = jobs.show(inputs, answer)
+    answer = detect_inputs(inputs, structure=True, deformation=True, **given)
+    points, structure, way = show_found(inputs, answer)
     found = landmarks_from_node(points)
     assert max(np.linalg.norm(found[name] - point) for name, point in landmarks(TURN, MOVED).items()) < 1.8
     assert structure.GetName() == "CT template" and way.GetName() == "template to CT"
     assert said == sorted(said) and said[0] == 0 and said[-1] > 0.5
 
 
-def test_the_template_stays_loaded_until_it_is_taught_again(jobs, landmark_template: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(landmark_template, tmp_path / "mine")
-    first = jobs._template(str(folder), "one", "cpu")
-    assert jobs._template(str(folder), "one", "cpu") is first
-    assert jobs._template(str(folder), "two", "cpu") is not first
-
-
-def test_cancelled_and_refused(jobs, inputs, landmark_template: Path, tmp_path: Path) -> None:
+def test_cancelled_and_refused(inputs, landmark_template: Path, tmp_path: Path) -> None:
     with pytest.raises(Cancelled):
-        jobs.find(inputs, template=str(landmark_template), device="cpu", progress=Progress(None, lambda: True))
+        detect_inputs(inputs, template=str(landmark_template), device="cpu", progress=Progress(None, lambda: True))
     with pytest.raises(InputError, match="There is no bundle nothing"):
-        jobs.find(inputs, template="nothing")
+        detect_inputs(inputs, template="nothing")
     with pytest.raises(InputError, match="is refused: it lacks"):
-        jobs.find(inputs, template=str(tmp_path))
+        detect_inputs(inputs, template=str(tmp_path))

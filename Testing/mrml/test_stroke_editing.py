@@ -457,32 +457,20 @@ class TestHistories:
         assert place.in_effect() == [1]
 
 
-def test_the_default_model_is_loaded_once(monkeypatch) -> None:
-    from SparseToPreciseLib.editing import model
-
-    loaded = []
-
-    class Network:
-        name = "editing"
-
-    monkeypatch.setattr(model, "_ready", {})
-    monkeypatch.setattr(model, "load_editor", lambda name, device: loaded.append((name, device)) or Network())
-    assert ready_editor("") is ready_editor("")
-    assert loaded == [(None, "auto")]
-    ready_editor("", again=True)
-    assert len(loaded) == 2
+def test_the_default_model_is_loaded_once() -> None:
+    pytest.importorskip("torch")
+    first = ready_editor("", "cpu")
+    assert first.name == "editing" and ready_editor("", "cpu") is first
+    assert ready_editor("editing", "cpu") is first, "by name it is the same"
 
 
 def test_a_warp_that_stands_in_is_not_kept(monkeypatch) -> None:
     from SparseToPreciseLib.editing import model
-    from SparseToPreciseLib.editing.editors import IMAGE_AWARE_WARP
 
-    loaded = []
-    monkeypatch.setattr(model, "_ready", {})
-    monkeypatch.setattr(model, "load_editor", lambda name, device: loaded.append(name) or IMAGE_AWARE_WARP)
-    ready_editor("")
-    ready_editor("")
-    assert len(loaded) == 2
+    monkeypatch.setattr(model, "find_spec", lambda package: None)
+    assert ready_editor("").name == "image-aware-warp"
+    monkeypatch.undo()
+    assert ready_editor("").name == "editing"
 
 
 def _indices(job):

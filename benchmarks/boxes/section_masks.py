@@ -12,12 +12,12 @@ import torch
 
 from SparseToPreciseLib.boxes.corrector.confidence import Calibration
 from SparseToPreciseLib.boxes.corrector.model import CORRECTOR_FAMILY, DEFAULT_CORRECTOR
+from SparseToPreciseLib.boxes.corrector.recipe import CORRECTOR_CASES
 from SparseToPreciseLib.boxes.corrector.working_grid import View
 from SparseToPreciseLib.boxes.scenes import Scene, case_scenes
 from SparseToPreciseLib.boxes.simulation import loose_box
-from SparseToPreciseLib.boxes.training_run import CORRECTOR_CASES
 from SparseToPreciseLib.core.progress import Progress
-from SparseToPreciseLib.core.training.configs import packaged_config, recipe_from
+from SparseToPreciseLib.core.training.recipe import packaged_config, recipe_from
 from SparseToPreciseLib.phantoms.series import make_patient
 
 from ..tables import number, percent, table
@@ -85,12 +85,13 @@ def trained(context: Context, cases: list[Scene], patches: tuple[int, ...], minu
     setting = json.dumps([recipe.config(), context.corrector.sha256, fingerprint(cases), patches, code])
     folder = context.cache / "correctors" / hashlib.sha256(setting.encode()).hexdigest()[:16]
     torch.manual_seed(recipe.seed)
-    network, _ = recipe.first_network()
+    network = recipe.first_network()
     sets = recipe.scenes(case_scenes([(scene.image, scene.mask) for scene in cases]), Progress())
     weights, calibrated = folder / "weights.pt", folder / f"calibrations-{fingerprint_of_code(CODE)}.json"
     folder.mkdir(parents=True, exist_ok=True)
     if not weights.exists():
-        replace(recipe, validations=3).trainer(network, replace(sets, validation=sets.validation[:8])).run()
+        watched = replace(sets, validation=sets.validation[:8])
+        recipe.trainer(network, watched, recipe.loop_options(validations=3)).run()
         torch.save(network.state_dict(), weights)
     network.load_state_dict(torch.load(weights, weights_only=True))
     network.eval()

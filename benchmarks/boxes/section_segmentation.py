@@ -25,7 +25,7 @@ from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.devices import Device
 from SparseToPreciseLib.core.masks import dice
 from SparseToPreciseLib.core.networks import build_network
-from SparseToPreciseLib.core.training.configs import packaged_config, recipe_from
+from SparseToPreciseLib.core.training.recipe import packaged_config, recipe_from
 
 from ..tables import number, percent, table
 from .context import STRICT, Context, Look, fingerprint, fingerprint_of_code
@@ -184,13 +184,8 @@ def _learnt(name: str, scenes: list[Scene], minutes: float, seed: int) -> Segmen
         scenes[:2],
         recipe.sampling,
         objective,
-        minutes,
+        recipe.loop_options(minutes=minutes, validations=2, seed=seed),
         weights=recipe.weights,
-        learning_rate=recipe.learning_rate,
-        batch_size=recipe.batch_size,
-        validations=2,
-        bfloat16=recipe.bfloat16,
-        seed=seed,
     ).run()
     level = LEVEL
     own = {"own_intensities": recipe.own_intensities}

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from SparseToPreciseLib.editing.guidance import attention, densify
-from SparseToPreciseLib.editing.simulation import draw_stroke
+from SparseToPreciseLib.editing.simulated_user import draw_stroke
 from SparseToPreciseLib.editing.trainer import Given, Trainer, augmented, collated
 from SparseToPreciseLib.editing.working_grid import SIGMA_VOXELS, distances_on
 
@@ -46,7 +46,7 @@ class InterCNNTrainer(Trainer):
 
     def _batch(self, rng: np.random.Generator) -> Given:
         if self._answer is None:
-            self._episodes = [self._new(rng) for _ in range(self.batch_size)]
+            self._episodes = [self._new(rng) for _ in range(self.options.batch_size)]
         else:
             answers = (self._answer[:, 0] > 0).cpu().numpy()
             self._episodes = [

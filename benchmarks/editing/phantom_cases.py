@@ -9,7 +9,7 @@ import numpy as np
 
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.volume import Grid, Volume
-from SparseToPreciseLib.editing.dataset import Simulation, training_segmenters
+from SparseToPreciseLib.editing.cases import Simulation, training_segmenters
 from SparseToPreciseLib.editing.metrics import dice
 from SparseToPreciseLib.editing.simulation import AMBIGUOUS_KINDS, GEOMETRIC_KINDS, corrupt
 from SparseToPreciseLib.editing.working_grid import normalised

@@ -18,8 +18,10 @@ from SparseToPreciseLib.core.bundles import open_bundle
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.networks import build_network
 from SparseToPreciseLib.core.progress import Progress
+from SparseToPreciseLib.core.training.loop import LoopOptions
 from SparseToPreciseLib.core.training.writing import write_bundle
-from SparseToPreciseLib.editing.dataset import CaseStore, Simulation, build_store
+from SparseToPreciseLib.editing.case_store import CaseStore, build_store
+from SparseToPreciseLib.editing.cases import Simulation
 from SparseToPreciseLib.editing.model import FAMILY
 from SparseToPreciseLib.editing.network import PAPER_INPUTS, RESIDUAL_INPUTS, NetworkForm, form_parameters
 from SparseToPreciseLib.editing.trainer import Trainer
@@ -80,11 +82,13 @@ def train(key: str, folder: Path, training: CaseStore, validation: CaseStore, mi
         OBJECTIVES[key],
         training,
         validation,
-        minutes,
-        learning_rate=LEARNING_RATE,
-        validations=VALIDATIONS,
-        seed=seed,
-        progress=Progress(lambda fraction, message: print(f"{key} {fraction:4.0%} {message}", flush=True)),
+        LoopOptions(
+            minutes=minutes,
+            learning_rate=LEARNING_RATE,
+            validations=VALIDATIONS,
+            seed=seed,
+            progress=Progress(lambda fraction, message: print(f"{key} {fraction:4.0%} {message}", flush=True)),
+        ),
     )
     log = trainer.run()
     metadata = {

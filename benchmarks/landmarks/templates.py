@@ -9,8 +9,8 @@ from pathlib import Path
 
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.progress import Progress
+from SparseToPreciseLib.landmarks.recipe import BATCH, STEPS, train_template
 from SparseToPreciseLib.landmarks.reference import Reference
-from SparseToPreciseLib.landmarks.trainer import BATCH, STEPS, train_template
 from SparseToPreciseLib.phantoms.cochlea import Cochlea, make_cochlea
 
 from ..harness import DATA

@@ -16,6 +16,7 @@ from SparseToPreciseLib.core.devices import choose_device
 from SparseToPreciseLib.core.files import write_atomically
 from SparseToPreciseLib.core.networks import build_network
 from SparseToPreciseLib.core.tiles import Tiling, predict_in_tiles
+from SparseToPreciseLib.core.training.loop import LoopOptions
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.phantoms.head import HeadCase, head_case
 from SparseToPreciseLib.synthesis.adversarial import Adversarial
@@ -138,12 +139,7 @@ def _one(
         row.objective,
         Adversarial(WEIGHT if row.adversarial else 0.0, warm_up=0.2, channels=8, layers=2),
         WINDOW,
-        minutes=None,
-        learning_rate=LEARNING_RATE,
-        batch_size=BATCH,
-        validations=1,
-        seed=seed,
-        steps=steps,
+        LoopOptions(steps=steps, learning_rate=LEARNING_RATE, batch_size=BATCH, validations=1, seed=seed),
     )
     started = time.process_time()
     trainer.run()

@@ -19,7 +19,7 @@ from SparseToPreciseLib.landmarks.detect import detect
 from SparseToPreciseLib.landmarks.metrics import landmark_errors
 from SparseToPreciseLib.landmarks.model import Template, load_template
 from SparseToPreciseLib.landmarks.propagation import carried_structure
-from SparseToPreciseLib.landmarks.trainer import train_template
+from SparseToPreciseLib.landmarks.recipe import train_template
 from SparseToPreciseLib.mrml import files
 from SparseToPreciseLib.mrml import landmarks_nodes as landmark_nodes
 from SparseToPreciseLib.mrml.landmark_lists import landmarks_from_node

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..families import FAMILIES
 from .bundles import Bundle, open_bundle, refusal
 from .devices import Device, choose_device, run_with_fallback
 from .errors import InputError
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     import torch
 
 T = TypeVar("T")
+KEPT = 4
+"""Opened models, of all families together."""
 
 
 class OpenedModel:
@@ -116,3 +120,30 @@ def open_model(
     """
     chosen = choose_device(device, needed_bytes)
     return made(open_bundle(model, family), chosen)
+
+
+def opened(family: str, model: str | os.PathLike[str] | None = None, device: str = "auto") -> Any:
+    """A model of a family that stays loaded in this process, until it is trained again or others are used.
+
+    Parameters
+    ----------
+    family
+        A key of `families.FAMILIES`.
+    model
+        Name or folder of the bundle; None: the family's default.
+    device
+        auto, cpu, cuda, cuda:N or mps.
+
+    Raises
+    ------
+    InputError
+        No such bundle, it is refused, or the device is not there.
+    """
+    bundle = open_bundle(model or FAMILIES[family].default_model, family)
+    return _opened(family, str(bundle.path), bundle.sha256, device)
+
+
+# The hash is part of the key: a bundle that was trained again is loaded again.
+@lru_cache(maxsize=KEPT)
+def _opened(family: str, path: str, sha256: str, device: str) -> Any:
+    return FAMILIES[family].load(path, device)

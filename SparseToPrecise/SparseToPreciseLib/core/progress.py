@@ -31,6 +31,9 @@ class Progress:
     def __call__(self, fraction: float, message: str = "") -> None:
         """Report a fraction (clipped to 0..1) and a message; raises `Cancelled` when the user has cancelled."""
         self.check()
+        self._tell(fraction, message)
+
+    def _tell(self, fraction: float, message: str) -> None:
         if self._report is not None:
             self._report(min(max(float(fraction), 0.0), 1.0), message)
 
@@ -41,11 +44,17 @@ class Progress:
 
     def also(self, cancelled: Callable[[], bool]) -> Progress:
         """A view that a second question can cancel, too."""
-        return Progress(self, lambda: bool(self._cancelled and self._cancelled()) or cancelled())
+        return Progress(self._tell, lambda: bool(self._cancelled and self._cancelled()) or cancelled())
+
+    def to_the_end(self) -> Progress:
+        """A view for what must still be done after the user has cancelled."""
+        return Progress(self._tell)
 
     def part(self, start: float, stop: float) -> Progress:
         """A view for a sub-task: its 0..1 is start..stop of this one."""
-        return Progress(lambda fraction, message: self(start + (stop - start) * fraction, message), self._cancelled)
+        return Progress(
+            lambda fraction, message: self._tell(start + (stop - start) * fraction, message), self._cancelled
+        )
 
 
 @contextlib.contextmanager

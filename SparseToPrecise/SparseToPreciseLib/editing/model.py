@@ -11,7 +11,7 @@ import numpy as np
 from ..core.bundles import Bundle, find_bundles, open_bundle
 from ..core.devices import Device, choose_device
 from ..core.errors import InputError
-from ..core.models import OpenedModel, reading_parameters
+from ..core.models import OpenedModel, opened, reading_parameters
 from .editors import IMAGE_AWARE_WARP, WARPS, Editor
 from .warps import FOLLOW_WIDTH, carried_to_stroke
 from .working_grid import WorkingCase
@@ -31,7 +31,7 @@ NEEDED_BYTES = 2**30
 """Memory that a GPU must have free: the network's activations on the largest working grid."""
 
 
-def load_editor(name: str | None = None, device: str = "auto") -> Editor:
+def load_editor(name: str | None = None, device: str = "auto", kept: bool = False) -> Editor:
     """An editor, ready to be used again and again.
 
     Parameters
@@ -41,6 +41,9 @@ def load_editor(name: str | None = None, device: str = "auto") -> Editor:
         where the default's bundle, PyTorch or MONAI is missing, the image-aware warp stands in and its note says so.
     device
         auto, cpu, cuda, cuda:N or mps; the warps run on the CPU.
+    kept
+        A network stays loaded, see `core.models.opened`; a warp that stands in for a model does not: the model may be
+        installed while the application runs.
 
     Raises
     ------
@@ -59,23 +62,12 @@ def load_editor(name: str | None = None, device: str = "auto") -> Editor:
         if missing:
             note = f"Not installed: {', '.join(missing)}; the image-aware warp was used instead."
             return replace(IMAGE_AWARE_WARP, note=note)
-    return NetworkEditor(open_bundle(wanted, FAMILY), chosen)
+    return opened(FAMILY, wanted, device) if kept else NetworkEditor(open_bundle(wanted, FAMILY), chosen)
 
 
-_ready: dict[tuple[str, str], Editor] = {}
-
-
-def ready_editor(model: str, device: str = "auto", again: bool = False) -> Editor:
-    """An editor that is loaded once; `again` loads it anew (another bundle may bear its name by now).
-
-    A warp that stands in for a model is not kept: the model may be installed while the application runs.
-    """
-    if again:
-        _ready.clear()
-    editor = _ready.get((model, device)) or load_editor(model or None, device)
-    if editor.name not in WARPS:
-        _ready[model, device] = editor
-    return editor
+def ready_editor(model: str, device: str = "auto") -> Editor:
+    """An editor as `load_editor` gives it, whose network stays loaded; empty: the default one."""
+    return load_editor(model or None, device, kept=True)
 
 
 class NetworkEditor(OpenedModel):

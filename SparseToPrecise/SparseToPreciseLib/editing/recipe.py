@@ -1,237 +1,235 @@
-"""The recipe of an editing model, from phantoms or a user's cases to a bundle.
-
-MONAI's launcher (`python -m monai.bundle run training --config_file .../configs/train.json`), the command line and
-`training_run.train_editing` all run `Recipe.train` with the numbers of one file, configs/train.json of the shipped
-bundle.
-"""
+"""The recipe of an editing model, from phantoms or a user's cases to a bundle."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+import tempfile
+from collections.abc import Iterable
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..core.bundles import Bundle, open_bundle
 from ..core.errors import InputError
-from ..core.networks import build_network, network_channels
 from ..core.progress import Progress
-from ..core.training.loop import TrainingLog
-from ..core.training.recipe import Validated, check_numbers, steps_of, training_run, write_trained
-from .card import Facts, bundle_metadata, model_card, validation_curve
-from .dataset import CaseStore, Simulation, build_store
-from .dataset_volumes import VolumeScenes
-from .model import FAMILY
-from .network import NetworkForm
+from ..core.training.card import Description, network_data_format
+from ..core.training.loop import LoopOptions
+from ..core.training.recipe import PhantomRecipe, Run, train
+from ..core.volume import Volume
+from .case_store import CaseStore, build_store
+from .cases import Simulation, VolumeScenes, store_volumes
+from .guidance import RADIUS_PER_SIGMA
+from .model import FAMILY, MULTIPLE
+from .network import NetworkForm, form_parameters
 from .trainer import OBJECTIVES, Trainer
-from .training_configs import default_cache, packaged_config
+from .working_grid import MARGIN_SIGMAS, SIGMA_VOXELS
 
-SHARE_OF_SIMULATION = 0.3
-"""Of the progress, when the cases are yet to be made."""
+VolumePairs = Iterable[tuple[Volume, Volume]]
+_RANGES = {"image": [-0.5, 1.5], "mask": [0, 1], "guidance": [0, 1]}
 
-_WHOLE = ("steps", "phantoms", "validation_phantoms", "cubes", "validation_cubes", "batch_size", "validations")
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What a training made."""
-
-    bundle: Bundle
-    network: torch.nn.Module
-    log: TrainingLog
+WORKING_SPACING = (
+    f"influence radius (mm) / {RADIUS_PER_SIGMA:.4f} / {SIGMA_VOXELS:g}: isotropic along RAS, so that sigma is always "
+    f"{SIGMA_VOXELS:g} voxels; the grid reaches {MARGIN_SIGMAS:g} sigma beyond the stroke, its sides are multiples of "
+    f"{MULTIPLE} voxels"
+)
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Everything that decides what comes of a training; the fields are keys of configs/train.json.
+class EditingCases:
+    """What a training works with.
 
     Attributes
     ----------
-    seed
-        Of the first weights, the order and the augmentation; the simulation has its own (the same one by default).
-    minutes, epochs, steps
-        When to end, whichever comes first; None does not end it. Minutes as in `Trainer`.
-    phantoms, validation_phantoms
-        How many phantoms to simulate cases on; those for validation have the next seed.
+    training, validation
+        The simulated cases.
+    volumes
+        The folder of a user's cases that they were simulated on; None: phantoms.
+    held_back
+        Whether those for validation come from the same images.
+    """
+
+    training: CaseStore
+    validation: CaseStore
+    volumes: Path | None
+    held_back: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditingRecipe(PhantomRecipe):
+    """Everything that decides what comes of a training of an editing model.
+
+    Attributes
+    ----------
     cubes, validation_cubes
-        The same on a user's cases.
+        As `phantoms`, on a user's cases; those for validation have the next seed.
     simulation
-        How cases are made.
-    network
-        As `core.networks.build_network` takes it.
+        How cases are made; it has a seed of its own (the same one by default).
     form
         What the network sees and whether it corrects the proposal.
     objective
-        A key of `training.OBJECTIVES`.
-    learning_rate, batch_size, validations, bfloat16
-        As in `Trainer`.
+        A key of `trainer.OBJECTIVES`.
 
     Raises
     ------
     InputError
-        A number is not positive, the objective is unknown, or the network does not fit the form.
+        As `TrainingRecipe`, or the objective is unknown, or the network does not fit the form.
     """
 
-    seed: int
-    minutes: float | None
-    epochs: float | None
-    steps: int | None
-    phantoms: int
-    validation_phantoms: int
     cubes: int
     validation_cubes: int
     simulation: Simulation
-    network: Mapping[str, Any]
     form: NetworkForm
     objective: str
-    learning_rate: float
-    batch_size: int
-    validations: int
-    bfloat16: bool
+
+    family = FAMILY
+    packages = ("scipy", "SimpleITK", "scikit-image")
+    shares = (0.3, 0.99)
 
     def __post_init__(self) -> None:
-        check_numbers(self, _WHOLE)
+        super().__post_init__()
         if self.objective not in OBJECTIVES:
             raise InputError(f"There is no objective {self.objective!r}; choose from {', '.join(OBJECTIVES)}.")
-        wanted = (len(self.form.inputs), 1)
-        if network_channels(self.network) != wanted:
-            raise InputError(
-                f"The network has {network_channels(self.network)} input and output channels, and the form needs "
-                f"{wanted}; change one of them."
-            )
+        self.check_channels((len(self.form.inputs), 1))
 
-    def train(
+    def cases(
         self,
-        output: str | os.PathLike[str],
+        run: Run,
+        progress: Progress,
         *,
-        cases: str | os.PathLike[str] | None = None,
-        validation_cases: str | os.PathLike[str] | None = None,
-        device: str = "auto",
+        cases: VolumePairs | str | os.PathLike[str] | None = None,
+        validation_cases: VolumePairs | str | os.PathLike[str] | None = None,
         cache: str | os.PathLike[str] | None = None,
         workers: int | None = None,
-        progress: Progress | None = None,
-        validated: Validated | None = None,
-    ) -> Trained:
-        """Simulate the cases (or reuse them), train, and write the bundle, whole or not at all.
-
-        Where `torch.distributed` is initialised, the first process makes the cases and the bundle, and all train.
+    ) -> EditingCases:
+        """Simulate the cases, or reuse them.
 
         Parameters
         ----------
-        output
-            The bundle's folder; see `core.training.writing.check_bundle_target`.
         cases, validation_cases
-            Folders made by `dataset_volumes.store_volumes`; None trains on phantoms. Without validation cases,
-            cubes of other seeds from the same cases validate, and the model card says so.
-        device
-            auto, cpu, cuda, cuda:N or mps.
+            (image, segmentation) pairs instead of phantoms, where every value of a segmentation but 0 is a segment, or
+            a folder made by `cases.store_volumes` of them. Without validation cases, cubes of other seeds from the
+            same cases validate, and the model card says so.
         cache
-            Folder for the simulated cases, kept for the next run; None takes one in the user's cache folder.
+            Folder for the simulated cases, kept for the next run; None takes one in the user's cache folder for
+            phantoms, and a temporary one for a user's cases, which stay nowhere unless they were told to.
         workers
             Processes that simulate; None takes as many as there are CPU cores, 0 none but this one.
-        progress, validated
-            As in `Trainer`.
-
-        Raises
-        ------
-        InputError
-            The output, the device or the cases are not as they should be.
         """
-        cache = Path(cache) if cache is not None else default_cache()
-        folders = _Folders(cache, *(None if given is None else Path(given) for given in (cases, validation_cases)))
-        with training_run(output, FAMILY, device, progress) as run:
-            if run.first:
-                stores = self._stores(folders, workers, run.progress.part(0.0, SHARE_OF_SIMULATION))
-            run.wait()
-            if not run.first:
-                stores = self._stores(folders, 0, Progress())
-            training, validation = stores
-            torch.manual_seed(self.seed)
-            network = build_network(self.network)
-            trainer = Trainer(
-                network,
-                self.form,
-                self.objective,
-                training,
-                validation,
-                self.minutes,
-                learning_rate=self.learning_rate,
-                batch_size=self.batch_size,
-                validations=self.validations,
-                bfloat16=self.bfloat16,
-                seed=self.seed,
-                device=run.device,
-                steps=steps_of(self, len(training), run.processes),
-                progress=run.progress.part(SHARE_OF_SIMULATION, 0.99),
-                validated=validated,
-            )
-            log = trainer.run()
-            if run.first:
-                facts = Facts(
-                    name=run.output.name,
-                    rows=log.rows,
-                    cases=len(training),
-                    validation_cases=len(validation),
-                    generation=training.generation,
-                    device=run.device,
-                    processes=run.processes,
-                    seconds=run.seconds,
-                    user_cases=None if folders.cases is None else len(VolumeScenes(folders.cases)),
-                    held_back=folders.cases is not None and folders.validation_cases is None,
-                )
-                self._write(run.output, network, log, facts)
-        return Trained(open_bundle(run.output, FAMILY), network, log)
-
-    def config(self) -> dict[str, Any]:
-        """The content of configs/train.json that runs this recipe."""
-        config = packaged_config("train.json")
-        values = asdict(self)
-        simulation = values.pop("simulation")
-        if simulation["seed"] == self.seed:
-            del simulation["seed"]  # the file refers to the recipe's
-        config["simulation"] |= simulation
-        config["form"]["parameters"] = values.pop("form")
-        # Tuples become lists, as they are after reading.
-        return json.loads(json.dumps(config | values))
-
-    def _stores(self, folders: _Folders, workers: int | None, progress: Progress) -> tuple[CaseStore, CaseStore]:
-        workers = len(os.sched_getaffinity(0)) if workers is None and hasattr(os, "sched_getaffinity") else workers
-        workers = os.cpu_count() or 1 if workers is None else workers
-        on_phantoms = folders.cases is None
-        held_back = replace(self.simulation, seed=self.simulation.seed + 1)
-        counts = (self.phantoms, self.validation_phantoms) if on_phantoms else (self.cubes, self.validation_cubes)
+        workers = _cores() if workers is None else workers
+        if cache is not None or cases is None or isinstance(cases, (str, os.PathLike)):
+            kept = nullcontext(default_cache() if cache is None else cache)
+        else:
+            kept = tempfile.TemporaryDirectory(prefix="sparse-to-precise-")
+        folder = Path(run.while_it_lasts(kept))
+        volumes = _stored(cases, folder / "cases")
+        others = _stored(validation_cases, folder / "validation-cases") or volumes
+        counts = (self.phantoms, self.validation_phantoms) if volumes is None else (self.cubes, self.validation_cubes)
+        kind = "phantoms" if volumes is None else "cubes"
         share = counts[0] / sum(counts)
-        kind = "phantoms" if on_phantoms else "cubes"
-        wanted = (
-            ("training", self.simulation, progress.part(0, share), folders.cases),
-            ("validation", held_back, progress.part(share, 1), folders.validation_cases or folders.cases),
-        )
-        training, validation = (
-            build_store(folders.cache / f"{name}-{kind}", count, simulation, workers, part, cases)
-            for count, (name, simulation, part, cases) in zip(counts, wanted, strict=True)
-        )
-        return training, validation
 
-    def _write(self, output: Path, network: torch.nn.Module, log: TrainingLog, facts: Facts) -> None:
-        metadata = bundle_metadata(self, facts)
-        write_trained(
-            output,
-            FAMILY,
-            network,
-            self,
-            metadata=metadata,
-            card=model_card(self, facts, metadata),
-            log=log.as_csv(),
-            curve=validation_curve(log.rows, residual=self.form.residual),
+        def stores(workers: int, progress: Progress) -> EditingCases:
+            next_seed = replace(self.simulation, seed=self.simulation.seed + 1)
+            first, second = progress.part(0, share), progress.part(share, 1)
+            return EditingCases(
+                build_store(folder / f"training-{kind}", counts[0], self.simulation, workers, first, volumes),
+                build_store(folder / f"validation-{kind}", counts[1], next_seed, workers, second, others),
+                volumes,
+                held_back=volumes is not None and validation_cases is None,
+            )
+
+        # The first process makes them, the others find them there.
+        made = stores(workers, progress) if run.first else None
+        run.wait()
+        return made or stores(0, Progress())
+
+    def trainer(self, network: torch.nn.Module, cases: EditingCases, options: LoopOptions) -> Trainer:
+        return Trainer(network, self.form, self.objective, cases.training, cases.validation, options)
+
+    def describe(self, trainer: Trainer, cases: EditingCases, run: Run, progress: Progress) -> Description:
+        generation = cases.training.generation
+        user_cases = None if cases.volumes is None else len(VolumeScenes(cases.volumes))
+        residual = self.form.residual
+        ranges = [_RANGES.get(name, [-1, 1]) for name in self.form.inputs]
+        span = [min(low for low, _ in ranges), max(high for _, high in ranges)]
+        cube = {"format": "cube around the stroke", "spatial_shape": [f"{MULTIPLE} * n"] * 3, "is_patch_data": False}
+        said = ["correction of the proposal" if residual else "logit"]
+        seen = {"cases": len(cases.training), "validation_cases": len(cases.validation)}
+        return Description(
+            source="phantoms" if user_cases is None else f"user cases ({user_cases})",
+            about={
+                "task": "Correction of a segmentation by one stroke along the true boundary",
+                "description": "Moves the boundary of a segmentation to a stroke nearby and leaves the rest as it is; "
+                "for SparseToPrecise. Research use only.",
+                "data_type": "image, segmentation and stroke",
+                "references": [
+                    "Shahin, Zhuang, El-Zehiry: From Sparse to Precise: A Practical Editing Approach for Intracardiac "
+                    "Echocardiography Segmentation, 2023"
+                ],
+                "network_data_format": network_data_format(self.form.inputs, span, said, "logits", cube),
+            },
+            parameters={**form_parameters(self.form), "working_spacing": WORKING_SPACING},
+            training={
+                **seen,
+                "validation_cases_from_training_cases": cases.held_back,
+                "seeds": {"recipe": self.seed, "simulation": self.simulation.seed},
+                "objective": self.objective,
+                "simulation_cases_per_second": round(generation.cases_per_second, 3) or None,
+                "simulation_workers": generation.workers or None,
+            },
+            measures={
+                "validation_loss": ("validation loss", ".5f"),
+                "in_zone_error_removed": ("share of the error inside the influence zone that is removed", ".1%"),
+            },
+            before=f"before training ({'the image-aware warp itself' if residual else 'the untrained network'})",
+            choices={
+                "form": "residual" if residual else "plain",
+                "data": "phantoms" if user_cases is None else "user",
+                "made": generation.cases > 0,
+                "unseen": user_cases is None,
+                "checked": "phantoms" if user_cases is None else "same" if cases.held_back else "others",
+            },
+            values={
+                **seen,
+                "inputs": ", ".join(self.form.inputs),
+                "working_spacing": WORKING_SPACING,
+                "families": ", ".join(self.simulation.families),
+                "user_cases": user_cases,
+                "generation": generation,
+            },
+            curve={"in_zone_error_removed": "in-zone error removed"},
+            ylabel="share",
+            start="image-aware warp (before training)" if residual else "",
         )
 
+    def _values(self) -> dict[str, Any]:
+        values = super()._values()
+        if self.simulation.seed == self.seed:
+            del values["simulation"]["seed"]  # the file refers to the recipe's
+        return values | {"form": {"parameters": values["form"]}}
 
-@dataclass(frozen=True)
-class _Folders:
-    cache: Path
-    cases: Path | None
-    validation_cases: Path | None
+
+Recipe = EditingRecipe  # its name in configs/train.json of earlier versions
+
+train_editing = partial(train, FAMILY)
+"""`core.training.recipe.train` of an editing model."""
+
+
+def default_cache() -> Path:
+    """Where simulated cases are kept when no folder is named."""
+    root = os.environ.get("XDG_CACHE_HOME")
+    return (Path(root) if root else Path.home() / ".cache") / "sparse-to-precise" / "training-editing"
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _stored(cases: VolumePairs | str | os.PathLike[str] | None, folder: Path) -> Path | None:
+    """The folder of `store_volumes` for cases."""
+    if cases is None or isinstance(cases, (str, os.PathLike)):
+        return None if cases is None else Path(cases)
+    store_volumes(folder, cases)
+    return folder

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from ..core.errors import InputError
-from ..core.progress import Progress
-from ..core.training.loop import Given, TrainingLoop
-from .dataset import FIELDS, CaseStore
+from ..core.training.loop import Given, LoopOptions, TrainingLoop
+from .case_store import CaseStore
+from .cases import FIELDS
 from .losses import editing_loss
 from .network import NetworkForm, network_logits, start_at_zero
 
@@ -64,13 +64,13 @@ class Trainer(TrainingLoop):
         A key of `OBJECTIVES`.
     training, validation
         Stored cases; validation cases come from other seeds.
-    minutes, learning_rate, batch_size, validations, seed, device, bfloat16, steps, progress, validated
-        As in `TrainingLoop`. The paper's learning rate, 0.005, is the default of its own form.
+    options
+        As `TrainingLoop` takes them. The paper's learning rate, 0.005, is the default of its own form.
 
     Raises
     ------
     InputError
-        Neither minutes nor steps, or no case to train on or to validate with.
+        No case to train on or to validate with.
     """
 
     memory_format = torch.channels_last_3d
@@ -82,20 +82,9 @@ class Trainer(TrainingLoop):
         objective: str,
         training: CaseStore,
         validation: CaseStore,
-        minutes: float | None,
-        learning_rate: float = 0.002,
-        batch_size: int = 4,
-        validations: int = 10,
-        seed: int = 0,
-        device: str = "cpu",
-        bfloat16: bool = True,
-        steps: int | None = None,
-        progress: Progress | None = None,
-        validated: Callable[[dict[str, float]], None] | None = None,
+        options: LoopOptions,
     ) -> None:
-        super().__init__(
-            network, minutes, learning_rate, batch_size, validations, seed, device, bfloat16, steps, progress, validated
-        )
+        super().__init__(network, options)
         if not len(training) or not len(validation):
             raise InputError(
                 f"There are {len(training)} cases to train on and {len(validation)} to validate with; give more data."
@@ -106,11 +95,11 @@ class Trainer(TrainingLoop):
         self.validation = validation
 
     def _prepare(self) -> None:
-        if self.form.residual:
+        if self.form.residual and not self.options.trained_before:
             start_at_zero(self.network, len(self.form.inputs))
 
     def _batch(self, rng: np.random.Generator) -> Given:
-        chosen = rng.integers(len(self.training), size=self.batch_size)
+        chosen = rng.integers(len(self.training), size=self.options.batch_size)
         return collated([augmented(self.training[int(index)], rng) for index in chosen], self.device)
 
     def _loss(self, network: torch.nn.Module, given: Given) -> torch.Tensor:
@@ -123,8 +112,8 @@ class Trainer(TrainingLoop):
     def _measure(self) -> dict[str, float]:
         totals, removed, wrong = 0.0, 0.0, 0.0
         count = 0
-        for start in range(0, len(self.validation), self.batch_size):
-            stop = min(start + self.batch_size, len(self.validation))
+        for start in range(0, len(self.validation), self.options.batch_size):
+            stop = min(start + self.options.batch_size, len(self.validation))
             given = collated([self.validation[index] for index in range(start, stop)], self.device)
             logits = self._logits(self.network, given)
             totals += float(self.objective(logits, given)) * (stop - start)

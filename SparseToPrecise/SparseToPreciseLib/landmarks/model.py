@@ -10,16 +10,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core.bundles import Bundle
+from ..core.bundles import Bundle, open_bundle
 from ..core.devices import Device
 from ..core.errors import InputError
 from ..core.images import read_image, write_image
 from ..core.models import open_model, reading_parameters
-from ..core.training.writing import write_bundle
 from ..core.volume import Volume
 from .inference import Finder
 from .localize import Place, follow, lattice, main_component
@@ -27,9 +25,6 @@ from .moments import Moments
 from .pattern import Pattern, TurnedPatterns
 from .reference import Reference
 from .working_grid import Surroundings
-
-if TYPE_CHECKING:
-    import torch
 
 FAMILY = "landmarks"
 FORMAT = 1
@@ -179,31 +174,25 @@ def place_in(finder: Finder, scale: Scale, reference: Reference) -> Place:
     return Place(moments.centre, 1.0, moments, Volume(kept, grid.ijk_to_ras), place.path, ended=place.ended)
 
 
-def save_template(
-    output: str | os.PathLike[str],
-    references: Sequence[Reference],
-    state: dict[str, torch.Tensor],
-    *,
-    metadata: dict,
-    inference: dict,
-    training: dict,
-    card: str,
-    more: dict[str, str | bytes] | None = None,
-) -> Bundle:
-    """Write a template as a bundle, whole or not at all; errors as `write_bundle`."""
-    files: dict[str, str | bytes] = {}
+def reference_files(references: Sequence[Reference]) -> dict[str, bytes]:
+    """The annotated images as files of a bundle, by their paths in it."""
+    files: dict[str, bytes] = {}
     with TemporaryDirectory(prefix="template") as folder:
         for number, reference in enumerate(references):
             for name, volume in (("image", reference.image), ("soi", _mask(reference.soi))):
                 path = write_image(volume, Path(folder) / f"{name}.nrrd")
                 files[f"references/{number}/{name}.nrrd"] = path.read_bytes()
-            content = {name: point.tolist() for name, point in reference.landmarks.items()}
-            files[f"references/{number}/landmarks.json"] = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-    hashes = {name: hashlib.sha256(_bytes(content)).hexdigest() for name, content in files.items()}
-    metadata = {**metadata, "parameters": {**metadata["parameters"], "format": FORMAT, "files_sha256": hashes}}
-    return write_bundle(
-        output, metadata, state, inference=inference, training=training, card=card, more={**files, **(more or {})}
-    )
+            points = {name: point.tolist() for name, point in reference.landmarks.items()}
+            text = json.dumps(points, indent=1, ensure_ascii=False) + "\n"
+            files[f"references/{number}/landmarks.json"] = text.encode("utf-8")
+    return files
+
+
+def stored_references(template: str | os.PathLike[str]) -> list[Reference]:
+    """The annotated images of a template, from which it can be taught again."""
+    bundle = open_bundle(template, FAMILY)
+    with reading_parameters(bundle, "template") as parameters:
+        return [_reference(bundle, number) for number in range(len(parameters["moments"]))]
 
 
 def load_template(path: str | os.PathLike[str], device: str = "auto") -> Template:
@@ -260,7 +249,3 @@ def _reference(bundle: Bundle, number: int) -> Reference:
 
 def _mask(soi: Volume) -> Volume:
     return soi.with_array((soi.array != 0).astype(np.uint8))
-
-
-def _bytes(content: str | bytes) -> bytes:
-    return content if isinstance(content, bytes) else content.encode("utf-8")

@@ -16,6 +16,8 @@ import slicer
 from ..boxes.slices import check_within
 from ..core.box import Box
 from ..core.errors import InputError
+from ..core.models import opened
+from ..core.progress import Progress
 from ..core.volume import Volume
 from .box_table import row_centre, show_table, slice_table, verdict
 from .headless import scene
@@ -279,3 +281,39 @@ def _remove_slices(roi: slicer.vtkMRMLMarkupsROINode) -> None:
     node = roi.GetNodeReference(_SEGMENTATION)
     if node is not None and node.GetSegmentation().GetSegment(SLICES_ID) is not None:
         node.GetSegmentation().RemoveSegment(SLICES_ID)
+
+
+def tighten_inputs(
+    inputs: BoxInputs,
+    *,
+    model: str | None = None,
+    device: str = "auto",
+    axis: str = "auto",
+    margin_mm: float = 0.0,
+    coverage: float = 0.99,
+    progress: Progress | None = None,
+) -> TightenResult:
+    """Tighten a box, on any thread; the model stays loaded. Options and errors as of `boxes.corrector.tighten`."""
+    from ..boxes.corrector.model import CORRECTOR_FAMILY
+    from ..boxes.corrector.tighten import tighten
+
+    (progress or Progress())(0.0, "loading the model")
+    corrector = opened(CORRECTOR_FAMILY, model, device)
+    options = {"axis": axis, "margin_mm": margin_mm, "coverage": coverage, "progress": progress}
+    return tighten(inputs.image, inputs.box, corrector, **options)
+
+
+def segment_inputs(
+    inputs: BoxInputs,
+    *,
+    model: str | None = None,
+    device: str = "auto",
+    slices: TightenResult | None = None,
+    progress: Progress | None = None,
+) -> SegmentResult:
+    """Segment the object in a box, on any thread; the model stays loaded. Errors as of `boxes.segmenter.segment`."""
+    from ..boxes.segmenter.model import SEGMENTER_FAMILY
+    from ..boxes.segmenter.segment import segment
+
+    (progress or Progress())(0.0, "loading the model")
+    return segment(inputs.image, inputs.box, opened(SEGMENTER_FAMILY, model, device), slices=slices, progress=progress)

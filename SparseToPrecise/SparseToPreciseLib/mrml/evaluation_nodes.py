@@ -11,6 +11,7 @@ import slicer
 import vtk
 
 from ..core.errors import InputError
+from ..core.progress import Progress
 from ..core.volume import Volume
 from ..synthesis.hu import HuWindow
 from .derived_volumes import has_shape, new_like
@@ -158,3 +159,11 @@ def _plot(title: str, ct: str, reference: str, shares: Histograms) -> GrowingPlo
     plot.chart.SetYAxisLogScale(True)
     plot.chart.SetYAxisRange(_LEAST_PERCENT, 100.0)
     return plot
+
+
+def evaluate_inputs(inputs: EvaluationInputs, progress: Progress | None = None) -> tuple[Evaluation, np.ndarray]:
+    """Compare two CTs, on any thread: the numbers with the map of the error, and the `histograms`."""
+    from ..synthesis.evaluate import evaluate
+
+    found = evaluate(inputs.ct, inputs.reference, inputs.mask, progress=progress)
+    return found, histograms(inputs.ct, found)

@@ -10,6 +10,8 @@ import numpy as np
 import slicer
 
 from ..core.errors import InputError
+from ..core.models import opened
+from ..core.progress import Progress
 from ..core.volume import Volume
 from .headless import logic, scene
 from .landmark_lists import UNPLACED, landmarks_to_node, remove_with_display
@@ -187,3 +189,63 @@ def _moved(one: Landmark, matrix: np.ndarray) -> Landmark:
     if one.position is None:
         return one
     return replace(one, position=matrix[:3, :3] @ one.position + matrix[:3, 3])
+
+
+@dataclass(frozen=True)
+class FoundLandmarks:
+    """What was found on a target.
+
+    Attributes
+    ----------
+    template
+        The name of what was looked for.
+    detection
+        The landmarks.
+    structure, way
+        The template's structure on the target, and how the template gets there; None where they were not wanted.
+    """
+
+    template: str
+    detection: Detection
+    structure: Volume | None = None
+    way: Way | None = None
+
+
+def detect_inputs(
+    inputs: TargetInputs,
+    *,
+    template: str,
+    mirror: str = "no",
+    device: str = "auto",
+    structure: bool = False,
+    deformation: bool = False,
+    progress: Progress | None = None,
+) -> FoundLandmarks:
+    """Find a template's landmarks, on any thread; the template stays loaded. Errors as of `landmarks.detect`."""
+    from ..landmarks.detect import detect
+    from ..landmarks.model import FAMILY
+    from ..landmarks.propagation import carried_structure, way_to
+
+    progress = progress or Progress()
+    progress(0.0, "loading the template")
+    loaded = opened(FAMILY, template, device)
+    part = progress.part(0.05, 0.95)
+    found = detect(loaded, inputs.image, mirror=mirror, seed_point=inputs.seed, progress=part)
+    return FoundLandmarks(
+        loaded.name,
+        found,
+        carried_structure(loaded, found, inputs.image.grid) if structure else None,
+        way_to(found) if deformation else None,
+    )
+
+
+def show_found(
+    inputs: TargetInputs, found: FoundLandmarks
+) -> tuple[
+    slicer.vtkMRMLMarkupsFiducialNode, slicer.vtkMRMLSegmentationNode | None, slicer.vtkMRMLTransformNode | None
+]:
+    """New nodes: the list of landmarks, and the others that there are (None: was not wanted)."""
+    landmarks = show_landmarks(inputs, found.detection, found.template)
+    structure = None if found.structure is None else show_structure(inputs, found.structure, found.template)
+    way = None if found.way is None else show_way(inputs, found.way, found.template)
+    return landmarks, structure, way

@@ -7,6 +7,7 @@ by attributes, so that both are saved with the scene.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ import slicer
 import vtk
 
 from ..core.errors import InputError
+from ..core.models import opened
+from ..core.progress import Progress
 from ..core.volume import Volume
 from ..synthesis.classes import classify
 from .derived_volumes import file_beside, fill_like, has_shape, new_like
@@ -207,3 +210,24 @@ def _classes(ct: slicer.vtkMRMLScalarVolumeNode, labels: Volume) -> slicer.vtkMR
     file_beside(node, ct)
     node.GetDisplayNode().SetOpacity2DFill(0.4)
     return node
+
+
+def synthesize_inputs(
+    inputs: SynthesisInputs,
+    models: str | Sequence[str] | None = None,
+    *,
+    uncertainty: bool = False,
+    bands: bool = False,
+    classes: bool = False,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Synthetic:
+    """Make the CT of an MR, on any thread; the models stay loaded. Errors as of `synthesis.synthesize`."""
+    from ..synthesis.model import FAMILY
+    from ..synthesis.synthesize import synthesize
+
+    (progress or Progress())(0.0, "loading the model")
+    names = [models] if models is None or isinstance(models, str) else models
+    loaded = [opened(FAMILY, one, device) for one in names or [None]]
+    result = synthesize(inputs.mr, loaded, inputs.body, bands=bands, uncertainty=uncertainty, progress=progress)
+    return Synthetic.of(result, classes)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import distributed
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.parallel import DistributedDataParallel
+
+from ..core.errors import InputError
 
 CONTRAST = 10.0
 """An image of the CT window is multiplied by it, so that the discriminator sees 400 HU as 1."""
@@ -28,6 +32,11 @@ class Adversarial:
         Of MONAI's `PatchDiscriminator`.
     learning_rate
         Of the discriminator's own Adam.
+
+    Raises
+    ------
+    InputError
+        A number is out of range.
     """
 
     weight: float = 0.001
@@ -35,6 +44,12 @@ class Adversarial:
     channels: int = 16
     layers: int = 2
     learning_rate: float = 0.0005
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.weight < math.inf:
+            raise InputError(f"The adversarial weight must be 0 or a positive number, not {self.weight:g}.")
+        if not 0 <= self.warm_up <= 1:
+            raise InputError(f"The adversarial warm-up must be a share between 0 and 1, not {self.warm_up:g}.")
 
 
 def relativistic_loss(likelier: torch.Tensor, unlikelier: torch.Tensor) -> torch.Tensor:
@@ -82,6 +97,15 @@ class Adversary:
         several = distributed.is_available() and distributed.is_initialized()
         self._trained = DistributedDataParallel(self.network) if several else self.network
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=settings.learning_rate, betas=(0.5, 0.999))
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint of the training."""
+        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up a `state`."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
 
     def step(self, mr: torch.Tensor, made: torch.Tensor, real: torch.Tensor, mask: torch.Tensor) -> float:
         """Teach the discriminator; nothing reaches the generator. Returns its loss."""

@@ -1,59 +1,72 @@
-"""The recipe of a synthesis model, from phantoms or a user's pairs to a bundle.
-
-MONAI's launcher (`python -m monai.bundle run training --config_file .../configs/train.json`), the command line and
-`training_run.train_synthesis` all run `SynthesisRecipe.train` with the numbers of one file, configs/train.json of the
-shipped bundle.
-"""
+"""The recipe of a synthesis model, from phantoms or a user's pairs to a bundle."""
 
 from __future__ import annotations
 
-import json
-import math
 import os
-from collections.abc import Iterable, Mapping, Sequence, Sized
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence, Sized
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from ..core.bundles import Bundle, open_bundle
+from ..core.bundles import Bundle
 from ..core.errors import InputError
-from ..core.networks import build_network, network_channels
+from ..core.networks import network_channels
 from ..core.progress import Progress
-from ..core.training.configs import packaged_config
-from ..core.training.recipe import Validated, check_numbers, steps_of, training_run, write_trained
+from ..core.training.card import Description, network_data_format
+from ..core.training.loop import LoopOptions
+from ..core.training.recipe import PhantomRecipe, Run, held_back, train
 from ..core.volume import Volume
 from .adversarial import Adversarial
-from .card import SynthesisFacts, bundle_metadata, curve, model_card
+from .body import BACKGROUND, BODY_PARAMETERS, BRIGHT, HIGHEST
 from .cases import Sampling, TrainingCase, phantom_pairs, prepared_cases
 from .confidence import seen_in
 from .hu import HuWindow
 from .model import BANDS, FAMILY
 from .trainer import OBJECTIVES, SynthesisTrainer
 
-SHARE_OF_PAIRS, SHARE_OF_TRAINING = 0.2, 0.97
-"""Of the progress: preparing the pairs, and where what was seen is measured."""
 HELD_BACK = 0.2
 """Of a user's pairs, where there are none to validate with and at least five."""
 MEASURED = 60
 """Of how many MRs spacing, extent and histogram are measured."""
+LARGEST_SIGMA_MM = 100.0
+"""Beyond it the low band would hold nothing of a head but its mean."""
 
-_WHOLE = ("steps", "phantoms", "validation_phantoms", "tile", "batch_size", "validations")
 Pairs = Iterable[tuple[Volume, Volume]]
+_OUTPUTS = {
+    "low": "low band of the CT, units of the window",
+    "high": "high band of the CT, units of the window",
+    "high_probability": "weight of the high band",
+    "ct": "CT, units of the window",
+}
 
 
 @dataclass(frozen=True)
-class SynthesisRecipe:
-    """Everything that decides what comes of a training; the fields are keys of configs/train.json.
+class PreparedPairs:
+    """What a training works with.
 
     Attributes
     ----------
-    seed
-        Of the phantoms, the first weights, the order and the patches.
-    minutes, epochs, steps
-        When to end, whichever comes first; None does not end it. Minutes as in `TrainingLoop`.
-    phantoms, validation_phantoms
-        How many there are, where no pairs are given.
+    training, validation
+        The same ones where a user gave too few to hold some back.
+    mrs
+        The first MRs that are trained on, as they were given.
+    on_phantoms
+        Whether they are phantoms; else a user's.
+    """
+
+    training: Sequence[TrainingCase]
+    validation: Sequence[TrainingCase]
+    mrs: Sequence[Volume]
+    on_phantoms: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesisRecipe(PhantomRecipe):
+    """Everything that decides what comes of a training of a synthesis model; the batch counts patches.
+
+    Attributes
+    ----------
     spacing_mm
         Of the lattice on which the model works.
     hu_window
@@ -65,44 +78,37 @@ class SynthesisRecipe:
     sampling
         How patches are drawn.
     network
-        As `core.networks.build_network` takes it: 1 channel in, 3 (bands and probability) or 1 (the CT) out.
+        1 channel in, 3 (bands and probability) or 1 (the CT) out.
     objective
-        A key of `training.OBJECTIVES`.
+        A key of `trainer.OBJECTIVES`.
     adversarial
         The discriminator's part.
-    learning_rate, batch_size, validations, bfloat16
-        As in `TrainingLoop`; the batch counts patches.
 
     Raises
     ------
     InputError
-        A number is out of range, or network and objective do not fit each other.
+        As `TrainingRecipe`, or network and objective do not fit each other.
     """
 
-    seed: int
-    minutes: float | None
-    epochs: float | None
-    steps: int | None
-    phantoms: int
-    validation_phantoms: int
     spacing_mm: float
     hu_window: Sequence[float]
     sigma_mm: float
     tile: int
     sampling: Sampling
-    network: Mapping[str, Any]
     objective: str
     adversarial: Adversarial
-    learning_rate: float
-    batch_size: int
-    validations: int
-    bfloat16: bool
+
+    family = FAMILY
+    packages = ("scipy", "scikit-image", "SimpleITK")
+    shares = (0.2, 0.97)
 
     def __post_init__(self) -> None:
-        check_numbers(self, _WHOLE, positive=("spacing_mm", "sigma_mm"))
+        super().__post_init__()
         HuWindow.from_parameters(self.hu_window)
         if not 0.5 <= self.spacing_mm <= 6:
             raise InputError(f"The model must work on voxels of 0.5 to 6 mm, not {self.spacing_mm:g} mm.")
+        if self.sigma_mm > LARGEST_SIGMA_MM:
+            raise InputError(f"Sigma must be at most {LARGEST_SIGMA_MM:g} mm, not {self.sigma_mm:g} mm.")
         if self.tile % 16 or self.tile < 32:
             raise InputError(f"A tile must have 32, 48, 64 or another multiple of 16 voxels, not {self.tile}.")
         if self.objective not in OBJECTIVES:
@@ -116,6 +122,7 @@ class SynthesisRecipe:
 
     @property
     def window(self) -> HuWindow:
+        """The CT window."""
         return HuWindow.from_parameters(self.hu_window)
 
     @property
@@ -123,135 +130,117 @@ class SynthesisRecipe:
         """Names of the network's channels."""
         return BANDS if network_channels(self.network)[1] == len(BANDS) else ("ct",)
 
-    def train(
-        self,
-        output: str | os.PathLike[str],
-        *,
-        pairs: Pairs | None = None,
-        validation_pairs: Pairs | None = None,
-        device: str = "auto",
-        progress: Progress | None = None,
-        validated: Validated | None = None,
-    ) -> Bundle:
-        """Make the phantoms or take the pairs, train, and write the bundle, whole or not at all.
-
-        Where `torch.distributed` is initialised, all processes train and the first one writes.
+    def cases(
+        self, run: Run, progress: Progress, *, cases: Pairs | None = None, validation_cases: Pairs | None = None
+    ) -> PreparedPairs:
+        """What is trained on and validated with.
 
         Parameters
         ----------
-        output
-            The bundle's folder; see `core.training.writing.check_bundle_target`.
-        pairs, validation_pairs
-            (MR, CT) pairs, registered; None trains on phantoms.
-        device
-            auto, cpu, cuda, cuda:N or mps.
-        progress, validated
-            As in `TrainingLoop`.
-
-        Raises
-        ------
-        InputError
-            The output, the device or the pairs are not as they should be.
+        cases, validation_cases
+            (MR, CT) pairs, registered, instead of phantoms.
         """
-        with training_run(output, FAMILY, device, progress) as run:
-            mrs: list[Volume] = []
-            training, validation = self.cases(pairs, validation_pairs, run.progress.part(0.0, SHARE_OF_PAIRS), mrs)
-            torch.manual_seed(self.seed)
-            network = build_network(self.network)
-            trainer = self.trainer(
-                network,
-                training,
-                validation,
-                steps=steps_of(self, len(training), run.processes),
-                device=run.device,
-                progress=run.progress.part(SHARE_OF_PAIRS, SHARE_OF_TRAINING),
-                validated=validated,
+        how = (self.spacing_mm, self.window, self.sigma_mm)
+        mrs: list[Volume] = []
+        if cases is None:
+            first = self.seed * 10_000
+            numbers = (range(first, first + count) for count in (self.phantoms, self.validation_phantoms))
+            made, others = (
+                phantom_pairs(use, some, self.spacing_mm)
+                for use, some in zip(("train", "validation"), numbers, strict=True)
             )
-            log = trainer.run()
-            if run.first:
-                run.progress(SHARE_OF_TRAINING, "measuring what was seen")
-                facts = SynthesisFacts(
-                    name=run.output.name,
-                    rows=log.rows,
-                    pairs=len(training),
-                    validation_pairs=len(validation),
-                    on_phantoms=pairs is None,
-                    held_back=training is not validation,
-                    seen=seen_in(mrs, self.spacing_mm),
-                    device=run.device,
-                    processes=run.processes,
-                    seconds=run.seconds,
-                )
-                metadata = bundle_metadata(self, facts)
-                card = model_card(self, facts, metadata)
-                write_trained(
-                    run.output,
-                    FAMILY,
-                    network,
-                    self,
-                    metadata=metadata,
-                    card=card,
-                    log=log.as_csv(),
-                    curve=curve(facts),
-                )
-        return open_bundle(run.output, FAMILY)
+            share = self.phantoms / (self.phantoms + self.validation_phantoms)
+            training = prepared_cases(_kept(made, mrs), *how, self.phantoms, progress.part(0, share))
+            validation = prepared_cases(others, *how, self.validation_phantoms, progress.part(share, 1))
+            return PreparedPairs(training, validation, mrs, on_phantoms=True)
+        training = prepared_cases(_kept(cases, mrs), *how, len(cases) if isinstance(cases, Sized) else None, progress)
+        if validation_cases is not None:
+            return PreparedPairs(training, prepared_cases(validation_cases, *how), mrs, on_phantoms=False)
+        # A few pairs are all needed to train on; then the same ones say how far the training is.
+        sets = held_back(training, HELD_BACK)
+        return PreparedPairs(sets.training, sets.validation, mrs, on_phantoms=False)
 
-    def trainer(
-        self,
-        network: torch.nn.Module,
-        training: Sequence[TrainingCase],
-        validation: Sequence[TrainingCase],
-        **more: Any,
-    ) -> SynthesisTrainer:
-        """What trains a network by this recipe; `more` as `SynthesisTrainer` takes it."""
+    def trainer(self, network: torch.nn.Module, cases: PreparedPairs, options: LoopOptions) -> SynthesisTrainer:
         return SynthesisTrainer(
             network,
-            training,
-            validation,
+            cases.training,
+            cases.validation,
             self.sampling,
             self.objective,
             self.adversarial,
             self.window,
-            self.minutes,
-            learning_rate=self.learning_rate,
-            batch_size=self.batch_size,
-            validations=self.validations,
-            bfloat16=self.bfloat16,
-            seed=self.seed,
-            **{"steps": self.steps, **more},
+            options,
         )
 
-    def config(self) -> dict[str, Any]:
-        """The content of configs/train.json that runs this recipe."""
-        config = packaged_config(FAMILY, "train.json")
-        values = asdict(self)
-        for name in ("sampling", "adversarial"):
-            config[name] |= values.pop(name)
-        return json.loads(json.dumps(config | values))
+    def describe(self, trainer: SynthesisTrainer, cases: PreparedPairs, run: Run, progress: Progress) -> Description:
+        progress(0.0, "measuring what was seen")
+        on_phantoms, apart = cases.on_phantoms, cases.training is not cases.validation
+        counts = {"pairs": len(cases.training), "validation_pairs": len(cases.validation)}
+        patch = {
+            "format": "isotropic lattice along R, A and S",
+            "spatial_shape": ["32 + 16 * n"] * 3,
+            "is_patch_data": True,
+        }
+        bands = len(self.outputs) > 1
+        return Description(
+            source="phantoms" if on_phantoms else f"user pairs ({len(cases.training)})",
+            about={
+                "task": "Synthetic CT from MR",
+                "description": "Makes a CT in HU of an MR; for SparseToPrecise. Research use only."
+                + (" Trained on phantoms only: anatomy plausible, HU not validated." if on_phantoms else ""),
+                "data_type": "MR",
+                "references": [
+                    "Shi, Mettes, Zheng, Snoek: Frequency-Supervised MR-to-CT Image Synthesis, MICCAI DGM4 workshop "
+                    "2021",
+                ],
+                "network_data_format": network_data_format(
+                    ["MR, air −2, brightest 2"],
+                    [BACKGROUND - 1, HIGHEST],
+                    [_OUTPUTS[name] for name in self.outputs],
+                    "image",
+                    patch,
+                ),
+            },
+            parameters={
+                "modality": "MR",
+                "spacing_mm": self.spacing_mm,
+                "hu_window": list(self.hu_window),
+                "sigma_mm": self.sigma_mm,
+                "outputs": list(self.outputs),
+                "tile": self.tile,
+                "flips": self.sampling.flips,
+                "body": BODY_PARAMETERS,
+                "seen": seen_in(cases.mrs, self.spacing_mm),
+            },
+            training={
+                **counts,
+                "held_back": apart,
+                "objective": self.objective,
+                "adversarial_weight": self.adversarial.weight,
+                "seed": self.seed,
+            },
+            measures={
+                "mae_hu": ("MAE (HU)", ".1f"),
+                "high_mae_hu": ("MAE of the high band (HU)", ".1f"),
+                "bone_dice": ("bone Dice (> 250 HU)", ".3f"),
+            },
+            choices={
+                "bands": bands,
+                "data": "phantoms" if on_phantoms else "user",
+                "objective": self.objective.replace("-", "_"),
+                "adversarial": self.adversarial.weight > 0 and ("bands" if bands else "ct"),
+                "checked": "phantoms" if on_phantoms else "others" if apart else "same",
+            },
+            values={**counts, "network": self._network_in_words(), "air": BACKGROUND, "bright": BRIGHT},
+            curve={"mae_hu": "MAE of the CT", "high_mae_hu": "MAE of the high band"},
+            ylabel="HU",
+        )
 
-    def cases(
-        self, pairs: Pairs | None, validation_pairs: Pairs | None, progress: Progress, mrs: list[Volume]
-    ) -> tuple[list[TrainingCase], list[TrainingCase]]:
-        """What is trained on and validated with; the first MRs that are trained on are put into `mrs`."""
-        if pairs is None and validation_pairs is not None:
-            raise InputError("Pairs to validate with were given, and none to train on; give both.")
-        how = (self.spacing_mm, self.window, self.sigma_mm)
-        if pairs is None:
-            numbers = [
-                range(self.seed * 10_000, self.seed * 10_000 + count)
-                for count in (self.phantoms, self.validation_phantoms)
-            ]
-            share = self.phantoms / (self.phantoms + self.validation_phantoms)
-            made = _kept(phantom_pairs("train", numbers[0], self.spacing_mm), mrs)
-            training = prepared_cases(made, *how, self.phantoms, progress.part(0, share))
-            others = phantom_pairs("validation", numbers[1], self.spacing_mm)
-            return training, prepared_cases(others, *how, self.validation_phantoms, progress.part(share, 1))
-        training = prepared_cases(_kept(pairs, mrs), *how, _length(pairs), progress)
-        if validation_pairs is not None:
-            return training, prepared_cases(validation_pairs, *how)
-        # A few pairs are all needed to train on; then the same ones say how far the training is.
-        back = math.floor(HELD_BACK * len(training))
-        return (training[back:], training[:back]) if back else (training, training)
+    def _network_in_words(self) -> str:
+        arguments = self.network.get("arguments", {})
+        if {"backbone", "head"} <= arguments.keys():
+            return f'{arguments["backbone"]["name"]} with the head "{arguments["head"]["name"]}"'
+        return self.network["name"]
 
 
 def _kept(pairs: Pairs, mrs: list[Volume]) -> Pairs:
@@ -261,5 +250,8 @@ def _kept(pairs: Pairs, mrs: list[Volume]) -> Pairs:
         yield mr, ct
 
 
-def _length(pairs: Pairs) -> int | None:
-    return len(pairs) if isinstance(pairs, Sized) else None
+def train_synthesis(
+    output: str | os.PathLike[str], *, pairs: Pairs | None = None, validation_pairs: Pairs | None = None, **options: Any
+) -> Bundle:
+    """`core.training.recipe.train` of a synthesis model, whose cases are called pairs here."""
+    return train(FAMILY, output, **{"cases": pairs, "validation_cases": validation_pairs, **options})

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 
 from ..core.errors import InputError
-from ..core.progress import Progress
-from ..core.training.loop import Given, TrainingLoop
+from ..core.training.loop import Given, LoopOptions, TrainingLoop
 from .adversarial import Adversarial, Adversary
 from .cases import FIELDS, Sampling, TrainingCase, cut_out, patch_of
 from .classes import BONE_ABOVE
@@ -62,13 +61,13 @@ class SynthesisTrainer(TrainingLoop):
         The discriminator sees the high band of a network that has bands, and the CT of another.
     window
         To tell of errors in HU.
-    minutes, learning_rate, batch_size, validations, seed, device, bfloat16, steps, progress, validated
-        As in `TrainingLoop`; the batch counts patches.
+    options
+        As `TrainingLoop` takes them; the batch counts patches.
 
     Raises
     ------
     InputError
-        There is nothing to train on or to validate with, or no end.
+        There is nothing to train on or to validate with.
     """
 
     memory_format = torch.channels_last_3d
@@ -82,20 +81,9 @@ class SynthesisTrainer(TrainingLoop):
         objective: str,
         adversarial: Adversarial,
         window: HuWindow,
-        minutes: float | None,
-        learning_rate: float = 0.002,
-        batch_size: int = 1,
-        validations: int = 10,
-        seed: int = 0,
-        device: str = "cpu",
-        bfloat16: bool = True,
-        steps: int | None = None,
-        progress: Progress | None = None,
-        validated: Callable[[dict[str, float]], None] | None = None,
+        options: LoopOptions,
     ) -> None:
-        super().__init__(
-            network, minutes, learning_rate, batch_size, validations, seed, device, bfloat16, steps, progress, validated
-        )
+        super().__init__(network, options)
         if not training or not validation:
             raise InputError(
                 f"There are {len(training)} pairs to train on and {len(validation)} to validate with; give more."
@@ -112,8 +100,15 @@ class SynthesisTrainer(TrainingLoop):
         if self.settings.weight > 0:
             self.adversary = Adversary(self.settings, self.device)
 
+    def _extra_state(self) -> dict:
+        return {} if self.adversary is None else self.adversary.state()
+
+    def _restore(self, state: dict) -> None:
+        if self.adversary is not None:
+            self.adversary.restore(state)
+
     def _batch(self, rng: np.random.Generator) -> Given:
-        chosen = rng.integers(len(self.training), size=self.batch_size)
+        chosen = rng.integers(len(self.training), size=self.options.batch_size)
         return self._collated([patch_of(self.training[int(index)], self.sampling, rng) for index in chosen])
 
     def _loss(self, network: torch.nn.Module, given: Given) -> torch.Tensor:

@@ -1,17 +1,13 @@
-"""From files to files: read annotated images, teach a template of landmarks."""
+"""From files: annotated images that a template of landmarks is taught from."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ..core.bundles import Bundle
-from ..core.devices import choose_device
 from ..core.errors import InputError
 from ..core.images import read_image
-from ..core.progress import Progress
 from ..landmarks.reference import Reference
 from ..mrml.landmark_lists import read_landmarks
 from ..mrml.landmark_teaching import validation_reference
@@ -20,62 +16,47 @@ from .inputs import read_segment
 _PATH = r"((?:[A-Za-z]:[\\/])?[^:]+)"  # a drive has a colon of its own
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainRequest:
-    """What `landmarks train` was asked for; see its --help."""
+def read_lesson(
+    image: Path,
+    landmarks: Path,
+    soi: Path,
+    segment: str | None = None,
+    more: Sequence[str] = (),
+    validation_image: Path | None = None,
+    validation_soi: Path | None = None,
+) -> dict[str, Iterator[Reference]]:
+    """The annotated images that a template is taught from, read one by one as they are needed.
 
-    image: Path
-    landmarks: Path
-    soi: Path
-    output: Path
-    segment: str | None = None
-    validation_image: Path | None = None
-    validation_soi: Path | None = None
-    references: tuple[str, ...] = ()
-    steps: int | None = None
-    minutes: float | None = None
-    seed: int = 0
-    device: str = "auto"
-    keep_on_cancel: bool = False
+    Parameters
+    ----------
+    image, landmarks, soi
+        The annotated image, its point list, and the segmentation of its structure of interest.
+    segment
+        ID, name or label value of the segment in every segmentation.
+    more
+        Further annotated images, IMAGE:LANDMARKS:SEG.
+    validation_image, validation_soi
+        Another image to watch the training on.
 
+    Returns
+    -------
+    dict
+        "cases", and "validation_cases" where there is one, for `core.training.recipe.train`.
 
-def train_files(
-    request: TrainRequest,
-    progress: Progress | None = None,
-    validated: Callable[[dict[str, float]], None] | None = None,
-) -> Bundle:
-    """Teach a template from files; errors as `train_template`, and of the files."""
-    from ..core.training.writing import check_bundle_target
-    from ..landmarks.trainer import MINUTES, STEPS, train_template
-
-    progress = progress or Progress()
-    if (request.validation_image is None) != (request.validation_soi is None):
+    Raises
+    ------
+    InputError
+        A validation image without its structure, or the reverse; when their turn comes, what is wrong with the files.
+    """
+    if (validation_image is None) != (validation_soi is None):
         raise InputError("--validation-image and --validation-soi belong together; give both or neither.")
-    if request.minutes is not None and not request.minutes > 0:
-        raise InputError(f"--minutes {request.minutes:g} is no time to train; give a number above 0.")
-    check_bundle_target(request.output, "landmarks")
-    choose_device(request.device)
-    progress(0.0, "reading")
-    references = [_reference(request.image, request.landmarks, request.soi, request.segment)]
-    references += [_reference(*_three_paths(text), request.segment) for text in request.references]
-    validation = None
-    if request.validation_image is not None:
-        image, soi = read_image(request.validation_image), read_segment(request.validation_soi, request.segment)
-        validation = validation_reference(image, soi)
-    # Minutes alone are a wish for more or less than the default number of steps.
-    steps = request.steps or (STEPS if request.minutes is None else 10**9)
-    return train_template(
-        request.output,
-        references,
-        validation,
-        steps=steps,
-        minutes=request.minutes or MINUTES,
-        seed=request.seed,
-        device=request.device,
-        keep_on_cancel=request.keep_on_cancel,
-        progress=progress.part(0.02, 1.0),
-        validated=validated,
-    )
+    paths = [(image, landmarks, soi), *map(_three_paths, more)]
+    found = {"cases": (_reference(*three, segment) for three in paths)}
+    if validation_image is not None:
+        found["validation_cases"] = (
+            validation_reference(read_image(one), read_segment(validation_soi, segment)) for one in [validation_image]
+        )
+    return found
 
 
 def _reference(image: Path, landmarks: Path, soi: Path, segment: str | None) -> Reference:

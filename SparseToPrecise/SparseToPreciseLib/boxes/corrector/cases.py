@@ -45,6 +45,8 @@ class SceneSets:
         `mean_diameter` of the largest of a user's objects; None of phantoms, which have any.
     renew, lasting
         As in `CorrectorTrainer`.
+    user_cases
+        How many cases a user gave; None: phantoms.
     """
 
     training: Sequence[Scene]
@@ -55,6 +57,7 @@ class SceneSets:
     largest_mm: float | None = None
     renew: Callable[[np.random.Generator], Scene] | None = None
     lasting: int = 0
+    user_cases: int | None = None
 
 
 def phantom_sets(seed: int, counts: tuple[int, int, int], sampling: Sampling, progress: Progress) -> SceneSets:
@@ -93,6 +96,7 @@ def case_sets(seed: int, cases: Sequence[Scene], sampling: Sampling, progress: P
         largest_mm=max(mean_diameter(case.mask.array > 0, case.mask.grid.spacing_kji) for case in cases),
         renew=renew,
         lasting=len(kept),
+        user_cases=len(cases),
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ...core.training.loop import Given, TrainingLoop
+from ...core.training.loop import Given, LoopOptions, TrainingLoop, generator_state
 from ..scenes import Scene
 from ..simulation import loose_box
 from ..slices import Frame, sampled
@@ -132,7 +132,7 @@ class CorrectorTrainer(TrainingLoop):
         Makes a scene in place of one that is drawn from all but the first `lasting`, every `RENEWED_EVERY` steps, so
         that what is trained on does not repeat itself; None: they stay.
     options
-        Of `TrainingLoop`; batch_size counts boxes.
+        As `TrainingLoop` takes them; batch_size counts boxes.
     """
 
     memory_format = torch.channels_last_3d
@@ -144,29 +144,32 @@ class CorrectorTrainer(TrainingLoop):
         validation: Sequence[Scene],
         sampling: Sampling,
         patch: int,
-        minutes: float | None,
+        options: LoopOptions,
         renew: Callable[[np.random.Generator], Scene] | None = None,
         lasting: int = 0,
-        **options,
     ) -> None:
-        super().__init__(network, minutes, **options)
+        super().__init__(network, options)
         self.scenes = list(scenes)
         self.renew = renew
         self.lasting = lasting
         self.renewed = 0
         """How many scenes have given way to another."""
         self._batches = 0
+        self._made_by: dict[int, str] = {}
+        """Number of a scene that was renewed to the state of chance that it was made with."""
         self.sampling = sampling
         self.patch = patch
-        rng = np.random.default_rng([self.seed, 1])
+        rng = np.random.default_rng([self.options.seed, 1])
         self._validation = [collated([draw_sample(scene, sampling, rng)], torch.device("cpu")) for scene in validation]
 
     def _batch(self, rng: np.random.Generator) -> Given:
         self._batches += 1
         if self.renew is not None and self._batches % RENEWED_EVERY == 0:
-            self.scenes[int(rng.integers(self.lasting, len(self.scenes)))] = self.renew(rng)
+            number = int(rng.integers(self.lasting, len(self.scenes)))
+            self._made_by[number] = repr(rng.bit_generator.state)
+            self.scenes[number] = self.renew(rng)
             self.renewed += 1
-        chosen = rng.integers(len(self.scenes), size=self.batch_size)
+        chosen = rng.integers(len(self.scenes), size=self.options.batch_size)
         samples = [draw_sample(self.scenes[int(one)], self.sampling, rng) for one in chosen]
         if self.sampling.view.oriented:
             return collated(samples, self.device)
@@ -175,6 +178,16 @@ class CorrectorTrainer(TrainingLoop):
         axes = rng.permutation(3)
         longest_first = [np.argsort([-size for size in sample.mask.shape[1:]], kind="stable") for sample in samples]
         return collated([turned(s, own[axes]) for s, own in zip(samples, longest_first, strict=True)], self.device)
+
+    def _extra_state(self) -> dict:
+        return {"batches": self._batches, "renewed": self.renewed, "made_by": dict(self._made_by)}
+
+    def _restore(self, state: dict) -> None:
+        self._batches, self.renewed, self._made_by = state["batches"], state["renewed"], state["made_by"]
+        for number, chance in self._made_by.items():
+            rng = np.random.default_rng()
+            rng.bit_generator.state = generator_state(chance)
+            self.scenes[number] = self.renew(rng)
 
     def _loss(self, network: torch.nn.Module, given: Given) -> torch.Tensor:
         return self._of(self._logits(network, given), given)

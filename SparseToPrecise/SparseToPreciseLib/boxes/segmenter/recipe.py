@@ -1,223 +1,249 @@
-"""The recipe of a segmenter, from phantoms or a user's boxes to a bundle.
-
-MONAI's launcher (`python -m monai.bundle run training --config_file .../configs/train.json`), the command line and
-`training_run.train_segmenter` all run `SegmenterRecipe.train` with the numbers of one file, configs/train.json of the
-shipped bundle.
-"""
+"""The recipe of a segmenter, from phantoms or a user's boxes to a bundle."""
 
 from __future__ import annotations
 
-import json
-import math
-import os
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 
-from ...core.bundles import Bundle, open_bundle
+from ...core.box import Box
 from ...core.errors import InputError
-from ...core.networks import build_network, network_channels
 from ...core.progress import Progress
-from ...core.training.configs import packaged_config
-from ...core.training.recipe import Validated, check_numbers, steps_of, training_run, write_trained
+from ...core.training.card import Description, network_data_format
+from ...core.training.loop import LoopOptions
+from ...core.training.recipe import PhantomRecipe, Run, held_back, train
 from ...core.volume import Volume
 from ..correction import BoxCorrection
 from ..scenes import Scene, case_scenes, phantom_scenes
-from .card import SegmenterFacts, bundle_metadata, model_card, validation_curve
+from ..simulation import TIGHT_SHARE
 from .confidence import calibrated_level
-from .inputs import SEEN
+from .inputs import CHANNEL_NAMES, SEEN
 from .model import SEGMENTER_FAMILY
 from .trainer import PlaneSampling, SegmenterTrainer, Weights, box_loss
 
+Boxes = Volume | Box | Sequence[Box]
+"""Objects in an image: a labelmap whose extent on every plane is meant, or boxes of one object each."""
+BoxCases = Iterable[tuple[Volume, Boxes]]
+
 FIRST_SEED = 100_000
 """Phantoms for training are numbered from here plus the recipe's seed times as much; those for validation below."""
-SHARE_OF_PHANTOMS, SHARE_OF_TRAINING = 0.15, 0.95
-"""Of the progress: making the phantoms, and where the level is chosen."""
 CROPPED = {"context_share": 1.3, "longest_side": 128}
 """How a user's cases are cropped, see `case_scenes`: boxes are at most half as loose as a corrector's, and 40 cells lie
 along them."""
 HELD_BACK = 0.2
 """Of a user's cases, where there are none to validate with and at least five."""
-
-_WHOLE = ("steps", "phantoms", "validation_phantoms", "batch_size", "validations")
+SEGMENTER_MINUTES = 15.0
+"""Of computing time (on two cores half as long) with a user's cases."""
 
 
 @dataclass(frozen=True)
-class SegmenterRecipe:
-    """Everything that decides what comes of a training; the fields are keys of configs/train.json.
+class BoxScenes:
+    """What a training works with.
 
     Attributes
     ----------
-    seed
-        Of the phantoms, the first weights, the order and the boxes.
-    minutes, epochs, steps
-        When to end, whichever comes first; None does not end it. Minutes as in `TrainingLoop`.
-    phantoms, validation_phantoms
-        How many there are, where no cases are given.
+    training, validation
+        The same ones where a user gave too few to hold some back.
+    on_phantoms
+        Whether they are phantoms; else a user's.
+    correction
+        What corrected a user's boxes first, if anything did.
+    """
+
+    training: Sequence[Scene]
+    validation: Sequence[Scene]
+    on_phantoms: bool
+    correction: BoxCorrection | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmenterRecipe(PhantomRecipe):
+    """Everything that decides what comes of a training of a segmenter; the batch counts boxes.
+
+    Attributes
+    ----------
     sampling, weights
         How boxes are drawn, and how much each loss counts.
-    network
-        As `core.networks.build_network` takes it.
     all_axes, own_intensities
         Whether the trained model looks along all three axes of a box, and whether what it finds is sharpened by the
         image's own intensities (`evidence`).
-    learning_rate, batch_size, validations, bfloat16
-        As in `TrainingLoop`; the batch counts boxes.
-
-    Raises
-    ------
-    InputError
-        A number is not positive, or the network does not fit the channels.
     """
 
-    seed: int
-    minutes: float | None
-    epochs: float | None
-    steps: int | None
-    phantoms: int
-    validation_phantoms: int
     sampling: PlaneSampling
     weights: Weights
-    network: Mapping[str, Any]
     all_axes: bool
     own_intensities: bool
-    learning_rate: float
-    batch_size: int
-    validations: int
-    bfloat16: bool
+
+    family = SEGMENTER_FAMILY
+    shares = (0.15, 0.95)
 
     def __post_init__(self) -> None:
-        check_numbers(self, _WHOLE)
-        if network_channels(self.network) != (SEEN, 1):
-            raise InputError(
-                f"The network has {network_channels(self.network)} input and output channels, and {(SEEN, 1)} are "
-                "needed; change it."
-            )
+        super().__post_init__()
+        self.check_channels((SEEN, 1))
 
-    def train(
+    @classmethod
+    def for_cases(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        return {} if given.get("cases") is None else {"minutes": SEGMENTER_MINUTES}
+
+    def cases(
         self,
-        output: str | os.PathLike[str],
+        run: Run,
+        progress: Progress,
         *,
-        cases: Iterable[tuple[Volume, Volume]] | None = None,
-        validation_cases: Iterable[tuple[Volume, Volume]] | None = None,
+        cases: BoxCases | None = None,
+        validation_cases: BoxCases | None = None,
         correction: BoxCorrection | None = None,
-        device: str = "auto",
-        progress: Progress | None = None,
-        validated: Validated | None = None,
-    ) -> Bundle:
-        """Make the phantoms or take the cases, train, and write the bundle, whole or not at all.
-
-        Where `torch.distributed` is initialised, all processes train and the first one writes.
+    ) -> BoxScenes:
+        """What is trained on and validated with.
 
         Parameters
         ----------
-        output
-            The bundle's folder; see `core.training.writing.check_bundle_target`.
         cases, validation_cases
-            (image, labelmap) pairs; the extent of a labelmap on every plane is all that counts.
+            Images with boxes instead of phantoms. A labelmap counts by its extent on every plane alone, be it an
+            object, the boxes of slices (`TightenResult.slices_as_volume`) or one box; every value but 0 is the object.
+            A list of boxes has one for each object of the kind.
         correction
-            What corrected the labelmaps while they were read, for the model card; None: nothing did.
-        device
-            auto, cpu, cuda, cuda:N or mps.
-        progress, validated
-            As in `TrainingLoop`.
-
-        Raises
-        ------
-        InputError
-            The output, the device or the cases are not as they should be.
+            Corrects them slice by slice before they are learnt from; None: they are learnt from as they are.
         """
-        with training_run(output, SEGMENTER_FAMILY, device, progress) as run:
-            training, validation = self._scenes(cases, validation_cases, run.progress.part(0.0, SHARE_OF_PHANTOMS))
-            torch.manual_seed(self.seed)
-            network = build_network(self.network)
-            trainer = SegmenterTrainer(
-                network,
-                training,
-                validation,
-                self.sampling,
-                box_loss(self.weights),
-                self.minutes,
-                weights=self.weights,
-                masks=cases is None,
-                learning_rate=self.learning_rate,
-                batch_size=self.batch_size,
-                validations=self.validations,
-                bfloat16=self.bfloat16,
-                seed=self.seed,
-                device=run.device,
-                steps=steps_of(self, len(training), run.processes),
-                progress=run.progress.part(SHARE_OF_PHANTOMS, SHARE_OF_TRAINING),
-                validated=validated,
-            )
-            log = trainer.run()
-            if run.first:
-                level = calibrated_level(
-                    network,
-                    validation,
-                    self.sampling,
-                    3 if self.all_axes else 1,
-                    self.seed,
-                    torch.device(run.device),
-                    run.progress.part(SHARE_OF_TRAINING, 0.99),
-                    own_intensities=self.own_intensities,
-                )
-                facts = SegmenterFacts(
-                    name=run.output.name,
-                    rows=log.rows,
-                    boxes=len(training),
-                    validation_boxes=len(validation),
-                    level=level,
-                    on_phantoms=cases is None,
-                    correction=correction,
-                    held_back=training is not validation,
-                    device=run.device,
-                    processes=run.processes,
-                    seconds=run.seconds,
-                )
-                self._write(run.output, network, facts, log.as_csv())
-        return open_bundle(run.output, SEGMENTER_FAMILY)
-
-    def config(self) -> dict[str, Any]:
-        """The content of configs/train.json that runs this recipe."""
-        config = packaged_config(SEGMENTER_FAMILY, "train.json")
-        values = asdict(self)
-        for name in ("sampling", "weights"):
-            config[name] |= values.pop(name)
-        return json.loads(json.dumps(config | values))
-
-    def _write(self, output: Path, network: torch.nn.Module, facts: SegmenterFacts, log: str) -> None:
-        metadata = bundle_metadata(self, facts)
-        write_trained(
-            output,
-            SEGMENTER_FAMILY,
-            network,
-            self,
-            metadata=metadata,
-            card=model_card(self, facts, metadata),
-            log=log,
-            curve=validation_curve(facts.rows),
-        )
-
-    def _scenes(
-        self,
-        cases: Iterable[tuple[Volume, Volume]] | None,
-        validation_cases: Iterable[tuple[Volume, Volume]] | None,
-        progress: Progress,
-    ) -> tuple[list[Scene], list[Scene]]:
         if cases is None:
-            if validation_cases is not None:
-                raise InputError("Cases to validate with were given, and none to train on; give both.")
+            if correction is not None:
+                raise InputError("Boxes to correct were wanted, and no cases were given; phantoms need no correction.")
             first = FIRST_SEED * (1 + self.seed)
             training = phantom_scenes(range(first, first + self.phantoms), progress=progress.part(0, 0.9))
-            held_back = range(first - self.validation_phantoms, first)
-            return training, phantom_scenes(held_back, progress=progress.part(0.9, 1))
-        training = case_scenes(cases, progress, **CROPPED)
-        if validation_cases is not None:
-            return training, case_scenes(validation_cases, progress, **CROPPED)
+            others = phantom_scenes(range(first - self.validation_phantoms, first), progress=progress.part(0.9, 1))
+            return BoxScenes(training, others, on_phantoms=True)
+        if correction is not None:
+            correction = replace(correction, boxes=0, kept=0, reason="")
+        training = case_scenes(_pairs(cases, correction, progress), progress, **CROPPED)
         # A few boxes are all needed to train on; then the same ones say how far the training is.
-        kept = math.floor(HELD_BACK * len(training))
-        return (training[kept:], training[:kept]) if kept else (training, training)
+        sets = held_back(training, HELD_BACK)
+        if validation_cases is not None:
+            others = case_scenes(_pairs(validation_cases, correction, progress), progress, **CROPPED)
+            return BoxScenes(training, others, False, correction)
+        return BoxScenes(sets.training, sets.validation, False, correction)
+
+    def trainer(self, network: torch.nn.Module, cases: BoxScenes, options: LoopOptions) -> SegmenterTrainer:
+        return SegmenterTrainer(
+            network,
+            cases.training,
+            cases.validation,
+            self.sampling,
+            box_loss(self.weights),
+            options,
+            weights=self.weights,
+            masks=cases.on_phantoms,
+        )
+
+    def describe(self, trainer: SegmenterTrainer, cases: BoxScenes, run: Run, progress: Progress) -> Description:
+        level = calibrated_level(
+            trainer.network,
+            cases.validation,
+            self.sampling,
+            3 if self.all_axes else 1,
+            self.seed,
+            torch.device(run.device),
+            progress,
+            own_intensities=self.own_intensities,
+        )
+        corrected = _told(cases.correction)
+        apart = cases.training is not cases.validation
+        source, learnt_from = f"user boxes ({len(cases.training)})", "boxes, without a single mask"
+        if corrected:
+            source += ", tightened first"
+            learnt_from = "boxes that a corrector tightened first; it learnt from masks"
+        plane = {"format": "a plane of a box's cells", "spatial_shape": ["16 * n"] * 2, "is_patch_data": False}
+        return Description(
+            source="phantoms" if cases.on_phantoms else source,
+            about={
+                "task": "Segmentation of the object in a 3D box, learnt from boxes",
+                "description": f"Segments the one object in a box, trained from {learnt_from}; for SparseToPrecise. "
+                "Research use only.",
+                "data_type": "image and box",
+                "references": [
+                    "Redekop, Chernyavskiy: Medical Image Segmentation with Imperfect 3D Bounding Boxes, 2021",
+                    "Kervadec et al.: Bounding boxes for weakly supervised segmentation: Global constraints get close "
+                    "to full supervision, MIDL 2020",
+                ],
+                "network_data_format": network_data_format(
+                    CHANNEL_NAMES, [-1, 1.5], ["the cell is object"], "logits", plane
+                ),
+            },
+            parameters={
+                "side": self.sampling.side,
+                "spacing_mm": self.sampling.spacing_mm,
+                "largest_margin": self.sampling.largest_margin,
+                "all_axes": self.all_axes,
+                "own_intensities": self.own_intensities,
+                "level": level,
+            },
+            training={
+                "boxes": len(cases.training),
+                "validation_boxes": len(cases.validation),
+                "held_back": apart,
+                "correction": corrected,
+                "weights_of_losses": asdict(self.weights),
+                "seed": self.seed,
+            },
+            measures={
+                "validation_loss": ("validation loss", ".3f"),
+                "box_iou": ("IoU of planes' boxes", ".3f"),
+                "dice": ("Dice", ".3f"),
+            },
+            choices={
+                "views": self.all_axes,
+                "sharpened": self.own_intensities,
+                "data": "phantoms" if cases.on_phantoms else "user",
+                "tightened": corrected is not None,
+                "checked": "phantoms" if cases.on_phantoms else "others" if apart else "same",
+            },
+            values={
+                "boxes": len(cases.training),
+                "validation_boxes": len(cases.validation),
+                "learnt_from": learnt_from,
+                "corrected": corrected,
+                "tightened_boxes": corrected and corrected["boxes"] - corrected["kept"],
+                "level": level,
+                "cells": self.sampling.side // 2,
+                "tight_share": TIGHT_SHARE,
+            },
+            curve={"box_iou": "IoU of planes' boxes", "dice": "Dice"},
+        )
+
+
+def _told(correction: BoxCorrection | None) -> dict[str, Any] | None:
+    if correction is None:
+        return None
+    corrector = correction.corrector
+    return {
+        "corrector": corrector.name,
+        "sha256": corrector.sha256,
+        "coverage": correction.coverage,
+        "boxes": correction.boxes,
+        "kept": correction.kept,
+    }
+
+
+def _pairs(cases: BoxCases, correction: BoxCorrection | None, progress: Progress) -> Iterable[tuple[Volume, Volume]]:
+    """One (image, labelmap) pair per box or labelmap."""
+    for image, given in cases:
+        for one in [given] if isinstance(given, Volume | Box) else given:
+            if correction is not None:
+                progress(0.0, f"tightening box {correction.boxes + 1}")
+                yield image, correction.corrected(image, one)
+            elif isinstance(one, Volume):
+                yield image, one
+            else:
+                yield image, Volume(one.mask_on(image.grid).astype("uint8"), image.ijk_to_ras, image.name)
+    if correction is not None and 0 < correction.boxes == correction.kept:
+        raise InputError(
+            f"The corrector {correction.corrector.name} could tighten none of the {correction.boxes} box(es), the last "
+            f"one because {correction.reason}; train a corrector on a few masks of your own, or learn from the boxes "
+            "as they are."
+        )
+
+
+train_segmenter = partial(train, SEGMENTER_FAMILY)
+"""`core.training.recipe.train` of a segmenter."""

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ...core.errors import InputError
-from ...core.training.loop import Given, TrainingLoop
+from ...core.training.loop import Given, LoopOptions, TrainingLoop
 from ..hull import box_hull
 from ..intensities import object_probabilities
 from ..scenes import Scene
@@ -215,7 +215,7 @@ class SegmenterTrainer(TrainingLoop):
     masks
         Whether the labelmaps of the validation scenes are objects; their Dice is then logged too.
     options
-        Of `TrainingLoop`; batch_size counts boxes.
+        As `TrainingLoop` takes them; batch_size counts boxes.
     """
 
     def __init__(
@@ -225,23 +225,22 @@ class SegmenterTrainer(TrainingLoop):
         validation: Sequence[Scene],
         sampling: PlaneSampling,
         objective: Objective,
-        minutes: float | None,
+        options: LoopOptions,
         *,
         weights: Weights | None = None,
         masks: bool = True,
-        **options,
     ) -> None:
-        super().__init__(network, minutes, **options)
+        super().__init__(network, options)
         self.scenes = scenes
         self.sampling = sampling
         self.objective = objective
         self.weights = weights or Weights()
         self.masks = masks
-        rng = np.random.default_rng([self.seed, 1])
+        rng = np.random.default_rng([self.options.seed, 1])
         self._validation = [self._drawn([scene], rng, "cpu") for scene in validation]
 
     def _batch(self, rng: np.random.Generator) -> Given:
-        chosen = rng.integers(len(self.scenes), size=self.batch_size)
+        chosen = rng.integers(len(self.scenes), size=self.options.batch_size)
         return self._drawn([self.scenes[int(one)] for one in chosen], rng, self.device)
 
     def _drawn(self, scenes: Sequence[Scene], rng: np.random.Generator, device: torch.device | str) -> Given:

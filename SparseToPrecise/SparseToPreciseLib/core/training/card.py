@@ -1,24 +1,125 @@
-"""What the model cards and metadata of all families say alike."""
+"""What the model cards and metadata of all families say alike; the cards' texts are templates in Resources/Cards."""
 
 from __future__ import annotations
 
 import io
 import platform
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
 from ... import __version__
+from ..bundles import search_roots
+from ..errors import InputError
 from ..software import package_versions
 
 Rows = Sequence[Mapping[str, float]]
-"""Of a training log."""
+"""Validations, as a training log holds them."""
+
+_SENTENCE = re.compile(r"(?m)^<!-- (\w+): (\w+) -->\n")
 
 
-def best_row(rows: Rows) -> Mapping[str, float]:
-    """The row whose weights the bundle holds."""
-    return min(rows, key=lambda row: row["validation_loss"])
+@dataclass(frozen=True)
+class TrainingSummary:
+    """What happened in a training, of whatever family.
+
+    Attributes
+    ----------
+    name, family
+        Of the bundle.
+    rows
+        The training's log.
+    packages
+        That a model needs besides torch, monai and numpy.
+    device, processes
+        Where it was trained, and in how many processes.
+    seconds
+        Wall time of everything.
+    cancelled
+        Whether the user ended it early.
+    """
+
+    name: str
+    family: str
+    rows: Rows
+    packages: Sequence[str]
+    device: str
+    processes: int
+    seconds: float
+    cancelled: bool = False
+
+    @property
+    def best(self) -> Mapping[str, float]:
+        """The row whose weights the bundle holds."""
+        return min(self.rows, key=lambda row: row["validation_loss"])
+
+    @property
+    def clock(self) -> str:
+        """What its minutes are counted in."""
+        return "computing time of the process" if self.device == "cpu" else "wall time"
+
+    @property
+    def software(self) -> dict[str, str]:
+        """Versions of what it ran with, by package."""
+        return {
+            "sparse-to-precise": __version__,
+            "python": platform.python_version(),
+            **software_versions(self.packages),
+        }
+
+    def facts(self) -> dict[str, Any]:
+        """What "training" in the metadata says of every training: its length, where it ran, its best row."""
+        return {
+            "steps": self.rows[-1]["steps"],
+            "minutes": self.rows[-1]["minutes"],
+            "clock": self.clock,
+            "wall_seconds": round(self.seconds, 1),
+            "device": self.device,
+            "processes": self.processes,
+            "cancelled": self.cancelled,
+            "best": {key: value for key, value in self.best.items() if value == value},
+            "date": datetime.now(timezone.utc).date().isoformat(),
+            "software": self.software,
+        }
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a family says of a training, besides what all say alike.
+
+    Attributes
+    ----------
+    source
+        What was trained on, in a few words.
+    about
+        MONAI's keys of the metadata: task, description, data_type, references, network_data_format.
+    parameters
+        What the family's algorithm needs to know of the model.
+    training
+        Further facts for "training" in the metadata.
+    choices, values, measures, before
+        For the card's template, see `filled_card`.
+    curve, ylabel, start
+        For the picture, see `validation_curve`.
+    files
+        Further files of the bundle, path to content.
+    """
+
+    source: str
+    about: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+    training: Mapping[str, Any]
+    measures: Mapping[str, tuple[str, str]]
+    curve: Mapping[str, str]
+    choices: Mapping[str, str | bool] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
+    before: str = "before"
+    ylabel: str = ""
+    start: str = ""
+    files: Mapping[str, str | bytes] = field(default_factory=dict)
 
 
 def software_versions(packages: Sequence[str] = ()) -> dict[str, str]:
@@ -27,19 +128,19 @@ def software_versions(packages: Sequence[str] = ()) -> dict[str, str]:
     return dict.fromkeys(always, "unknown") | package_versions((*always, *packages))
 
 
-def common_metadata(name: str, packages: Sequence[str], source: str) -> dict[str, Any]:
-    """MONAI's keys that do not depend on the family.
+def bundle_metadata(
+    summary: TrainingSummary, description: Description, network: Mapping[str, Any], started_from: str | None
+) -> dict[str, Any]:
+    """MONAI's keys and ours; everything a reader or the program must know of a model.
 
     Parameters
     ----------
-    name
-        Of the bundle.
-    packages
-        Needed besides torch, monai and numpy.
-    source
-        What was trained on.
+    network
+        As `core.networks.build_network` takes it.
+    started_from
+        The name of the bundle whose weights the training began with.
     """
-    versions = software_versions(packages)
+    versions = software_versions(summary.packages)
     return {
         "schema": "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/"
         "meta_schema_20240725.json",
@@ -48,12 +149,22 @@ def common_metadata(name: str, packages: Sequence[str], source: str) -> dict[str
         "monai_version": versions["monai"],
         "pytorch_version": versions["torch"],
         "numpy_version": versions["numpy"],
-        "required_packages_version": {one: versions[one] for one in packages if one in versions},
-        "name": name,
+        "required_packages_version": {one: versions[one] for one in summary.packages if one in versions},
+        "name": summary.name,
         "authors": "The SparseToPrecise developers",
         "copyright": "Apache-2.0",
-        "data_source": source,
+        "data_source": description.source,
         "intended_use": "Research. Not for diagnosis.",
+        **description.about,
+        "family": summary.family,
+        "network": dict(network),
+        "parameters": dict(description.parameters),
+        "training": {
+            "data": description.source,
+            **description.training,
+            "started_from": started_from,
+            **summary.facts(),
+        },
     }
 
 
@@ -91,53 +202,62 @@ def network_data_format(
     }
 
 
-def training_facts(rows: Rows, device: str, processes: int, seconds: float, packages: Sequence[str]) -> dict[str, Any]:
-    """What "training" in the metadata says of every training: its length, where it ran, and its best row."""
-    return {
-        "steps": rows[-1]["steps"],
-        "minutes": rows[-1]["minutes"],
-        "clock": "computing time of the process" if device == "cpu" else "wall time",
-        "wall_seconds": round(seconds, 1),
-        "device": device,
-        "processes": processes,
-        "best": {key: value for key, value in best_row(rows).items() if value == value},
-        "date": datetime.now(timezone.utc).date().isoformat(),
-        "software": {
-            "sparse-to-precise": __version__,
-            "python": platform.python_version(),
-            **software_versions(packages),
-        },
-    }
+def filled_card(summary: TrainingSummary, description: Description, recipe: Any) -> str:
+    """The model card (Markdown): the family's template of Resources/Cards, filled.
 
-
-def how_it_ended(recipe: Any, training: Mapping[str, Any]) -> str:
-    """Lines of a card's list: when the training ended, and with what software.
+    A template is the card with one line a paragraph, and names in braces as `str.format` takes them. Below it stand
+    sentences of which one may be chosen: that after `<!-- data: phantoms -->` takes the place of {data} where the
+    choice of data is "phantoms", that after `<!-- longest: yes -->` where the choice of longest is true. Further names
+    are `ending` (the template common.md), `table`, `recipe`, `summary` and the description's values.
 
     Parameters
     ----------
+    description
+        Its choices say which sentence takes a name's place, none where one is false; its measures and before are those
+        of `before_and_after`.
     recipe
-        With minutes, epochs, steps and seed.
-    training
-        From `training_facts`.
+        A `recipe.TrainingRecipe`.
     """
-    limits = {"minutes": recipe.minutes, "epochs": recipe.epochs, "steps": recipe.steps}
-    ends = [f"{value:g} {unit}" for unit, value in limits.items() if value is not None]
-    software = ", ".join(f"{name} {number}" for name, number in training["software"].items())
-    ended = (
-        f"Ended after {' or '.join(ends)}: {training['steps']} steps in {training['minutes']:.1f} minutes "
-        f"({training['clock']}) on {training['device']}, {training['processes']} process(es); "
-        f"{training['wall_seconds'] / 60:.1f} minutes of wall time altogether."
+    card, *own = _SENTENCE.split(_template(summary.family))
+    ending, *common = _SENTENCE.split(_template("common"))
+    card, more = card.strip().replace("{ending}", ending.strip()), own + common
+    sentences = {
+        (name, choice): text.strip() for name, choice, text in zip(*(more[k::3] for k in range(3)), strict=True)
+    }
+    alike = {"bfloat16": recipe.bfloat16, "started": recipe.start is not None, "cancelled": summary.cancelled}
+    for name, choice in {**description.choices, **alike}.items():
+        if f"{{{name}}}" not in card:
+            continue
+        text = sentences[name, "yes" if choice is True else choice] if choice else ""
+        card = card.replace(f"{{{name}}}", text)
+    ends = {"minutes": recipe.minutes, "epochs": recipe.epochs, "steps": recipe.steps}
+    filled = card.format(
+        summary=summary,
+        recipe=recipe,
+        last=summary.rows[-1],
+        best=summary.best,
+        ends=" or ".join(f"{value:g} {unit}" for unit, value in ends.items() if value is not None),
+        wall_minutes=summary.seconds / 60,
+        software=", ".join(f"{name} {number}" for name, number in summary.software.items()),
+        table=before_and_after(summary.rows, description.measures, description.before),
+        **description.values,
     )
-    seeds = f"Seed {recipe.seed}. Software: {software}."
-    again = (
-        "The recipe is `configs/train.json`; `python -m monai.bundle run training --config_file configs/train.json` "
-        "runs it again."
-    )
-    return f"{paragraph('- ' + ended)}\n{paragraph('- ' + seeds)}\n\n{paragraph(again)}"
+    as_is = ("#", "|", "!", "`", "sparse-to-precise ")
+    lines = [line if line.startswith(as_is) else paragraph(line) for line in filled.splitlines()]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
+
+
+def _template(name: str) -> str:
+    for root in search_roots()[1:]:
+        path = root.parent / "Cards" / f"{name}.md"
+        if path.is_file():
+            return path.read_text(encoding="utf-8")
+    raise InputError(f"The text Cards/{name}.md of the model cards is missing; install the software again.")
 
 
 def paragraph(text: str) -> str:
     """Markdown in lines of at most 120 characters; those of a list's item are indented."""
+    text = " ".join(text.split())
     return textwrap.fill(text, 120, subsequent_indent="  " * text.startswith("- "), break_on_hyphens=False)
 
 
@@ -153,7 +273,7 @@ def before_and_after(rows: Rows, measures: Mapping[str, tuple[str, str]], before
     before
         Of the first row.
     """
-    first, best = rows[0], best_row(rows)
+    first, best = rows[0], min(rows, key=lambda row: row["validation_loss"])
     there = {name: shown for name, shown in measures.items() if name in best}
 
     def line(label: str, row: Mapping[str, float]) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...families import family_of_recipe
 from ..bundles import CARD, LAYOUT, METADATA, WEIGHTS, Bundle, open_bundle, wrong_metadata
 from ..errors import InputError
 from ..files import about_to_replace, ensure_writable, reason_of
@@ -24,8 +25,6 @@ MORE = ("configs/multi_gpu_train.json", "docs/log.csv", "docs/validation.png")
 
 _REFERENCE = re.compile(r"references/\d+/(image\.nrrd|soi\.nrrd|landmarks\.json)")
 """The annotated images within a template of landmarks."""
-
-_RECIPE = re.compile(r"SparseToPreciseLib\.(\w+)\.(?:training_)?recipe\.Recipe")
 
 
 def write_bundle(
@@ -124,7 +123,7 @@ def _family_of(folder: Path) -> str | None:
         if (folder / METADATA).is_file():
             return str(json.loads((folder / METADATA).read_text(encoding="utf-8")).get("family", "unknown"))
         recipe = json.loads((folder / LAYOUT[2]).read_text(encoding="utf-8"))["recipe"]["_target_"]
-        return _RECIPE.fullmatch(recipe)[1]
+        return family_of_recipe(recipe)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 

@@ -16,20 +16,7 @@ import numpy as np
 from ..core.errors import InputError
 from ..core.files import reason_of
 from ..core.progress import Progress
-from .dataset_cases import FIELDS, SIZE, Scene, Simulation, phantom_scene, simulated_cases, training_segmenters
-from .dataset_volumes import VolumeScenes
-
-__all__ = [
-    "FIELDS",
-    "SIZE",
-    "CaseStore",
-    "Generation",
-    "Scene",
-    "Simulation",
-    "build_store",
-    "simulated_cases",
-    "training_segmenters",
-]
+from .cases import FIELDS, Simulation, VolumeScenes, phantom_scene, simulated_cases, training_segmenters
 
 FORMAT = 2
 """Of the stored cases; a store of another format is made anew. Raise it whenever the same recipe gives other cases."""
@@ -102,7 +89,7 @@ def build_store(
     progress
         Told about every scene; may cancel, which keeps the cases made so far.
     volumes
-        A folder made by `dataset_volumes.store_volumes`: cubes of its cases take the place of phantoms.
+        A folder made by `cases.store_volumes`: cubes of its cases take the place of phantoms.
 
     Raises
     ------

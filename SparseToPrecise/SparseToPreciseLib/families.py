@@ -1,0 +1,99 @@
+"""The model families: one row each. Nothing of a family is imported until it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Family:
+    """What the rest of the software must know of a family; places are "module:name" below this package.
+
+    Attributes
+    ----------
+    name
+        In a bundle's metadata, and of the command `sparse-to-precise train NAME`.
+    recipe
+        Where its `core.training.recipe.TrainingRecipe` is.
+    loader
+        Where the function is that opens its models: (name or folder of a bundle, device) -> model.
+    default_model
+        The bundle that came with the software; empty: there is none.
+    slicer_module
+        Its module in Slicer.
+    former_recipes
+        Names of its recipe in the configs of earlier versions.
+    """
+
+    name: str
+    recipe: str
+    loader: str
+    default_model: str
+    slicer_module: str
+    former_recipes: tuple[str, ...] = ()
+
+    def recipe_class(self) -> Any:
+        """The recipe's class; imports PyTorch."""
+        return resolved(self.recipe)
+
+    def load(self, model: str | None, device: str = "auto") -> Any:
+        """A model of a bundle; None: the default one."""
+        return resolved(self.loader)(model, device)
+
+
+_ROWS = (
+    Family(
+        name="editing",
+        recipe="editing.recipe:EditingRecipe",
+        loader="editing.model:load_editor",
+        default_model="editing",
+        slicer_module="EditingModule",
+        former_recipes=("editing.recipe:Recipe", "editing.training_recipe:Recipe"),
+    ),
+    Family(
+        name="boxes-corrector",
+        recipe="boxes.corrector.recipe:CorrectorRecipe",
+        loader="boxes.corrector.model:load_corrector",
+        default_model="boxes-corrector",
+        slicer_module="BoxModule",
+        former_recipes=("boxes.corrector_recipe:CorrectorRecipe",),
+    ),
+    Family(
+        name="boxes-segmenter",
+        recipe="boxes.segmenter.recipe:SegmenterRecipe",
+        loader="boxes.segmenter.model:load_segmenter",
+        default_model="boxes-segmenter",
+        slicer_module="BoxModule",
+        former_recipes=("boxes.segmenter_recipe:SegmenterRecipe",),
+    ),
+    Family(
+        name="synthesis",
+        recipe="synthesis.recipe:SynthesisRecipe",
+        loader="synthesis.model:load_model",
+        default_model="synthesis",
+        slicer_module="SynthesisModule",
+    ),
+    Family(
+        name="landmarks",
+        recipe="landmarks.recipe:LandmarksRecipe",
+        loader="landmarks.model:load_template",
+        default_model="",
+        slicer_module="LandmarkModule",
+    ),
+)
+FAMILIES: dict[str, Family] = {row.name: row for row in _ROWS}
+
+
+def resolved(place: str) -> Callable[..., Any]:
+    """What a "module:name" below this package stands for."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(f"{__package__}.{module}"), name)
+
+
+def family_of_recipe(target: object) -> str | None:
+    """The family whose recipe a `_target_` of configs/train.json names; None: it is none of ours."""
+    module, _, name = str(target).removeprefix(f"{__package__}.").rpartition(".")
+    return next((row.name for row in _ROWS if f"{module}:{name}" in (row.recipe, *row.former_recipes)), None)
