@@ -12,7 +12,7 @@ from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.editing.simulated_user import draw_stroke, influence_radius_for
 from SparseToPreciseLib.landmarks.metrics import landmark_errors
 
-FRAME = Frame.cut(Box.from_bounds((0, 96, 0, 96, 0, 8)), 2, 2.0)
+FRAME = Frame.cut(Box.from_bounds(((0, 96), (0, 96), (0, 8))), 2, 2.0)
 
 
 @pytest.mark.parametrize(("share", "small_is_object"), [(0.49, False), (0.51, True)])
