@@ -37,12 +37,13 @@ from SparseToPreciseLib.boxes.intensities import contrast
 from SparseToPreciseLib.boxes.metrics import coverage, covered, evaluate, mean_slice_iou, tight_bounds
 from SparseToPreciseLib.boxes.scenes import mask_on as share_on
 from SparseToPreciseLib.boxes.simulation import loose_box
-from SparseToPreciseLib.boxes.slices import CELL, Frame, axis_of, check_within, in_image, sampled, slice_step
+from SparseToPreciseLib.boxes.slices import CELL, Frame, axis_of, check_within, in_image, slice_step
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.bundles import open_bundle
 from SparseToPreciseLib.core.devices import Device
 from SparseToPreciseLib.core.errors import Cancelled, InputError
 from SparseToPreciseLib.core.progress import Progress
+from SparseToPreciseLib.core.resampling import sampled
 from SparseToPreciseLib.core.volume import Grid, Volume
 
 

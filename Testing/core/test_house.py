@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import subprocess
@@ -423,6 +424,30 @@ def test_a_former_module_warns_and_leads_to_where_its_names_are_now(former: str)
     assert not (library / (former.replace(".", "/") + ".py")).exists(), f"{former} is still a module of its own"
     for now in moved.MOVED[former]:
         assert (library / (now.replace(".", "/") + ".py")).is_file(), f"{former} leads to {now}, which is no module"
+
+
+@pytest.mark.filterwarnings("ignore:.*has moved to:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("boxes.calibration", "Calibration"),
+        ("boxes.corrector_recipe", "CorrectorRecipe"),
+        ("boxes.corrector_training", "Sampling"),
+        ("boxes.frame", "Frame"),
+        ("boxes.looking", "View"),
+        ("boxes.model", "load_corrector"),
+        ("boxes.segment", "load_segmenter"),
+        ("boxes.segment", "segment"),
+        ("boxes.segmenter_training", "PlaneSampling"),
+        ("boxes.segmenter_training", "Weights"),
+        ("boxes.slice_table", "slice_rows"),
+        ("boxes.tighten", "SliceBox"),
+        ("boxes.tighten", "tighten"),
+    ],
+)
+def test_names_of_former_modules_and_of_configs_of_old_bundles_are_still_there(module: str, name: str):
+    pytest.importorskip("torch")
+    assert callable(getattr(importlib.import_module(f"{house.LIBRARY}.{module}"), name))
 
 
 def test_a_former_name_is_the_same_thing_as_the_present_one():

@@ -14,8 +14,9 @@ from scipy import ndimage
 
 from ..core.errors import InputError
 from ..core.intensities import LEAST_SHARE, distance, log_ratio
+from ..core.resampling import sampled
 from ..core.volume import Grid, Volume
-from .slices import Frame, in_image, sampled
+from .slices import Frame, in_image
 
 FILLED_SHARE = 0.7
 """Share of a box that its object is supposed to fill: the middle of what `losses.SIZE_SHARE` allows."""

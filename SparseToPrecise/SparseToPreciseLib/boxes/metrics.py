@@ -38,7 +38,7 @@ def rectangle_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     low = np.maximum(first[..., 0], second[..., 0])
     high = np.minimum(first[..., 1], second[..., 1])
     common = np.clip(high - low, 0, None).prod(axis=-1)
-    areas = [(one[..., 1] - one[..., 0]).prod(axis=-1) for one in (first, second)]
+    areas = [(rectangles[..., 1] - rectangles[..., 0]).prod(axis=-1) for rectangles in (first, second)]
     return np.nan_to_num(common / np.maximum(areas[0] + areas[1] - common, 1e-12))
 
 
@@ -86,7 +86,7 @@ def evaluate(predicted: Box | Volume, reference: Volume, axis: int | None = None
         there = predicted.resampled_to(grid, "nearest", fill=0).array != 0
         volume = float(there.sum()) * grid.voxel_volume_mm3
     along = 2 - axis
-    found: dict[str, Any] = {
+    measures: dict[str, Any] = {
         "slice_iou": slice_iou(np.moveaxis(there, along, 0), np.moveaxis(truth, along, 0)),
         "coverage": coverage(there, truth),
         "dice": dice(there, truth),
@@ -94,8 +94,8 @@ def evaluate(predicted: Box | Volume, reference: Volume, axis: int | None = None
         "reference_volume_mm3": float(truth.sum()) * grid.voxel_volume_mm3,
     }
     if isinstance(predicted, Box):
-        found["side_errors_mm"] = [float(one) for one in side_errors_mm(predicted, reference).ravel()]
-    return found
+        measures["side_errors_mm"] = [float(error) for error in side_errors_mm(predicted, reference).ravel()]
+    return measures
 
 
 def covered(bounds: np.ndarray, mask: np.ndarray, frame: Frame) -> float:
@@ -134,10 +134,10 @@ def tight_bounds(mask: np.ndarray, frame: Frame) -> np.ndarray:
     """(slices, 2, 2) tight boxes of a mask on the pixels of slices, mm; NaN for none."""
     there = mask >= 0.5
     bounds = np.full((len(mask), 2, 2), np.nan)
-    for one, (at, line) in enumerate(zip(frame.pixels(), (there.any(axis=1), there.any(axis=2)), strict=True)):
+    for direction, (at, line) in enumerate(zip(frame.pixels(), (there.any(axis=1), there.any(axis=2)), strict=True)):
         full = line.any(axis=1)
-        bounds[full, one, 0] = at[line[full].argmax(axis=1)] - frame.spacing / 2
-        bounds[full, one, 1] = at[line.shape[1] - 1 - line[full][:, ::-1].argmax(axis=1)] + frame.spacing / 2
+        bounds[full, direction, 0] = at[line[full].argmax(axis=1)] - frame.spacing / 2
+        bounds[full, direction, 1] = at[line.shape[1] - 1 - line[full][:, ::-1].argmax(axis=1)] + frame.spacing / 2
     return bounds
 
 
@@ -150,9 +150,9 @@ def mean_slice_iou(bounds: np.ndarray, tight: np.ndarray) -> float:
 def _slice_boxes(mask: np.ndarray) -> np.ndarray:
     """(slices, 2, 2) bounds of a mask on every slice, in voxel edges; NaN for none."""
     bounds = np.full((len(mask), 2, 2), np.nan)
-    for one, axis in enumerate((1, 2)):
+    for direction, axis in enumerate((1, 2)):
         line = mask.any(axis=axis)  # rows remain for axis 1 of the slice, columns for axis 0
         there = line.any(axis=1)
-        bounds[there, one, 0] = line[there].argmax(axis=1)
-        bounds[there, one, 1] = line.shape[1] - line[there][:, ::-1].argmax(axis=1)
+        bounds[there, direction, 0] = line[there].argmax(axis=1)
+        bounds[there, direction, 1] = line.shape[1] - line[there][:, ::-1].argmax(axis=1)
     return bounds

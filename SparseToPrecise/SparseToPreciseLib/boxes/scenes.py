@@ -125,10 +125,10 @@ def deformed(scene: Scene, rng: np.random.Generator, strength: float = 1.0) -> S
     k, j, i = np.meshgrid(*(np.arange(n, dtype=np.float32) for n in shape), indexing="ij", sparse=True)
     parts = (k - np.float32(centre[0]), j - np.float32(centre[1]), i - np.float32(centre[2]))
     where = np.empty((3, *shape), np.float32)
-    for one in range(3):
-        row = matrix[one].astype(np.float32)
-        where[one] = row[0] * parts[0] + row[1] * parts[1] + row[2] * parts[2] + np.float32(centre[one])
-        where[one] += shift[one] / np.float32(spacing[one])
+    for axis in range(3):
+        row = matrix[axis].astype(np.float32)
+        where[axis] = row[0] * parts[0] + row[1] * parts[1] + row[2] * parts[2] + np.float32(centre[axis])
+        where[axis] += shift[axis] / np.float32(spacing[axis])
     image = scene.image.array.astype(np.float32)
     image = ndimage.map_coordinates(image, where, order=1, mode="nearest")
     mask = ndimage.map_coordinates(scene.mask.array.astype(np.float32), where, order=1, mode="constant") >= 0.5
@@ -147,7 +147,7 @@ def mask_on(frame: Frame, mask: Volume) -> np.ndarray:
     Not the share of object: the faint fringe of an interpolated mask would count as object that a tight box cuts.
     """
     values = frame.sample(mask.with_array(mask.array.astype(np.float32)), 0, frame.slices)
-    u, v = (np.abs(at) <= frame.box.size[one] / 2 for at, one in zip(frame.pixels(), frame.plane, strict=True))
+    u, v = (np.abs(at) <= frame.box.size[axis] / 2 for at, axis in zip(frame.pixels(), frame.plane, strict=True))
     return ((values >= 0.5) & (v[:, None] & u)).astype(np.float32)
 
 

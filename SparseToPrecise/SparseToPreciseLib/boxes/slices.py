@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.box import Box
 from ..core.errors import InputError
-from ..core.resampling import block_means, world_corners
+from ..core.resampling import sampled, world_corners
 from ..core.volume import Grid, Volume
 
 AXES = ("I", "J", "K")
@@ -89,7 +89,7 @@ class Frame:
     @property
     def shape(self) -> tuple[int, int]:
         """(rows, columns) of a slice, context included."""
-        u, v = (int(np.ceil(self.box.size[one] / self.spacing - 1e-6)) + 2 * CONTEXT for one in self.plane)
+        u, v = (int(np.ceil(self.box.size[axis] / self.spacing - 1e-6)) + 2 * CONTEXT for axis in self.plane)
         return (-(-v // MULTIPLE) * MULTIPLE, -(-u // MULTIPLE) * MULTIPLE)
 
     def positions(self, numbers: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
@@ -101,8 +101,8 @@ class Frame:
         """In-plane coordinates of the columns (u) and of the rows (v), mm."""
         rows, columns = self.shape
         return tuple(
-            (np.arange(count) - CONTEXT + 0.5) * self.spacing - self.box.size[one] / 2
-            for count, one in zip((columns, rows), self.plane, strict=True)
+            (np.arange(count) - CONTEXT + 0.5) * self.spacing - self.box.size[axis] / 2
+            for count, axis in zip((columns, rows), self.plane, strict=True)
         )
 
     def grid(self, first: int, stop: int) -> Grid:
@@ -211,28 +211,6 @@ def check_within(box: Box, image: Grid) -> None:
                 f"The box is {box.size[axis]:.2f} mm thin along its axis {AXES[axis]}, less than one voxel "
                 f"({step:.2f} mm); draw it larger."
             )
-
-
-def sampled(volume: Volume, grid: Grid) -> np.ndarray:
-    """(K, J, I) float32: a volume on a grid, averaged where it is finer; beyond its edge the edge is repeated."""
-    return _reduced(volume, grid).resampled_to(grid).array
-
-
-def _reduced(volume: Volume, grid: Grid) -> Volume:
-    """The part of a volume around a grid, as block means where its voxels are much finer than the grid's."""
-    steps = np.abs(volume.grid.ras_to_ijk[:3, :3] @ grid.ijk_to_ras[:3, :3]).max(axis=1)
-    factors = np.maximum(np.floor(steps + 1e-6), 1).astype(int)
-    if (factors == 1).all():
-        return volume
-    ijk = volume.grid.to_ijk(world_corners(grid))
-    low = np.clip(np.floor(ijk.min(axis=0)) - factors, 0, None).astype(int)
-    high = np.minimum(np.ceil(ijk.max(axis=0)) + factors + 1, volume.shape[::-1]).astype(int)
-    low = np.minimum(low, np.array(volume.shape[::-1]) - 1)
-    # Whole blocks only, but never none.
-    factors = np.minimum(factors, np.maximum(high - low, 1))
-    high = low + np.maximum((high - low) // factors, 1) * factors
-    part = volume.cropped(tuple(slice(int(a), int(b)) for a, b in zip(low[::-1], high[::-1], strict=True)))
-    return block_means(part, [int(factor) for factor in factors[::-1]])
 
 
 def in_image(image: Grid, grid: Grid) -> np.ndarray | float:

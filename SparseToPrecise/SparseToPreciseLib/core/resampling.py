@@ -1,4 +1,10 @@
-"""Volumes on coarser grids without aliasing: what interpolation would skip is averaged."""
+"""Volumes on other grids without aliasing: values that interpolation would skip are averaged.
+
+`on_grid` and `sampled` differ on purpose. The first averages as many voxels along every axis of the volume as the
+finest spacing of the grid allows, and is NaN beyond the volume: for the isotropic grids along RAS of whole heads and
+organs. The second averages along each axis by itself and repeats the edge: for the slices of boxes, whose steps are
+unequal and which may reach beyond the field of view. Models have been trained on each.
+"""
 
 from __future__ import annotations
 
@@ -53,8 +59,33 @@ def block_means(volume: Volume, factors: Sequence[int]) -> Volume:
 
 
 def on_grid(image: Volume, grid: Grid) -> np.ndarray:
-    """Values on a grid with no more detail than it can hold; NaN beyond the image."""
+    """(K, J, I) float32 values on a grid with no more detail than it can hold; NaN beyond the image."""
     near = image.grid.slices_around(world_corners(grid), 2 * float(grid.spacing.max()))
     if any(part.start >= part.stop for part in near):
         return np.full(grid.shape, np.nan, np.float32)
     return shrunk(image.cropped(near), float(grid.spacing.min())).resampled_to(grid, fill=np.nan).array
+
+
+def sampled(volume: Volume, grid: Grid) -> np.ndarray:
+    """(K, J, I) float32 values of a volume on a grid, averaged along each axis where the volume is finer.
+
+    Beyond the volume its edge is repeated.
+    """
+    return _reduced(volume, grid).resampled_to(grid).array
+
+
+def _reduced(volume: Volume, grid: Grid) -> Volume:
+    """The part of a volume around a grid, as block means where its voxels are much finer than the grid's."""
+    steps = np.abs(volume.grid.ras_to_ijk[:3, :3] @ grid.ijk_to_ras[:3, :3]).max(axis=1)
+    factors = np.maximum(np.floor(steps + 1e-6), 1).astype(int)
+    if (factors == 1).all():
+        return volume
+    ijk = volume.grid.to_ijk(world_corners(grid))
+    low = np.clip(np.floor(ijk.min(axis=0)) - factors, 0, None).astype(int)
+    high = np.minimum(np.ceil(ijk.max(axis=0)) + factors + 1, volume.shape[::-1]).astype(int)
+    low = np.minimum(low, np.array(volume.shape[::-1]) - 1)
+    # Whole blocks only, but never none.
+    factors = np.minimum(factors, np.maximum(high - low, 1))
+    high = low + np.maximum((high - low) // factors, 1) * factors
+    part = volume.cropped(tuple(slice(int(a), int(b)) for a, b in zip(low[::-1], high[::-1], strict=True)))
+    return block_means(part, [int(factor) for factor in factors[::-1]])

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...core.errors import InputError
+from ...core.resampling import sampled
 from ...core.volume import Volume
 from ..intensities import Appearance
-from ..slices import Frame, in_image, sampled
+from ..slices import Frame, in_image
 
 CHANNELS = 9
 NEAR, SIMILARITY, RANK, EVIDENCE = range(4)
@@ -42,7 +43,9 @@ def cell_channels(image: Volume, frame: Frame, appearance: Appearance, typical_m
     result[RANK] = appearance.rank(values)
     result[EVIDENCE] = appearance.evidence(values)
     half = frame.box.size / 2
-    u, v = (np.minimum(np.abs(at) / half[one], 1.5) for at, one in zip(frame.cell_centres(), frame.plane, strict=True))
+    u, v = (
+        np.minimum(np.abs(at) / half[axis], 1.5) for at, axis in zip(frame.cell_centres(), frame.plane, strict=True)
+    )
     along = np.minimum(np.abs(frame.plane_positions()) / half[frame.axis], 1.5)
     result[POSITIONS] = np.stack(np.broadcast_arrays(u, v[:, None], along[:, None, None]))
     result[IN_IMAGE] = in_image(image.grid, grid)

@@ -89,9 +89,9 @@ def slice_bounds(clean: CleanMap) -> np.ndarray:
     there = np.flatnonzero(~np.isnan(bounds[:, 0, 0]))
     if there.size:
         numbers = np.arange(there[0], there[-1] + 1)
-        for one in range(2):
+        for direction in range(2):
             for side in range(2):
-                bounds[numbers, one, side] = np.interp(numbers, there, bounds[there, one, side])
+                bounds[numbers, direction, side] = np.interp(numbers, there, bounds[there, direction, side])
     return widened(bounds, clean.frame, 0.0)
 
 
@@ -108,8 +108,8 @@ def widened(bounds: np.ndarray, frame: Frame, margin_mm: float) -> np.ndarray:
         bounds[last + 1 : last + 1 + more] = bounds[last]
     bounds[:, :, 0] -= margin_mm
     bounds[:, :, 1] += margin_mm
-    for one, axis in enumerate(frame.plane):
-        bounds[:, one] = np.clip(bounds[:, one], -frame.box.size[axis] / 2, frame.box.size[axis] / 2)
+    for direction, axis in enumerate(frame.plane):
+        bounds[:, direction] = np.clip(bounds[:, direction], -frame.box.size[axis] / 2, frame.box.size[axis] / 2)
     return bounds
 
 
@@ -120,22 +120,22 @@ def component_bounds(clean: CleanMap, kept: np.ndarray) -> np.ndarray:
     u, v = patch_centres(clean.frame, clean.patch)
     bounds = np.full((len(kept), 2, 2), np.nan)
     there = kept.any(axis=(1, 2))
-    for one, (centres, profile) in enumerate(((u, values.max(axis=1)), (v, values.max(axis=2)))):
+    for direction, (centres, profile) in enumerate(((u, values.max(axis=1)), (v, values.max(axis=2)))):
         over = profile > clean.threshold
-        over &= kept.any(axis=1 if one == 0 else 2)
+        over &= kept.any(axis=1 if direction == 0 else 2)
         lower = _crossing(profile, over, clean.threshold)
         upper = profile.shape[1] - 1 - _crossing(profile[:, ::-1], over[:, ::-1], clean.threshold)
         stride = centres[1] - centres[0] if len(centres) > 1 else clean.patch_mm / 2
-        bounds[there, one, 0] = centres[0] + lower[there] * stride
-        bounds[there, one, 1] = centres[0] + upper[there] * stride
+        bounds[there, direction, 0] = centres[0] + lower[there] * stride
+        bounds[there, direction, 1] = centres[0] + upper[there] * stride
     return bounds
 
 
 def parts_of(clean: CleanMap, number: int) -> list[np.ndarray]:
     """The boxes (2, 2) of each component of one slice, largest first."""
     labels, count = ndimage.label(clean.kept[number], structure=np.ones((3, 3)))
-    one = CleanMap(clean.frame, clean.patch, clean.shares[number : number + 1], clean.threshold, clean.kept[:1])
-    parts = [component_bounds(one, (labels == label)[None])[0] for label in range(1, count + 1)]
+    single = CleanMap(clean.frame, clean.patch, clean.shares[number : number + 1], clean.threshold, clean.kept[:1])
+    parts = [component_bounds(single, (labels == label)[None])[0] for label in range(1, count + 1)]
     return sorted(parts, key=lambda part: -float(np.prod(part[:, 1] - part[:, 0])))
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from ...core.progress import Progress
+from ...core.resampling import sampled
 from ..scenes import Scene
 from ..simulation import loose_box
-from ..slices import Frame, sampled
+from ..slices import Frame
 from . import losses
 from .inference import cell_probabilities
 from .trainer import PlaneSampling, boxes_of

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from ...core.errors import InputError
+from ...core.resampling import sampled
 from ...core.volume import Volume
 from ..intensities import object_probabilities
-from ..slices import Frame, in_image, sampled
+from ..slices import Frame, in_image
 
 NEAR, RANK = 0, 1
 POSITIONS = slice(3, 6)
@@ -46,7 +47,7 @@ def box_cells(image: Volume, frame: Frame) -> np.ndarray:
     if not np.isfinite(values).all():
         raise InputError(f"{image.name or 'The image'} has values that are no numbers in or near the box; mend it.")
     half = frame.box.size / 2
-    u, v = (np.abs(at) / half[one] for at, one in zip(frame.cell_centres(), frame.plane, strict=True))
+    u, v = (np.abs(at) / half[axis] for at, axis in zip(frame.cell_centres(), frame.plane, strict=True))
     w = np.abs(frame.plane_positions()) / half[frame.axis]
     far = np.maximum(np.maximum(w[:, None, None], v[:, None]), u)
     core = w[:, None, None] ** 2 + v[:, None] ** 2 + u**2 <= _CORE**2
