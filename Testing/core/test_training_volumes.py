@@ -50,6 +50,18 @@ def test_image_and_truth_of_a_cube_show_the_same_place(
     assert min(shares) > agreement
 
 
+def test_beyond_a_cropped_labelmap_is_background(tmp_path: Path) -> None:
+    """Cropped to the ball itself, whose poles lie on the border."""
+    image, truth = ball()
+    used = [np.flatnonzero(truth.array.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
+    tight = truth.cropped(tuple(slice(int(one[0]), int(one[-1]) + 1) for one in used))
+    store_volumes(tmp_path, [(image, tight)])
+    for number in range(6):
+        scene = VolumeScenes(tmp_path)(np.random.default_rng(number), SIMULATION)
+        low, high = (scene.image[scene.truth == inside].mean() for inside in (False, True))
+        assert np.mean((scene.image > (low + high) / 2) == scene.truth) > 0.985
+
+
 def test_cubes_have_the_size_of_a_random_influence_radius(tmp_path: Path) -> None:
     store_volumes(tmp_path, [ball()])
     widths = []

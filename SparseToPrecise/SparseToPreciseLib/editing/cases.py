@@ -287,7 +287,7 @@ class VolumeScenes:
             return None
         bounds = grid.to_ras([[0, 0, 0], np.array(grid.shape[::-1]) - 1]).T
         segment_part = labels.cropped_to_box(np.sort(bounds, axis=1), margin_mm=2 * spacing)
-        mask = around(segment_part.with_array(segment_part.array == segment["label"]), grid)
+        mask = around(segment_part.with_array(segment_part.array == segment["label"]), grid, image.grid)
         own = mask.with_array(mask.array > 0.5)
         return Scene(
             image=normalised(part.resampled_to(grid).array),

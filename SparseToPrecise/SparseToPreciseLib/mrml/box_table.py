@@ -23,7 +23,7 @@ _TABLE, _VERDICT = "SparseToPrecise.SliceTable", "SparseToPrecise.Verdict"
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a tightening said of the box as a whole.
+    """The verdict of a tightening on the box as a whole.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ def slice_table(roi: slicer.vtkMRMLMarkupsROINode | None) -> slicer.vtkMRMLTable
 
 
 def verdict(roi: slicer.vtkMRMLMarkupsROINode | None) -> Verdict | None:
-    """What the last tightening said, also when the scene was saved and loaded since."""
+    """The verdict of the last tightening, also when the scene was saved and loaded since."""
     table = slice_table(roi)
     text = None if table is None else table.GetAttribute(_VERDICT)
     return Verdict(**json.loads(text)) if text else None

@@ -1,4 +1,4 @@
-"""Which segmentations of the scene teach tightening, which teach segmenting in a box, and boxes as such cases.
+"""Segmentations of the scene that teach tightening, those that teach segmenting in a box, and boxes as cases.
 
 Masks teach both: of them, the second sees the extent on every slice and no more. A box teaches only the second.
 """

@@ -37,7 +37,7 @@ _SLICES_COLOR = (1.0, 0.24, 0.6)
 
 @dataclass(frozen=True)
 class BoxInputs:
-    """What tightening and segmenting work on, without the scene.
+    """Inputs of tightening and segmenting, without the scene.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class BoxInputs:
     image_id, roi_id
         The nodes.
     placed
-        Where the ROI itself lies: another box than that to work on where it is tightened anew.
+        Place of the ROI itself: another box than that to work on where it is tightened anew.
     """
 
     image: Volume
@@ -218,7 +218,7 @@ def _node(node_id: str, what: str) -> slicer.vtkMRMLNode:
 
 
 def _place(roi: slicer.vtkMRMLMarkupsROINode) -> str:
-    """Where an ROI lies before its transforms, for an attribute of the node."""
+    """The place of an ROI before its transforms, for an attribute of the node."""
     return json.dumps([*matrix_to_array(roi.GetObjectToNodeMatrix()).ravel().tolist(), *roi.GetSize()])
 
 

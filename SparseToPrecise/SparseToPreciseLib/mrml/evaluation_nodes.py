@@ -31,7 +31,7 @@ _ROLES = {what: f"SparseToPrecise.Evaluation.{what}" for what in ("error", "char
 
 @dataclass(frozen=True)
 class EvaluationInputs:
-    """What is compared, without the scene: copies where the nodes show them, and the CT's and reference's nodes."""
+    """Inputs of a comparison, without the scene: copies in the nodes' places, and the nodes of CT and reference."""
 
     ct: Volume
     reference: Volume

@@ -25,7 +25,7 @@ from .volumes import volume_from_node
 
 @dataclass(frozen=True, eq=False)
 class Lesson:
-    """What a template is taught from, in the world.
+    """Inputs from which a template is taught, in the world.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Lesson:
 
     @property
     def warnings(self) -> list[str]:
-        """What the user should know before training."""
+        """Sentences for the user before training."""
         found = list(self.reference.warnings)
         if self.validation is None:
             found.append(
@@ -102,7 +102,7 @@ def write_images(lesson: Lesson, folder: Path) -> list[str]:
     Returns
     -------
     list
-        What `sparse-to-precise landmarks train` takes for them.
+        Files that `sparse-to-precise landmarks train` takes for them.
 
     Raises
     ------

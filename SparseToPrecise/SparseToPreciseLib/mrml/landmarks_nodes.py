@@ -33,7 +33,7 @@ _STRUCTURE_COLOR = (0.3, 0.75, 0.95)
 
 @dataclass(frozen=True)
 class TargetInputs:
-    """What detection works on, without the scene.
+    """Inputs of a detection, without the scene.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The segments beside the one that is corrected: which of them are protected, and what a correction did to them."""
+"""The segments beside the one that is corrected: their protection, and what a correction did to them."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def voxels_of(node: slicer.vtkMRMLSegmentationNode, segment_ids: Sequence[str]) 
 
 
 def voxels_at(node: slicer.vtkMRMLSegmentationNode, segment_id: str, where: Volume) -> dict[str, int]:
-    """How many of some voxels every other segment has.
+    """Counts of some voxels that every other segment has.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def voxels_at(node: slicer.vtkMRMLSegmentationNode, segment_id: str, where: Volu
     found: dict[str, int] = {}
     for lattice, segments in layers_of(node):
         box = lattice.box_of(grid).intersection(lattice.stored)
-        if box.empty:
+        if box.empty or set(segments.values()) == {segment_id}:
             continue
         labels, counts = np.unique(
             onto_grid(Volume(lattice.array(box), lattice.grid(box).ijk_to_ras), grid)[mask], return_counts=True
@@ -157,7 +157,7 @@ def overlapped_by(
 def compared(
     node: slicer.vtkMRMLSegmentationNode, segment_id: str, where: Volume, before: np.ndarray, change: np.ndarray
 ) -> Iterator[list[OtherSegment]]:
-    """What happens to other segments within, in a list that is filled at the end.
+    """Changes of other segments within the context, in a list that is filled at its end.
 
     Parameters
     ----------

@@ -18,13 +18,13 @@ class GrowingPlot:
     Parameters
     ----------
     title
-        Of the chart; the nodes are named after it.
+        Title of the chart; the nodes are named after it.
     x
         (column, title) of the x axis.
     curves
         Column to title of each curve.
     y_title
-        Of the y axis; empty takes the title of a single curve.
+        Title of the y axis; empty takes the title of a single curve.
     markers
         Whether each point has one.
     """

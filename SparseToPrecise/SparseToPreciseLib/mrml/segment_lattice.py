@@ -142,7 +142,7 @@ class Lattice:
         return out
 
     def volume(self, name: str = "") -> Volume | None:
-        """What is stored of the segment, uint8 0/1, in the segmentation's own coordinates; None without memory."""
+        """The stored part of the segment, uint8 0/1, in the segmentation's own coordinates; None without memory."""
         if self.image.IsEmpty():
             return None
         return Volume(self.part(self.stored).view(np.uint8), self.grid(self.stored).ijk_to_ras, name)

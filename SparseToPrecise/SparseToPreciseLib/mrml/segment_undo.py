@@ -44,7 +44,7 @@ class SegmentUndo:
         entry.history.SaveState()
 
     def changed(self, node: slicer.vtkMRMLSegmentationNode) -> None:
-        """Note what the segmentation looks like after the change."""
+        """Note the segmentation's state after the change."""
         self._entries[node.GetID()].expected = _fingerprint(node)
 
     def can_undo(self, node: slicer.vtkMRMLSegmentationNode | None) -> bool:
@@ -100,7 +100,7 @@ class SegmentUndo:
 
 
 def _fingerprint(node: slicer.vtkMRMLSegmentationNode) -> list[tuple]:
-    """What tells whether any segment has changed: where its labelmap lies, a checksum of it, and its value there."""
+    """Signs of a change of any segment: the place of its labelmap, a checksum of it, and its value there."""
     segmentation = node.GetSegmentation()
     sums: dict[slicer.vtkOrientedImageData, tuple] = {}
     found = []

@@ -1,7 +1,7 @@
 """From strokes to the changed segment, in three steps: the one pipeline of the Segment Editor effect and the module.
 
 `prepare` and `apply` run on the main thread and are short; `Job.run` is long, touches no MRML and may run anywhere.
-What is corrected and how it is written is a target's business, see `stroke_targets`.
+A target says what is corrected and how it is written, see `stroke_targets`.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What happened to the segment.
+    """The result of a job.
 
     Attributes
     ----------

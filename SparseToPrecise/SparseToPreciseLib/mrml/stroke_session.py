@@ -52,7 +52,7 @@ class Session:
     effect
         The `scriptedEffect`.
     worker
-        Where the computing happens.
+        Thread that computes.
     changed
         Called without arguments when `busy`, `waiting`, `preview`, `fraction` or `message` has changed.
     failed
@@ -63,11 +63,11 @@ class Session:
     histories
         The edits of every segment.
     preview
-        What waits for `accept` or `reject`; else None.
+        Answer that waits for `accept` or `reject`; else None.
     message
         One sentence about what happened last.
     fraction
-        Of the running edit.
+        Share of the running edit that is done.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What strokes correct and how it is written: the Segment Editor's selected segment, or any segment of the scene."""
+"""Targets of strokes, and how they are written: the Segment Editor's selected segment, or any segment of the scene."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Target(Protocol):
         """The segmentation and the segment's ID, or an `InputError` that says what is not chosen."""
 
     def reference(self) -> Grid | None:
-        """Where the segment may have voxels besides those it has, in the segmentation's own coordinates."""
+        """The grid on which the segment may have voxels besides those it has, in the segmentation's own coordinates."""
 
     def check(self, lattice: Lattice) -> None:
         """Raise an `InputError` where the segment must not or cannot be changed."""
@@ -70,7 +70,7 @@ class Target(Protocol):
 
 
 class SelectedSegment:
-    """What is selected in the Segment Editor, which applies its masks, its overwrite mode and its undo.
+    """The segment that is selected in the Segment Editor, which applies its masks, its overwrite mode and its undo.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ class SceneSegment:
     segment
         ID, name or label value of the segment, see `lookup.find_segment`.
     undo
-        Where states are saved.
+        Keeper of states for undo.
     """
 
     near = False

@@ -1,4 +1,4 @@
-"""What a synthesis by the command line reads and writes, for the application, which runs it as a process of its own."""
+"""Files of a synthesis by the command line, for the application, which runs it as a process of its own."""
 
 from __future__ import annotations
 

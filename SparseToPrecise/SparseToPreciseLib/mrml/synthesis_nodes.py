@@ -1,6 +1,6 @@
 """Synthetic CTs as nodes: read from the MR's node on the main thread, shown there when the work is done.
 
-What a CT came with (bands, uncertainty, classes) hangs on its node by node references, and what there is to know of it
+Bands, uncertainty and classes of a CT hang on its node by node references, and what there is to know of it
 by attributes, so that both are saved with the scene.
 """
 
@@ -49,7 +49,7 @@ _MR, _CLASSES, _WARNINGS, _MODELS = (f"SparseToPrecise.{one}" for one in ("MR", 
 
 @dataclass(frozen=True)
 class SynthesisInputs:
-    """What a synthesis works on, without the scene.
+    """Inputs of a synthesis, without the scene.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class Synthetic:
 
     @staticmethod
     def of(result: SynthesisResult, classes: bool = False) -> Synthetic:
-        """What the library made; with its three classes, where they are wanted."""
+        """The library's answer; with its three classes, where they are wanted."""
         return Synthetic(
             ct=result.ct,
             low=result.low,

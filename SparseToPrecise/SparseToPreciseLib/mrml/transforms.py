@@ -24,9 +24,9 @@ def transform_to_node(
     displacement
         (K, J, I, 3) mm along R, A and S; None: none, and the node is a linear transform.
     grid
-        Where the displacement is given; beyond it that of its border counts.
+        Grid of the displacement; beyond it that of its border counts.
     name
-        Of the node.
+        Name of the node.
     """
     if displacement is None:
         node = scene().AddNewNodeByClass("vtkMRMLLinearTransformNode", name)

@@ -115,7 +115,7 @@ def volume_to_node(
     Parameters
     ----------
     volume
-        What to show; the array is copied.
+        Voxels to show; the array is copied.
     name
         The node's name; None takes the volume's.
     labelmap
