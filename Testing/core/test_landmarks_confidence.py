@@ -15,10 +15,11 @@ from landmark_cases import grid_around, reference
 from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.landmarks import detect as detection
-from SparseToPreciseLib.landmarks.confidence import PLACED, Evidence, local_alikeness
+from SparseToPreciseLib.landmarks.confidence import PLACED, Evidence
 from SparseToPreciseLib.landmarks.fusion import fused
 from SparseToPreciseLib.landmarks.localize import Place
 from SparseToPreciseLib.landmarks.register import Registered
+from SparseToPreciseLib.landmarks.similarity import local_similarity
 
 GRID = grid_around(np.zeros(3), half_mm=40.0)
 GOOD = Evidence(round_trip=0.01, spread=0.01, local=0.95, whole=0.95, mass=1.0, margin=0.4)
@@ -52,7 +53,7 @@ class TestEvidence:
 
     def test_nothing_to_compare_around_a_landmark_at_the_rim(self) -> None:
         fixed = Volume(np.zeros((4, 4, 4), np.float32), np.eye(4))
-        assert local_alikeness(fixed, fixed.array, np.array([40.0, 0, 0]), 10.0) == 0.0
+        assert local_similarity(fixed, fixed.array, np.array([40.0, 0, 0]), 10.0) == 0.0
 
 
 def laid(position: list[float], score: float, evidence: Evidence = GOOD, place: Place | None = None) -> Registered:

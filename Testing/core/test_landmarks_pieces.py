@@ -13,16 +13,16 @@ from SparseToPreciseLib.core.resampling import shrunk
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.landmarks.deformable import deform
 from SparseToPreciseLib.landmarks.fusion import weighted_median
+from SparseToPreciseLib.landmarks.inputs import Surroundings
 from SparseToPreciseLib.landmarks.metrics import landmark_errors
-from SparseToPreciseLib.landmarks.model import Scale
 from SparseToPreciseLib.landmarks.moments import Moments
 from SparseToPreciseLib.landmarks.pose import Candidate
 from SparseToPreciseLib.landmarks.reference import Reference
 from SparseToPreciseLib.landmarks.register import patch_of
 from SparseToPreciseLib.landmarks.rigid import PatchAligner
 from SparseToPreciseLib.landmarks.rotations import angle_between, random_rotation, rotation_grid, turn
-from SparseToPreciseLib.landmarks.similarity import alikeness, correlation, dependence
-from SparseToPreciseLib.landmarks.working_grid import Surroundings, cube_around
+from SparseToPreciseLib.landmarks.similarity import correlation, dependence, similarity
+from SparseToPreciseLib.landmarks.working_grid import Scale, cube_around
 
 
 def mask_moments(turned: np.ndarray, origin: np.ndarray, **grid) -> Moments:
@@ -69,10 +69,10 @@ class TestLikeness:
     def test_of_one_modality_of_two_and_of_none(self) -> None:
         rng = np.random.default_rng(0)
         values = rng.normal(size=5000)
-        assert alikeness(values, 3 * values - 7) == pytest.approx(1)
+        assert similarity(values, 3 * values - 7) == pytest.approx(1)
         assert correlation(values, np.abs(values)) < 0.1 < 0.9 < dependence(values, np.abs(values))
-        assert 0.75 < alikeness(values, -values) < 0.9
-        assert alikeness(values, rng.normal(size=5000)) < 0.1
+        assert 0.75 < similarity(values, -values) < 0.9
+        assert similarity(values, rng.normal(size=5000)) < 0.1
         assert correlation(values, np.zeros(5000)) == dependence(values, np.zeros(5000)) == 0
 
 

@@ -9,14 +9,13 @@ from landmark_cases import MOVED, ORIGIN, TURN, grid_around, image_on, landmarks
 
 from SparseToPreciseLib.core.itk_images import moved
 from SparseToPreciseLib.core.volume import Volume
+from SparseToPreciseLib.landmarks.inputs import Surroundings
 from SparseToPreciseLib.landmarks.localize import Place, lattice
-from SparseToPreciseLib.landmarks.model import Scale
-from SparseToPreciseLib.landmarks.pattern import Pattern, TurnedPatterns, structure_on
 from SparseToPreciseLib.landmarks.pose import PoseResult, apart, find_pose
-from SparseToPreciseLib.landmarks.reference import Reference
+from SparseToPreciseLib.landmarks.reference import Reference, structure_on
 from SparseToPreciseLib.landmarks.rotations import angle_between
-from SparseToPreciseLib.landmarks.search import SHIFT, search
-from SparseToPreciseLib.landmarks.working_grid import Surroundings
+from SparseToPreciseLib.landmarks.search import SHIFT, Pattern, TurnedPatterns, search
+from SparseToPreciseLib.landmarks.working_grid import Scale
 
 FIRST = reference()
 SCALE = Scale.of([FIRST])

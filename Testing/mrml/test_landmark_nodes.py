@@ -21,7 +21,7 @@ from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.landmarks.detect import Detection, detect
 from SparseToPreciseLib.landmarks.fusion import Landmark
 from SparseToPreciseLib.landmarks.model import Template, load_template
-from SparseToPreciseLib.landmarks.propagation import Way, carried_structure, way_to
+from SparseToPreciseLib.landmarks.propagation import ReferenceTransform, propagated_structure, reference_transform
 from SparseToPreciseLib.mrml import landmark_teaching
 from SparseToPreciseLib.mrml import landmarks_nodes as landmark_nodes
 from SparseToPreciseLib.mrml.landmark_lists import (
@@ -152,13 +152,13 @@ class TestShown:
 
     def test_the_target_was_removed(self, scene, image, template, found) -> None:
         inputs = landmark_nodes.read_target(image)
-        structure = carried_structure(template, found, inputs.image.grid)
+        structure = propagated_structure(template, found, inputs.image.grid)
         scene.RemoveNode(image)
         nodes = scene.GetNumberOfNodes()
         for show in (
             lambda: landmark_nodes.show_landmarks(inputs, found),
             lambda: landmark_nodes.show_structure(inputs, structure),
-            lambda: landmark_nodes.show_way(inputs, way_to(found)),
+            lambda: landmark_nodes.show_transform(inputs, reference_transform(found)),
         ):
             with pytest.raises(InputError, match="The target was removed while it was being searched"):
                 show()
@@ -194,7 +194,7 @@ class TestStructure:
     def test_it_lies_on_the_structure(self, template, found, name: str) -> None:
         """What was found in the world, asked for on other grids of the same target."""
         grid = GRIDS[name]
-        part = carried_structure(template, found, grid)
+        part = propagated_structure(template, found, grid)
         mask = np.zeros(grid.shape, bool)
         start = np.round(grid.to_ijk(part.grid.to_ras([0, 0, 0]))).astype(int)[::-1]
         mask[tuple(slice(a, a + size) for a, size in zip(start, part.shape, strict=True))] = part.array != 0
@@ -206,24 +206,24 @@ class TestStructure:
         flip = np.diag([-1.0, 1, 1, 1])
         target = Volume(image.array, flip @ image.ijk_to_ras, "other side")
         mirrored = detect(template, target, mirror="yes", stages=("localize", "pose", "rigid"))
-        part = carried_structure(template, mirrored, target.grid)
+        part = propagated_structure(template, mirrored, target.grid)
         points = part.grid.to_ras(np.argwhere(part.array)[:, ::-1]) * (-1, 1, 1)
         assert (depth(points, TURN, MOVED) > -1.5).mean() > 0.95
-        way = way_to(mirrored)
+        way = reference_transform(mirrored)
         assert np.linalg.det(way.matrix[:3, :3]) < 0
 
     def test_nothing_was_found(self, template, found) -> None:
         none = Detection((), found.place, (), False, {}, {}, "cpu")
-        assert way_to(none) is None and carried_structure(template, none, GRIDS["LAS"]) is None
+        assert reference_transform(none) is None and propagated_structure(template, none, GRIDS["LAS"]) is None
 
     def test_it_lies_beyond_the_grid(self, template, found) -> None:
-        assert carried_structure(template, found, grid_around(MOVED + [300, 0, 0])) is None
+        assert propagated_structure(template, found, grid_around(MOVED + [300, 0, 0])) is None
 
     def test_as_a_segment_under_the_target_s_transform(self, scene, linear, template, found) -> None:
         image = volume_to_node(stored_under(GRIDS["oblique"], RIGID), "CT")
         put_under(image, linear(RIGID))
         inputs = landmark_nodes.read_target(image)
-        part = carried_structure(template, found, inputs.image.grid)
+        part = propagated_structure(template, found, inputs.image.grid)
         node = landmark_nodes.show_structure(inputs, part, "ears")
         assert node.GetName() == "CT ears" and node.GetParentTransformNode() is image.GetParentTransformNode()
         segment = node.GetSegmentation().GetNthSegmentID(0)
@@ -250,7 +250,7 @@ class TestWay:
         image = volume_to_node(stored_under(GRIDS["LAS"], RIGID), "CT")
         put_under(image, linear(RIGID))
         inputs = landmark_nodes.read_target(image)
-        node = landmark_nodes.show_way(inputs, way_to(found), "ears")
+        node = landmark_nodes.show_transform(inputs, reference_transform(found), "ears")
         assert node.GetName() == "ears to CT"
         there = self.through(node, landmarks())
         assert found.placed
@@ -259,8 +259,8 @@ class TestWay:
 
     def test_without_a_deformation_it_is_linear(self, scene, found) -> None:
         image = volume_to_node(image_on(GRIDS["LAS"], TURN, MOVED), "CT")
-        straight = Way(0, way_to(found).matrix, None, GRIDS["LAS"])
-        node = landmark_nodes.show_way(landmark_nodes.read_target(image), straight)
+        straight = ReferenceTransform(0, reference_transform(found).matrix, None, GRIDS["LAS"])
+        node = landmark_nodes.show_transform(landmark_nodes.read_target(image), straight)
         assert node.IsA("vtkMRMLLinearTransformNode")
         there = self.through(node, landmarks())["tip"]
         wanted = straight.matrix[:3, :3] @ landmarks()["tip"] + straight.matrix[:3, 3]
@@ -284,7 +284,7 @@ class TestWay:
         np.testing.assert_allclose(back, start, atol=0.02)
 
     def test_it_survives_a_file(self, scene, tmp_path: Path, found) -> None:
-        way = way_to(found)
+        way = reference_transform(found)
         node = transform_to_node(way.matrix, way.displacement, way.grid, "way")
         there = self.through(node, landmarks())
         storage = slicer.vtkMRMLTransformStorageNode()

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from SparseToPreciseLib.landmarks.detect import detect
 from SparseToPreciseLib.landmarks.metrics import landmark_errors
 from SparseToPreciseLib.landmarks.model import Template, load_template
-from SparseToPreciseLib.landmarks.propagation import carried_structure
+from SparseToPreciseLib.landmarks.propagation import propagated_structure
 from SparseToPreciseLib.landmarks.recipe import train_template
 from SparseToPreciseLib.mrml import files
 from SparseToPreciseLib.mrml import landmarks_nodes as landmark_nodes
@@ -76,7 +76,7 @@ def found(template: Template, name: str, mirror: str, truth: dict) -> tuple[np.n
     shown(points)
     errors = landmark_errors(landmarks_from_node(points), {key: np.array(value) for key, value in truth.items()})
     print(name, answer.mirrored, errors["errors_mm"], [round(one.confidence, 2) for one in answer.landmarks])
-    structure = carried_structure(template, answer, inputs.image.grid)
+    structure = propagated_structure(template, answer, inputs.image.grid)
     nodes = [image, points]
     if structure is not None:
         segmentation = landmark_nodes.show_structure(inputs, structure)

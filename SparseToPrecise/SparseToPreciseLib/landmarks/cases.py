@@ -11,10 +11,10 @@ from scipy import ndimage
 from torch.nn.functional import grid_sample
 
 from ..core.volume import Grid
-from .pattern import structure_on
-from .reference import Reference
+from .inputs import Surroundings
+from .reference import Reference, structure_on
 from .rotations import random_rotation
-from .working_grid import Surroundings, covering_grid, cube_around
+from .working_grid import covering_grid, cube_around
 
 _MISTAKEN = 0.05
 _MISTAKES_SHARE = 0.6

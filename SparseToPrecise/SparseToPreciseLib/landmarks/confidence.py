@@ -6,14 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..core.volume import Volume
-from .similarity import alikeness
-
 PLACED = 0.3
 """Below this confidence a landmark stays unplaced."""
-
-_LOCAL = 0.2
-"""Radius of the neighbourhood of a landmark that is compared, in diameters of the structure."""
 
 WEIGHTS = {
     "bias": -12.8,
@@ -41,7 +35,7 @@ class Evidence:
     spread
         How far apart it comes to lie from perturbed starts.
     local, whole
-        `alikeness` around the landmark, and of the whole patch.
+        `similarity` around the landmark, and of the whole patch.
     mass
         Of the structure as the network sees it, relative to the reference: 1 is best.
     margin
@@ -88,15 +82,3 @@ class Evidence:
         features = self.features
         loss = {name: WEIGHTS[name] * (good[name] - features[name]) for name in texts}
         return texts[max(loss, key=lambda name: loss[name])]
-
-
-def local_alikeness(fixed: Volume, other: np.ndarray, point: np.ndarray, diameter_mm: float) -> float:
-    """`alikeness` of two patches on one grid in a ball around a RAS point."""
-    near = fixed.grid.slices_around(point, _LOCAL * diameter_mm)
-    if any(part.start >= part.stop for part in near):
-        return 0.0
-    part = fixed.cropped(near)
-    inside = np.linalg.norm(part.grid.points_ras() - point, axis=-1) <= _LOCAL * diameter_mm
-    if inside.sum() < 27:
-        return 0.0
-    return alikeness(part.array[inside], other[near][inside])

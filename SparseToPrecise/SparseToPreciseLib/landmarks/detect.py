@@ -14,10 +14,10 @@ from ..core.progress import Progress, timed
 from ..core.volume import Volume
 from .confidence import PLACED
 from .fusion import Landmark, fused
+from .inputs import Surroundings
 from .localize import Place, localize
 from .model import Template
 from .register import Registered, register
-from .working_grid import Surroundings
 
 STAGES = ("localize", "pose", "rigid", "deformable")
 MIRRORS = ("no", "yes", "try")
@@ -172,19 +172,19 @@ def _detect(
     flip = _MIRROR if mirrored else np.eye(4)
     seen = Volume(target.array, flip @ target.ijk_to_ras, target.name)
     seed = None if seed_point is None else moved(flip, np.asarray(seed_point, dtype=np.float64))
-    scale, finder = template.scale, template.finder
+    scale, predictor = template.scale, template.predictor
     with timed(timings, "localize"):
         surroundings = Surroundings.of(seen, scale.window_mm, seed, 6 * scale.diameter_mm)
         if "localize" in stages:
             part = progress.part(0.0, 0.4)
-            places = localize(finder, surroundings, _full_mass(template), scale.diameter_mm, seed, part)
+            places = localize(predictor, surroundings, _full_mass(template), scale.diameter_mm, seed, part)
         else:
             places = [_given_place(template, seen, seed)]
     report: dict[str, Any] = {"localize": [_place_report(one) for one in places]}
     if not places[0].found:
         reason = "the network sees nothing like the structure anywhere in the image"
         unplaced = [Landmark(name, None, 0.0, reason) for name in template.landmarks]
-        return Detection(unplaced, places[0], (), mirrored, report, timings, finder.device, _notes(template))
+        return Detection(unplaced, places[0], (), mirrored, report, timings, predictor.device, _notes(template))
     registered = _registered(template, surroundings, places, stages, signs, search, progress.part(0.4, 1.0))
     for each in registered:
         for stage, seconds in each.timings.items():
@@ -193,7 +193,7 @@ def _detect(
     report["place"] = place.centre.tolist()
     report["references"] = [one.report for one in registered]
     landmarks = [fused(name, registered, threshold, seen, flip) for name in template.landmarks]
-    return Detection(landmarks, place, registered, mirrored, report, timings, finder.device, _notes(template))
+    return Detection(landmarks, place, registered, mirrored, report, timings, predictor.device, _notes(template))
 
 
 def _registered(
@@ -245,4 +245,4 @@ def _place_report(place: Place) -> dict[str, Any]:
 
 
 def _notes(template: Template) -> tuple[str, ...]:
-    return (*template.notes, *((template.finder.note,) if template.finder.note else ()))
+    return (*template.notes, *((template.predictor.note,) if template.predictor.note else ()))

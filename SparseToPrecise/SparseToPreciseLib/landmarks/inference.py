@@ -9,18 +9,17 @@ import numpy as np
 
 from ..core.devices import Device, run_with_fallback
 from ..core.volume import Grid
-from .working_grid import Surroundings, cube_around
+from .inputs import Surroundings
+from .working_grid import cube_around
 
 if TYPE_CHECKING:
     import torch
 
-LEVEL = 0.125
-"""Half in each of the three orientations."""
 _STRIDE = 16
 _SLICES_AT_ONCE = 16
 
 
-class Finder:
+class SlicePredictor:
     """A network that segments slices, ready for volumes.
 
     Parameters

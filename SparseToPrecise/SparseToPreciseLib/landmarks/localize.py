@@ -10,9 +10,11 @@ from scipy import ndimage
 
 from ..core.progress import Progress
 from ..core.volume import Grid, Volume
-from .inference import LEVEL, Finder
+from .inference import SlicePredictor
+from .inputs import Surroundings
 from .moments import Moments
-from .working_grid import Surroundings, covering_grid
+from .postprocessing import main_component
+from .working_grid import covering_grid
 
 RESTARTS = 12
 """Places that are handed on: the structure need not be where the network sees most of it."""
@@ -65,30 +67,20 @@ class Place:
         return self.mass > 0
 
 
-def main_component(likelihood: np.ndarray, grid: Grid) -> tuple[np.ndarray, Moments] | None:
-    """The component above `LEVEL` with the greatest sum of probabilities, 0 elsewhere, and its moments."""
-    labels, count = ndimage.label(likelihood > LEVEL)
-    if not count:
-        return None
-    sums = ndimage.sum_labels(likelihood, labels, np.arange(1, count + 1))
-    kept = np.where(labels == 1 + int(np.argmax(sums)), likelihood, 0)
-    return kept, Moments.of(kept, grid)
-
-
-def scan(finder: Finder, target: Surroundings, full_mass: float, restarts: int = RESTARTS) -> list[Place]:
+def scan(predictor: SlicePredictor, target: Surroundings, full_mass: float, restarts: int = RESTARTS) -> list[Place]:
     """The likeliest places in a whole image, best first, from every `SCAN_STEP`-th slice of each orientation.
 
     A place is a maximum of the likelihood in a window, however low: what the network hardly sees may still be the
     structure, which the comparison of intensities decides later.
     """
-    grid = covering_grid(target.image.grid, finder.spacing_mm)
-    likelihood = finder.sparse(target.on(grid), SCAN_STEP)
+    grid = covering_grid(target.image.grid, predictor.spacing_mm)
+    likelihood = predictor.sparse(target.on(grid), SCAN_STEP)
     sigma = _WINDOW / SCAN_STEP
     level = ndimage.gaussian_filter(likelihood, sigma, mode="constant")
     peaks = np.argwhere((level == ndimage.maximum_filter(level, size=5)) & (level > _LEAST))
     heights = level[tuple(peaks.T)]
     best = np.argsort(-heights, kind="stable")[:restarts]
-    volume = (2 * np.pi) ** 1.5 * (_WINDOW * finder.spacing_mm) ** 3
+    volume = (2 * np.pi) ** 1.5 * (_WINDOW * predictor.spacing_mm) ** 3
     centres = grid.to_ras(peaks[best][:, ::-1] * SCAN_STEP + (SCAN_STEP - 1) / 2)
     return [
         Place(centre, float(height) * volume / full_mass, None, None, (centre,), ended="scan")
@@ -96,7 +88,9 @@ def scan(finder: Finder, target: Surroundings, full_mass: float, restarts: int =
     ]
 
 
-def follow(finder: Finder, target: Surroundings, start: np.ndarray, full_mass: float, steps: int = MOST_STEPS) -> Place:
+def follow(
+    predictor: SlicePredictor, target: Surroundings, start: np.ndarray, full_mass: float, steps: int = MOST_STEPS
+) -> Place:
     """Move the patch to the centre of mass until it stays there.
 
     Algorithm 2 of the paper, with the loop's condition the right way round: it goes on while the shift is at least a
@@ -107,8 +101,8 @@ def follow(finder: Finder, target: Surroundings, start: np.ndarray, full_mass: f
     best: Place | None = None
     ended = "steps"
     for _ in range(steps):
-        grid = finder.patch(centre)
-        found = main_component(finder.likelihood(target, grid), grid)
+        grid = predictor.patch(centre)
+        found = main_component(predictor.likelihood(target, grid), grid)
         if found is None:
             ended = "empty"
             break
@@ -117,10 +111,10 @@ def follow(finder: Finder, target: Surroundings, start: np.ndarray, full_mass: f
         if best is None or place.mass > best.mass:
             best = place
         shift = np.linalg.norm(moments.centre - centre)
-        again = any(np.linalg.norm(moments.centre - other) < 0.5 * finder.spacing_mm for other in path[:-1])
+        again = any(np.linalg.norm(moments.centre - other) < 0.5 * predictor.spacing_mm for other in path[:-1])
         centre = moments.centre
         path.append(centre)
-        if shift < finder.spacing_mm:
+        if shift < predictor.spacing_mm:
             ended, best = "converged", place
             break
         if again:
@@ -147,7 +141,7 @@ def lattice(grid: Grid, diameter_mm: float) -> list[np.ndarray]:
 
 
 def localize(
-    finder: Finder,
+    predictor: SlicePredictor,
     target: Surroundings,
     full_mass: float,
     diameter_mm: float,
@@ -158,7 +152,7 @@ def localize(
 
     Parameters
     ----------
-    finder
+    predictor
         The template's network.
     target
         The image.
@@ -178,24 +172,24 @@ def localize(
     progress = progress or Progress()
     progress(0.0, "scanning the image")
     if seed_point is None:
-        starts = scan(finder, target, full_mass)
+        starts = scan(predictor, target, full_mass)
     else:
         seed = np.asarray(seed_point, dtype=np.float64)
         starts = [Place(seed, _UNSEEN, None, None, (seed,))]
     followed = []
     for number, start in enumerate(starts[:_FOLLOWED]):
         progress(0.5 + 0.4 * number / min(len(starts), _FOLLOWED), "looking closer")
-        followed.append(follow(finder, target, start.centre, full_mass))
+        followed.append(follow(predictor, target, start.centre, full_mass))
     followed.sort(key=lambda place: -place.mass)
     everywhere: list[np.ndarray] = []
     if seed_point is None and not (followed and followed[0].mass >= _CLEAR):
         progress(0.9, "scanning the image with inverted intensities")
-        starts = [*starts, *scan(finder, target.inverted, full_mass)]
+        starts = [*starts, *scan(predictor, target.inverted, full_mass)]
         everywhere = lattice(target.image.grid, diameter_mm)
     kept: list[Place] = []
     # Who follows may be drawn to something heavier nearby, so the starts stay.
     for place in [*followed, *starts, *(Place(one, _UNSEEN, None, None, (one,), "lattice") for one in everywhere)]:
-        apart = (np.linalg.norm(place.centre - other.centre) > finder.spacing_mm * _APART for other in kept)
+        apart = (np.linalg.norm(place.centre - other.centre) > predictor.spacing_mm * _APART for other in kept)
         if place.found and all(apart):
             kept.append(place)
     if not kept:

@@ -19,49 +19,18 @@ from ..core.errors import InputError
 from ..core.images import read_image, write_image
 from ..core.models import open_model, reading_parameters
 from ..core.volume import Volume
-from .inference import Finder
-from .localize import Place, follow, lattice, main_component
+from .inference import SlicePredictor
+from .inputs import Surroundings
+from .localize import Place, follow, lattice
 from .moments import Moments
-from .pattern import Pattern, TurnedPatterns
+from .postprocessing import main_component
 from .reference import Reference
-from .working_grid import Surroundings
+from .search import Pattern, TurnedPatterns
+from .working_grid import Scale
 
 FAMILY = "landmarks"
 FORMAT = 1
 NEEDED_BYTES = 2**30
-
-_WINDOW = 0.5
-"""Standard deviation of the window of surroundings, in diameters of the structure."""
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Lengths that follow from the structure's size; nothing else in this family is a length.
-
-    Attributes
-    ----------
-    diameter_mm
-        Of the structure of interest.
-    spacing_mm
-        Of the network's pixels.
-    size
-        Pixels along a side of the network's patches.
-    """
-
-    diameter_mm: float
-    spacing_mm: float
-    size: int
-
-    @property
-    def window_mm(self) -> float:
-        """Of the surroundings that intensities are measured against."""
-        return _WINDOW * self.diameter_mm
-
-    @staticmethod
-    def of(references: Sequence[Reference], pixels: int = 20, size: int = 48) -> Scale:
-        """The structure's diameter is to be so many pixels long."""
-        diameter = float(np.median([reference.diameter_mm for reference in references]))
-        return Scale(diameter, diameter / pixels, size)
 
 
 @dataclass(frozen=True)
@@ -74,7 +43,7 @@ class Template:
         The annotated images.
     places
         Of each, where the network sees the structure in it: moments and mass carry the same bias as on a target.
-    scale, finder
+    scale, predictor
         The lengths, and the network.
     name, sha256
         Of the bundle, and of its weights.
@@ -85,7 +54,7 @@ class Template:
     references: Sequence[Reference]
     places: Sequence[Place]
     scale: Scale
-    finder: Finder
+    predictor: SlicePredictor
     name: str
     sha256: str
     notes: Sequence[str] = ()
@@ -145,7 +114,7 @@ def checked_together(references: Sequence[Reference]) -> None:
             )
 
 
-def place_in(finder: Finder, scale: Scale, reference: Reference) -> Place:
+def place_in(predictor: SlicePredictor, scale: Scale, reference: Reference) -> Place:
     """Where the network sees the structure in a reference that it was trained on; its mass is the measure of others.
 
     Where it does not see it, but the image is so small that a target like it is searched everywhere, the structure
@@ -158,7 +127,7 @@ def place_in(finder: Finder, scale: Scale, reference: Reference) -> Place:
     """
     near = Surroundings.of(reference.image, scale.window_mm, reference.centre, 4 * scale.diameter_mm)
     full = reference.moments.mass
-    place = follow(finder, near, reference.centre, full)
+    place = follow(predictor, near, reference.centre, full)
     away = float(np.linalg.norm(place.centre - reference.centre))
     if place.moments is None or away > 0.5 * scale.diameter_mm or not 0.2 < place.mass < 5:
         if lattice(reference.image.grid, scale.diameter_mm):
@@ -167,8 +136,8 @@ def place_in(finder: Finder, scale: Scale, reference: Reference) -> Place:
             "The network did not learn to find the structure in its own reference; train longer, or choose a structure "
             "that differs more from its surroundings."
         )
-    grid = finder.patch(place.centre)
-    kept, moments = main_component(finder.likelihood(near, grid), grid) or (None, None)
+    grid = predictor.patch(place.centre)
+    kept, moments = main_component(predictor.likelihood(near, grid), grid) or (None, None)
     if moments is None:
         return place
     return Place(moments.centre, 1.0, moments, Volume(kept, grid.ijk_to_ras), place.path, ended=place.ended)
@@ -219,10 +188,10 @@ def _loaded(bundle: Bundle, device: Device) -> Template:
         references = [_reference(bundle, number) for number in range(len(moments))]
         if not references or not scale.spacing_mm > 0 or not 16 <= scale.size <= 512:
             raise ValueError("sizes that make no sense")
-    finder = Finder(bundle.load_network(1, 1), scale.spacing_mm, scale.size, device)
+    predictor = SlicePredictor(bundle.load_network(1, 1), scale.spacing_mm, scale.size, device)
     places = [Place(own.centre, 1.0, own, None) for own in moments]
     notes = tuple(str(note) for note in parameters.get("notes", ()))
-    return Template(references, places, scale, finder, bundle.name, bundle.sha256, notes)
+    return Template(references, places, scale, predictor, bundle.name, bundle.sha256, notes)
 
 
 def _check_files(bundle: Bundle) -> None:

@@ -15,12 +15,11 @@ import numpy as np
 from scipy import ndimage, optimize
 
 from ..core.progress import Progress
+from .inputs import Surroundings
 from .localize import Place
-from .pattern import Pattern, TurnedPatterns
 from .rotations import angle_between, turn
-from .search import SHIFT, search
-from .similarity import alikeness
-from .working_grid import Surroundings
+from .search import SHIFT, Pattern, TurnedPatterns, search
+from .similarity import similarity
 
 _PER_PLACE = 6
 _HALF_REFINED, _REFINED, _KEPT = 24, 8, 4
@@ -42,7 +41,7 @@ class Candidate:
     about, centre
         RAS in the reference and in the target, mm.
     score
-        Higher is better; `alikeness` in and close to the structure, so comparable between all candidates.
+        Higher is better; `similarity` in and close to the structure, so comparable between all candidates.
     how
         moments, search or given.
     place
@@ -96,7 +95,7 @@ class PoseScorer:
         self.values, self.grid = pattern.sampled.cube(target, place.centre, reach)
 
     def score(self, candidate: Candidate) -> float:
-        """`alikeness` where the pattern counts."""
+        """`similarity` where the pattern counts."""
         return self._score(candidate.rotation, candidate.centre + candidate.rotation @ self._away(candidate))
 
     def refined(self, candidate: Candidate, evaluations: int) -> Candidate:
@@ -120,7 +119,7 @@ class PoseScorer:
 
     def _score(self, rotation: np.ndarray, centre: np.ndarray) -> float:
         where = self.grid.to_ijk(self.pattern.points @ rotation.T + centre).T[::-1]
-        return alikeness(self.pattern.values, ndimage.map_coordinates(self.values, where, order=1, mode="constant"))
+        return similarity(self.pattern.values, ndimage.map_coordinates(self.values, where, order=1, mode="constant"))
 
 
 def find_pose(

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.itk_images import FLIP, moved, to_itk
+from ..core.resampling import on_grid
 from ..core.volume import Grid, Volume
 from .detect import Detection
 from .model import Template
-from .working_grid import on_grid
 
 if TYPE_CHECKING:
     import SimpleITK
@@ -20,7 +20,7 @@ _MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True)
-class Way:
+class ReferenceTransform:
     """From a reference to the target: first the displacement, then the matrix.
 
     Attributes
@@ -41,23 +41,23 @@ class Way:
     grid: Grid
 
 
-def way_to(detection: Detection) -> Way | None:
+def reference_transform(detection: Detection) -> ReferenceTransform | None:
     """The way of the reference that the target resembles most; None: nothing was found."""
     if not detection.registered:
         return None
     number = _best(detection)
     one = detection.registered[number]
     displacement = None if one.deformation is None else _displacement(one.deformation.forward, one.patch)
-    return Way(number, _flip(detection) @ one.matrix, displacement, one.patch)
+    return ReferenceTransform(number, _flip(detection) @ one.matrix, displacement, one.patch)
 
 
-def carried_structure(template: Template, detection: Detection, target: Grid) -> Volume | None:
+def propagated_structure(template: Template, detection: Detection, target: Grid) -> Volume | None:
     """A reference's structure of interest on the target.
 
     Parameters
     ----------
     template, detection
-        What was looked for and found; the reference is that of `way_to`.
+        What was looked for and found; the reference is that of `reference_transform`.
     target
         The target's grid.
 

@@ -18,11 +18,12 @@ from ..core.training.card import Description, network_data_format
 from ..core.training.loop import LoopOptions
 from ..core.training.recipe import Run, TrainingRecipe, train
 from .cases import Augmentation, SliceSampler
-from .inference import Finder
-from .model import FAMILY, FORMAT, NEEDED_BYTES, Scale, checked_together, place_in, reference_files
+from .inference import SlicePredictor
+from .model import FAMILY, FORMAT, NEEDED_BYTES, checked_together, place_in, reference_files
 from .network import DEFAULT_NETWORK, NETWORKS
 from .reference import Reference
 from .trainer import SliceTrainer
+from .working_grid import Scale
 
 STEPS = 1500
 MINUTES = 15.0
@@ -130,8 +131,8 @@ class LandmarksRecipe(TrainingRecipe):
 
     def describe(self, trainer: SliceTrainer, cases: SlicesOfReferences, run: Run, progress: Progress) -> Description:
         references, scale = cases.training, cases.scale
-        finder = Finder(trainer.network.cpu(), scale.spacing_mm, scale.size)
-        places = [place_in(finder, scale, reference) for reference in references]
+        predictor = SlicePredictor(trainer.network.cpu(), scale.spacing_mm, scale.size)
+        places = [place_in(predictor, scale, reference) for reference in references]
         notes = [note for reference in references for note in reference.warnings]
         if any(place.ended == "given" for place in places):
             notes.append(

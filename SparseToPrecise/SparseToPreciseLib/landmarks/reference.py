@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy import ndimage
 
 from ..core.errors import InputError
-from ..core.volume import Volume
+from ..core.resampling import on_grid
+from ..core.volume import Grid, Volume
 from .moments import ALIKE, Moments
 
 _FEWEST_VOXELS = 4
@@ -105,6 +107,33 @@ class Reference:
             f"The structure of interest is nearly symmetric (its moments of inertia relate as {ratios[0]:.2f} and "
             f"{ratios[1]:.2f} to 1), so its orientation may be mistaken; a less symmetric segment is better."
         ]
+
+
+def structure_on(reference: Reference, grid: Grid) -> np.ndarray:
+    """(K, J, I) float32 on an isotropic grid, above 0.5 in the structure.
+
+    What is thinner than a voxel, like the bone of a small skull, fills less than half of any; then the fullest voxels
+    count, as many as make up the structure's volume.
+    """
+    soi = reference.soi.with_array((reference.soi.array != 0).astype(np.float32))
+    share = np.nan_to_num(on_grid(soi, grid), nan=0.0)
+    count = int(np.count_nonzero(soi.array) * soi.grid.voxel_volume_mm3 / grid.voxel_volume_mm3)
+    if not 0 < count < share.size:
+        return share
+    fullest = float(np.partition(share, share.size - count, axis=None)[share.size - count])
+    return share / max(2 * fullest, 1e-3) if fullest < 0.5 else share
+
+
+def distance_to_structure(reference: Reference, grid: Grid, marks: bool = False) -> np.ndarray:
+    """(K, J, I) mm on an isotropic grid from the reference's structure, or with `marks` from its landmarks, too."""
+    seeds = structure_on(reference, grid) >= 0.5
+    points = list(reference.landmarks.values()) if marks else []
+    if not seeds.any():
+        points.append(reference.centre)
+    for point in points:
+        i, j, k = np.clip(np.round(grid.to_ijk(point)), 0, np.array(grid.shape[::-1]) - 1).astype(int)
+        seeds[k, j, i] = True
+    return ndimage.distance_transform_edt(~seeds, sampling=float(grid.spacing[0]))
 
 
 def _listed(point: np.ndarray) -> str:

@@ -11,17 +11,17 @@ import numpy as np
 from ..core.itk_images import moved
 from ..core.progress import Progress, timed
 from ..core.volume import Grid
-from .confidence import Evidence, local_alikeness
+from .confidence import Evidence
 from .deformable import DeformableResult, deform, warped_patch
+from .inputs import Surroundings
 from .localize import Place
-from .model import Scale, Template
-from .pattern import distance_to_structure
+from .model import Template
 from .pose import Candidate, find_pose
-from .reference import Reference
+from .reference import Reference, distance_to_structure
 from .rigid import PatchAligner, RigidResult, best_alignment
 from .rotations import turn
-from .similarity import alikeness
-from .working_grid import Surroundings
+from .similarity import local_similarity, similarity
+from .working_grid import Scale
 
 _MARGIN = 0.3
 """Around the structure and the landmarks, in diameters: the patch."""
@@ -57,7 +57,7 @@ class Registered:
     patch
         The grid in the reference on which it is defined.
     score
-        `alikeness` of the patch at the end.
+        `similarity` of the patch at the end.
     place
         At which of the places the reference was laid.
     report
@@ -182,9 +182,9 @@ def register(
         back = deformation.back(landed) if deformation is not None else points
         round_trip = np.linalg.norm(back - points, axis=1) / scale.diameter_mm
         inside = mask > 0
-        whole = alikeness(aligner.fixed.array[inside], final[inside])
+        whole = similarity(aligner.fixed.array[inside], final[inside])
         margin = aligned.score - (0.0 if rival is None else max(rival, 0.0))
-        local = [local_alikeness(aligner.fixed, final, point, scale.diameter_mm) for point in points]
+        local = [local_similarity(aligner.fixed, final, point, scale.diameter_mm) for point in points]
         evidence = {
             name: Evidence(float(trip), float(wide), near, whole, place.mass, margin)
             for name, trip, wide, near in zip(names, round_trip, spread, local, strict=True)

@@ -11,9 +11,9 @@ import numpy as np
 from ..core.itk_images import FLIP, matrix_of, moved, point_to_lps, to_itk
 from ..core.progress import Progress
 from ..core.volume import Grid, Volume
+from .inputs import Surroundings
 from .pose import Candidate
-from .similarity import alikeness, correlation
-from .working_grid import Surroundings
+from .similarity import correlation, similarity
 
 _SHRINK = (4, 2, 1)
 _SAME_MODALITY = 0.3
@@ -33,7 +33,7 @@ class RigidResult:
     matrix
         4x4, reference to target, RAS; a rotation, a shift and, if it was asked for, one scale.
     score
-        `alikeness` of the patch and the target under it.
+        `similarity` of the patch and the target under it.
     start
         The candidate that it began with.
     metric
@@ -66,9 +66,9 @@ class PatchAligner:
         self.fixed = Volume(reference.on(patch), patch.ijk_to_ras)
 
     def score(self, matrix: np.ndarray) -> float:
-        """`alikeness` of the patch and the target under a 4x4 matrix, where the patch counts."""
+        """`similarity` of the patch and the target under a 4x4 matrix, where the patch counts."""
         inside = self.mask > 0
-        return alikeness(self.fixed.array[inside], self.seen(matrix)[inside])
+        return similarity(self.fixed.array[inside], self.seen(matrix)[inside])
 
     def seen(self, matrix: np.ndarray) -> np.ndarray:
         """(K, J, I) the target under a 4x4 matrix from reference to target, on the patch's grid."""

@@ -2,17 +2,141 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
+from functools import cached_property
 
-from .pattern import TurnedPatterns
-from .rotations import angle_between
-from .working_grid import Surroundings
+import numpy as np
+from scipy import ndimage
+
+from ..core.volume import Grid
+from .inputs import Surroundings
+from .reference import Reference, distance_to_structure
+from .rotations import angle_between, rotation_grid
+from .working_grid import cube_around
 
 SHIFT = 0.55
-"""Of the structure from the place where it is looked for, in diameters."""
+"""Distance from the place where the structure is looked for, in diameters."""
+ROTATIONS = 2000
+"""Of the search: neighbours are some 15 degrees apart."""
 
+_STEP = 1 / 14
+"""Between the points of a pattern, in diameters of the structure."""
+_NEAR = 0.12
+"""Of the structure, in diameters: what counts. Farther surroundings differ between individuals, and they are most of a
+ball around the structure."""
+_COARSE_STEP, _COARSE_NEAR = 1 / 10, 0.15
+_SMOOTHING, _COARSE_SMOOTHING = 0.7, 0.4
+_CLASSES = 4
 _LEAST_VARIANCE = 1e-3
 _APART_DEG = 25.0
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """How an image is read for a comparison: the voxel's size in mm, and the smoothing in voxels."""
+
+    step_mm: float
+    sigma: float
+
+    def cube(self, image: Surroundings, centre: np.ndarray, reach: int) -> tuple[np.ndarray, Grid]:
+        """(K, J, I) values on a cube of 2 * reach + 1 voxels around a RAS point, and its grid."""
+        grid = cube_around(centre, 2 * reach + 1, self.step_mm)
+        return ndimage.gaussian_filter(image.on(grid), self.sigma), grid
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Points in and close to the structure.
+
+    Attributes
+    ----------
+    centre
+        RAS in the reference, mm: the structure's own.
+    points
+        (N, 3) RAS relative to the centre, mm.
+    values
+        (N,) of the reference, in units of its surroundings.
+    reach
+        Voxels from the centre to the farthest point.
+    sampled
+        How the reference was read; a target is to be read in the same way.
+    """
+
+    centre: np.ndarray
+    points: np.ndarray
+    values: np.ndarray
+    reach: int
+    sampled: Sampled
+
+    @staticmethod
+    def of(reference: Reference, seen: Surroundings, diameter_mm: float) -> Pattern:
+        """The pattern of a reference for the comparison of poses."""
+        sampled = Sampled(_STEP * diameter_mm, _SMOOTHING)
+        values, near, reach = _around(reference, seen, diameter_mm, sampled, _NEAR)
+        points = (np.argwhere(near)[:, ::-1] - (near.shape[0] - 1) / 2) * sampled.step_mm
+        return Pattern(reference.centre, points, values[near], reach, sampled)
+
+
+@dataclass(frozen=True)
+class TurnedPatterns:
+    """A pattern under many rotations, all on one set of voxels, so that a matrix product compares them all.
+
+    Attributes
+    ----------
+    rotations
+        3x3 each, RAS.
+    offsets
+        (N, 3) voxels K, J, I relative to the centre.
+    reach
+        The largest of them.
+    weights
+        (classes, rotations, N) how much a voxel belongs to a class of the reference's intensities; their sum is 1 for
+        each rotation, and voxels that do not count have none.
+    values
+        (rotations, N) what is multiplied with a target's values: weighted, without mean, of unit weighted variance.
+    centre, sampled
+        As in `Pattern`.
+    """
+
+    rotations: list[np.ndarray]
+    offsets: np.ndarray
+    reach: int
+    weights: np.ndarray
+    values: np.ndarray
+    centre: np.ndarray
+    sampled: Sampled
+
+    @staticmethod
+    def of(reference: Reference, seen: Surroundings, diameter_mm: float, count: int = ROTATIONS) -> TurnedPatterns:
+        """The structure of a reference under the rotations of `rotation_grid`."""
+        sampled = Sampled(_COARSE_STEP * diameter_mm, _COARSE_SMOOTHING)
+        values, near, reach = _around(reference, seen, diameter_mm, sampled, _COARSE_NEAR)
+        axis = np.arange(-reach, reach + 1)
+        offsets = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
+        offsets = offsets[np.linalg.norm(offsets, axis=1) <= reach]
+        rotations = rotation_grid(count)
+        limits = np.quantile(values[near], np.linspace(0, 1, _CLASSES + 1)[1:-1])
+        classes = np.searchsorted(limits, values)
+        layers = [(near & (classes == one)).astype(np.float32) for one in range(_CLASSES)]
+        weights = np.empty((_CLASSES, len(rotations), len(offsets)), np.float32)
+        turned = np.empty((len(rotations), len(offsets)), np.float32)
+        middle = (near.shape[0] - 1) / 2
+        for number, rotation in enumerate(rotations):
+            place = (offsets[:, ::-1] @ rotation)[:, ::-1].T + middle  # from the target's axes to the reference's
+            turned[number] = ndimage.map_coordinates(values, place, order=1, mode="nearest")
+            for layer, out in zip(layers, weights, strict=True):
+                out[number] = ndimage.map_coordinates(layer, place, order=1)
+        total = weights.sum(axis=0)
+        weights /= total.sum(axis=1)[:, None]
+        total /= total.sum(axis=1, keepdims=True)
+        turned -= (total * turned).sum(axis=1, keepdims=True)
+        turned /= np.maximum(np.sqrt((total * turned**2).sum(axis=1, keepdims=True)), 1e-6)
+        return TurnedPatterns(rotations, offsets, reach, weights, total * turned, reference.centre, sampled)
+
+    @cached_property
+    def all_weights(self) -> np.ndarray:
+        """(rotations, N) of all classes together."""
+        return self.weights.sum(axis=0)
 
 
 def search(
@@ -92,3 +216,13 @@ def _by_classes(patterns: TurnedPatterns, seen: np.ndarray) -> np.ndarray:
         between += (weights @ seen - share * mean) ** 2 / np.maximum(share, 1e-6)
     inverted = -(patterns.values @ seen) / np.sqrt(variance)
     return np.maximum(inverted, np.sqrt(np.clip(between / variance, 0, 1)))
+
+
+def _around(
+    reference: Reference, seen: Surroundings, diameter_mm: float, sampled: Sampled, near: float
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Values on a cube around the structure, which of them count, and how many voxels those reach from the centre."""
+    reach = int(np.ceil((0.5 + 1.5 * near) * reference.diameter_mm / sampled.step_mm))
+    values, grid = sampled.cube(seen, reference.centre, reach + 1)
+    counts = distance_to_structure(reference, grid) <= near * diameter_mm
+    return values, counts, reach

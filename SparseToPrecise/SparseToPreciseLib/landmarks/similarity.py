@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..core.volume import Volume
+
 _BINS = 24
 _OTHER_MODALITY = 0.85
 """A relation between intensities that is not their equality counts less: it also holds by chance more often."""
+_LOCAL = 0.2
+"""Radius of the neighbourhood of a landmark that is compared, in diameters of the structure."""
 
 
 def correlation(first: np.ndarray, second: np.ndarray) -> float:
@@ -31,6 +35,18 @@ def dependence(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.sqrt(max(explained, 0.0)))
 
 
-def alikeness(first: np.ndarray, second: np.ndarray) -> float:
+def similarity(first: np.ndarray, second: np.ndarray) -> float:
     """The correlation, or where it is better a discounted dependence: -1..1."""
     return max(correlation(first, second), _OTHER_MODALITY * dependence(first, second))
+
+
+def local_similarity(fixed: Volume, other: np.ndarray, point: np.ndarray, diameter_mm: float) -> float:
+    """`similarity` of two patches on one grid in a ball around a RAS point."""
+    near = fixed.grid.slices_around(point, _LOCAL * diameter_mm)
+    if any(part.start >= part.stop for part in near):
+        return 0.0
+    part = fixed.cropped(near)
+    inside = np.linalg.norm(part.grid.points_ras() - point, axis=-1) <= _LOCAL * diameter_mm
+    if inside.sum() < 27:
+        return 0.0
+    return similarity(part.array[inside], other[near][inside])

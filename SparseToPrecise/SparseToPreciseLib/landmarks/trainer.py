@@ -8,7 +8,7 @@ import torch
 from ..core.devices import Device
 from ..core.training.loop import Given, LoopOptions, TrainingLoop
 from .cases import SliceSampler
-from .inference import Finder
+from .inference import SlicePredictor
 from .localize import SCAN_STEP
 
 _MINING = 0.2
@@ -60,8 +60,8 @@ class SliceTrainer(TrainingLoop):
 
     def _measure(self) -> dict[str, float]:
         if self.share_done > 0 and self.share_done >= self._mined:
-            finder = Finder(self.network, self.sampler.spacing_mm, self.sampler.size, Device(str(self.device)))
-            self.sampler.mine(lambda values: finder.blocks(values, SCAN_STEP))
+            predictor = SlicePredictor(self.network, self.sampler.spacing_mm, self.sampler.size, Device(str(self.device)))
+            self.sampler.mine(lambda values: predictor.blocks(values, SCAN_STEP))
             self._mined += _MINING
         images, masks = self.held_back
         logits = []

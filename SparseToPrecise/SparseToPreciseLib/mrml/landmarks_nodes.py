@@ -21,7 +21,7 @@ from .volumes import parent_to_world, volume_from_node
 
 if TYPE_CHECKING:
     from ..landmarks.detect import Detection, Landmark
-    from ..landmarks.propagation import Way
+    from ..landmarks.propagation import ReferenceTransform
 
 SURE = 0.5
 """Points with less confidence are not selected, which gives them the unselected colour."""
@@ -141,7 +141,7 @@ def show_structure(inputs: TargetInputs, structure: Volume, template: str = "") 
     return node
 
 
-def show_way(inputs: TargetInputs, way: Way, template: str = "") -> slicer.vtkMRMLTransformNode:
+def show_transform(inputs: TargetInputs, way: ReferenceTransform, template: str = "") -> slicer.vtkMRMLTransformNode:
     """A new transform that takes a reference and what lies on it to the target; it is under the target's transforms.
 
     Raises
@@ -208,7 +208,7 @@ class FoundLandmarks:
     template: str
     detection: Detection
     structure: Volume | None = None
-    way: Way | None = None
+    way: ReferenceTransform | None = None
 
 
 def detect_inputs(
@@ -224,7 +224,7 @@ def detect_inputs(
     """Find a template's landmarks, on any thread; the template stays loaded. Errors as of `landmarks.detect`."""
     from ..landmarks.detect import detect
     from ..landmarks.model import FAMILY
-    from ..landmarks.propagation import carried_structure, way_to
+    from ..landmarks.propagation import propagated_structure, reference_transform
 
     progress = progress or Progress()
     progress(0.0, "loading the template")
@@ -234,8 +234,8 @@ def detect_inputs(
     return FoundLandmarks(
         loaded.name,
         found,
-        carried_structure(loaded, found, inputs.image.grid) if structure else None,
-        way_to(found) if deformation else None,
+        propagated_structure(loaded, found, inputs.image.grid) if structure else None,
+        reference_transform(found) if deformation else None,
     )
 
 
@@ -247,5 +247,5 @@ def show_found(
     """New nodes: the list of landmarks, and the others that there are (None: was not wanted)."""
     landmarks = show_landmarks(inputs, found.detection, found.template)
     structure = None if found.structure is None else show_structure(inputs, found.structure, found.template)
-    way = None if found.way is None else show_way(inputs, found.way, found.template)
+    way = None if found.way is None else show_transform(inputs, found.way, found.template)
     return landmarks, structure, way

@@ -380,7 +380,7 @@ class DetectOutcome(Outcome):
                 "weights_sha256": template.sha256,
                 "references": len(template.references),
             },
-            "device": {"requested": task.device, "used": template.finder.device},
+            "device": {"requested": task.device, "used": template.predictor.device},
             "mirror": task.mirror,
             "stages": list(task.stages),
             "seed_point": None if task.seed_point is None else list(task.seed_point),
