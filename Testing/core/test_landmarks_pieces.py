@@ -11,6 +11,7 @@ from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.itk_images import matrix_of, moved
 from SparseToPreciseLib.core.resampling import shrunk
 from SparseToPreciseLib.core.volume import Volume
+from SparseToPreciseLib.landmarks.cases import random_rotation
 from SparseToPreciseLib.landmarks.deformable import deform
 from SparseToPreciseLib.landmarks.fusion import weighted_median
 from SparseToPreciseLib.landmarks.inputs import Surroundings
@@ -20,7 +21,7 @@ from SparseToPreciseLib.landmarks.pose import Candidate
 from SparseToPreciseLib.landmarks.reference import Reference
 from SparseToPreciseLib.landmarks.register import patch_of
 from SparseToPreciseLib.landmarks.rigid import PatchAligner
-from SparseToPreciseLib.landmarks.rotations import angle_between, random_rotation, rotation_grid, turn
+from SparseToPreciseLib.landmarks.search import angle_between, rotation_grid
 from SparseToPreciseLib.landmarks.similarity import correlation, dependence, similarity
 from SparseToPreciseLib.landmarks.working_grid import Scale, cube_around
 
@@ -122,7 +123,7 @@ class TestRotations:
         rng = np.random.default_rng(1)
         angles = [angle_between(np.eye(3), random_rotation(rng, 30)) for _ in range(200)]
         assert 25 < max(angles) <= 30
-        assert angle_between(np.eye(3), turn(np.array([0, 0, np.radians(40)]))) == pytest.approx(40)
+        assert angle_between(np.eye(3), rotation((0, 0, 1), 40)) == pytest.approx(40)
 
 
 class TestRegistration:
@@ -132,7 +133,7 @@ class TestRegistration:
         patch, mask = patch_of(first, scale)
         seen = Surroundings.of(first.image, scale.window_mm)
         target = Surroundings.of(image_on(grid_around(MOVED), TURN, MOVED), scale.window_mm)
-        start = Candidate(turn(np.array([0.1, -0.1, 0.12])) @ TURN, ORIGIN, MOVED + [1.5, -1, 1], 0.0, "given")
+        start = Candidate(rotation((5, -5, 6), 10.63) @ TURN, ORIGIN, MOVED + [1.5, -1, 1], 0.0, "given")
         found = PatchAligner(seen, target, patch, mask).align(start)
         for name, point in landmarks(TURN, MOVED).items():
             before = np.linalg.norm(moved(start.matrix, first.landmarks[name]) - point)

@@ -13,8 +13,7 @@ from SparseToPreciseLib.landmarks.inputs import Surroundings
 from SparseToPreciseLib.landmarks.localize import Place, lattice
 from SparseToPreciseLib.landmarks.pose import PoseResult, apart, find_pose
 from SparseToPreciseLib.landmarks.reference import Reference, structure_on
-from SparseToPreciseLib.landmarks.rotations import angle_between
-from SparseToPreciseLib.landmarks.search import SHIFT, Pattern, TurnedPatterns, search
+from SparseToPreciseLib.landmarks.search import SHIFT, Pattern, TurnedPatterns, angle_between, search
 from SparseToPreciseLib.landmarks.working_grid import Scale
 
 FIRST = reference()

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
 from SparseToPreciseLib.core.volume import Grid, Volume
-from SparseToPreciseLib.landmarks.rotations import turn
 
 _WAVES = 5
 _SOLVING = 60
@@ -58,7 +58,7 @@ class KnownWarp:
         return KnownWarp(
             np.asarray(about, float),
             np.asarray(centre, float),
-            turn(axis / np.linalg.norm(axis) * np.radians(angle_deg)),
+            Rotation.from_rotvec(axis / np.linalg.norm(axis) * angle_deg, degrees=True).as_matrix(),
             1 + rng.uniform(-stretch, stretch, 3),
             waves,
             rng.uniform(0, 2 * np.pi, _WAVES),

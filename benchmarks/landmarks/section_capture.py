@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from SparseToPreciseLib.landmarks.detect import detect
-from SparseToPreciseLib.landmarks.rotations import angle_between
+from SparseToPreciseLib.landmarks.search import angle_between
 from SparseToPreciseLib.phantoms.cochlea import Cochlea, make_cochlea
 
 from ..tables import percent, table

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy import ndimage
+from scipy.spatial.transform import Rotation
 from torch.nn.functional import grid_sample
 
 from ..core.volume import Grid
 from .inputs import Surroundings
 from .reference import Reference, structure_on
-from .rotations import random_rotation
 from .working_grid import covering_grid, cube_around
 
 _MISTAKEN = 0.05
@@ -172,6 +172,15 @@ class SliceSampler:
             phases = rng.uniform(0, 2 * np.pi, 3)
             points = points + np.sin(points @ waves.T + phases) @ (rng.normal(size=(3, 3)) * given.bend * diameter)
         return points
+
+
+def random_rotation(rng: np.random.Generator, largest_deg: float) -> np.ndarray:
+    """(3, 3) a rotation about a random axis; uniform over all rotations when the largest angle is 180 degrees."""
+    if largest_deg >= 180:
+        w, x, y, z = rng.normal(size=4)
+        return Rotation.from_quat([x, y, z, w]).as_matrix()
+    axis = rng.normal(size=3)
+    return Rotation.from_rotvec(axis / np.linalg.norm(axis) * rng.uniform(0, largest_deg), degrees=True).as_matrix()
 
 
 def _remapped(rng: np.random.Generator, image: torch.Tensor, share: float) -> torch.Tensor:

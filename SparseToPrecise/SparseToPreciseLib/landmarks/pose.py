@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage, optimize
+from scipy.spatial.transform import Rotation
 
 from ..core.progress import Progress
 from .inputs import Surroundings
 from .localize import Place
-from .rotations import angle_between, turn
-from .search import SHIFT, Pattern, TurnedPatterns, search
+from .search import SHIFT, Pattern, TurnedPatterns, angle_between, search
 from .similarity import similarity
 
 _PER_PLACE = 6
@@ -105,12 +105,13 @@ class PoseScorer:
         unit = 0.15 * self.diameter_mm
 
         def cost(changes: np.ndarray) -> float:
-            return -self._score(turn(changes[:3]) @ candidate.rotation, start + changes[3:] * unit)
+            turn = Rotation.from_rotvec(changes[:3]).as_matrix()
+            return -self._score(turn @ candidate.rotation, start + changes[3:] * unit)
 
         simplex = np.concatenate([np.zeros((1, 6)), np.diag([0.2, 0.2, 0.2, 0.4, 0.4, 0.4])])
         options = {"maxfev": evaluations, "initial_simplex": simplex, "xatol": 0.02, "fatol": 1e-3}
         found = optimize.minimize(cost, np.zeros(6), method="Nelder-Mead", options=options)
-        rotation = turn(found.x[:3]) @ candidate.rotation
+        rotation = Rotation.from_rotvec(found.x[:3]).as_matrix() @ candidate.rotation
         centre = start + found.x[3:] * unit - rotation @ away
         return replace(candidate, rotation=rotation, centre=centre, score=-float(found.fun))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from ..core.itk_images import moved
 from ..core.progress import Progress, timed
@@ -19,7 +20,6 @@ from .model import Template
 from .pose import Candidate, find_pose
 from .reference import Reference, distance_to_structure
 from .rigid import PatchAligner, RigidResult, best_alignment
-from .rotations import turn
 from .similarity import local_similarity, similarity
 from .working_grid import Scale
 
@@ -209,7 +209,8 @@ def _spread(aligner: PatchAligner, aligned: RigidResult, points: np.ndarray, sca
     rotation = aligned.matrix[:3, :3] / np.cbrt(np.linalg.det(aligned.matrix[:3, :3]))
     ends = []
     for axis, shift in _PERTURBED:
-        turned = turn(axis / np.linalg.norm(axis) * np.radians(_PERTURBED_DEG)) @ rotation
+        turn = Rotation.from_rotvec(axis / np.linalg.norm(axis) * _PERTURBED_DEG, degrees=True)
+        turned = turn.as_matrix() @ rotation
         centre = moved(aligned.matrix, about) + shift / np.linalg.norm(shift) * _PERTURBED_SHIFT * scale.diameter_mm
         start = Candidate(turned, about, centre, aligned.score, aligned.start.how)
         ends.append(moved(aligner.align(start, levels=(2,)).matrix, points))

@@ -7,11 +7,11 @@ from functools import cached_property
 
 import numpy as np
 from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
 from ..core.volume import Grid
 from .inputs import Surroundings
 from .reference import Reference, distance_to_structure
-from .rotations import angle_between, rotation_grid
 from .working_grid import cube_around
 
 SHIFT = 0.55
@@ -84,7 +84,7 @@ class TurnedPatterns:
     Attributes
     ----------
     rotations
-        3x3 each, RAS.
+        (rotations, 3, 3), RAS.
     offsets
         (N, 3) voxels K, J, I relative to the centre.
     reach
@@ -98,7 +98,7 @@ class TurnedPatterns:
         As in `Pattern`.
     """
 
-    rotations: list[np.ndarray]
+    rotations: np.ndarray
     offsets: np.ndarray
     reach: int
     weights: np.ndarray
@@ -137,6 +137,24 @@ class TurnedPatterns:
     def all_weights(self) -> np.ndarray:
         """(rotations, N) of all classes together."""
         return self.weights.sum(axis=0)
+
+
+def rotation_grid(count: int) -> np.ndarray:
+    """(count + 1, 3, 3) the identity, then rotations spread evenly over all of them.
+
+    The super-Fibonacci spiral of Alexa (CVPR 2022).
+    """
+    phi, psi = np.sqrt(2.0), 1.533751168755204288118041
+    share = (np.arange(count) + 0.5) / count
+    angle, other = 2 * np.pi * (np.arange(count) + 0.5) / phi, 2 * np.pi * (np.arange(count) + 0.5) / psi
+    low, high = np.sqrt(share), np.sqrt(1 - share)
+    quaternions = [low * np.sin(angle), low * np.cos(angle), high * np.sin(other), high * np.cos(other)]
+    return np.concatenate([np.eye(3)[None], Rotation.from_quat(np.stack(quaternions, axis=-1)).as_matrix()])
+
+
+def angle_between(first: np.ndarray, second: np.ndarray) -> float:
+    """Angle of the rotation from one rotation to another, degrees."""
+    return float(np.degrees(np.arccos(np.clip((np.trace(first.T @ second) - 1) / 2, -1, 1))))
 
 
 def search(
