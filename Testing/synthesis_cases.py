@@ -89,15 +89,17 @@ def tiny_model(
         "arguments": {
             "in_channels": 1,
             "out_channels": len(outputs),
-            "backbone": {"name": "FCNet", "arguments": {"channels": 2, "layers": 1, "norm": None}},
+            "backbone": {"name": "BasicUNet", "arguments": {"features": [2] * 6, "norm": None}},
             "head": {"name": "frequency", "arguments": {"kernel": 1, "norm": None}} if bands else {"name": "plain"},
         },
     }
     network = build_network(description)
     state = {name: torch.zeros_like(value) for name, value in network.state_dict().items()}
     shift = 4.0  # features are z + 4 > 0, so that no activation bends them
-    state["backbone.0.conv.weight"][0, 0, 1, 1, 1] = 1.0
-    state["backbone.0.conv.bias"][0] = shift
+    # The U-Net's shortest path hands the image on, and nothing comes from its deeper levels.
+    for layer in ("conv_0.conv_0", "conv_0.conv_1", "upcat_1.convs.conv_0", "upcat_1.convs.conv_1"):
+        state[f"backbone.{layer}.conv.weight"][0, 0, 1, 1, 1] = 1.0
+    state["backbone.conv_0.conv_0.conv.bias"][0] = shift
     for name in state:
         if "chains.0" in name:
             state[name][0, 0] = 1.0

@@ -15,9 +15,8 @@ from SparseToPreciseLib.core.errors import Cancelled, InputError
 from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.synthesis.bands import split_bands
-from SparseToPreciseLib.synthesis.evaluate import Evaluation, evaluate
 from SparseToPreciseLib.synthesis.hu import HuWindow
-from SparseToPreciseLib.synthesis.metrics import dice, spectrum_ratio, ssim
+from SparseToPreciseLib.synthesis.metrics import Evaluation, dice, evaluate, spectrum_ratio, ssim
 
 REFERENCE = ct_on(GRID, "truth")
 BODY = ball_on(GRID).array > 0

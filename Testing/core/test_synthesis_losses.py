@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from SparseToPreciseLib.synthesis.adversarial import Adversarial, Adversary, relativistic_loss
-from SparseToPreciseLib.synthesis.losses import absolute_error, frequency_loss, gradient_difference, masked_mean
+from SparseToPreciseLib.synthesis.losses import absolute_error, frequency_loss, masked_mean
 
 
 def cube(*values: float) -> torch.Tensor:
@@ -53,21 +53,6 @@ def test_the_low_band_has_no_term_of_its_own() -> None:
     frequency_loss(low, high, truth, truth, mask).backward()
     # Both ask for more; the high band twice as much.
     assert torch.allclose(low.grad * 8, torch.tensor(-1.0)) and torch.allclose(high.grad * 8, torch.tensor(-2.0))
-
-
-def test_gradient_difference() -> None:
-    ramp = torch.arange(4.0).expand(1, 1, 4, 4, 4)
-    mask = torch.ones_like(ramp)
-    assert gradient_difference(ramp + 7, ramp, mask).item() == 0.0
-    # Only how steep counts, not where to.
-    assert gradient_difference(-ramp, ramp, mask).item() == 0.0
-    # Along one of three axes it is twice as steep.
-    assert gradient_difference(2 * ramp, ramp, mask).item() == pytest.approx(1 / 3)
-    outside = mask.clone()
-    outside[..., 2:] = 0
-    steep = ramp.clone()
-    steep[..., 3] = 50
-    assert gradient_difference(steep, ramp, outside).item() == 0.0
 
 
 def test_relativistic_loss_by_hand() -> None:

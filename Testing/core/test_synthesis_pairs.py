@@ -15,7 +15,7 @@ from SparseToPreciseLib.core.resampling import on_grid
 from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.phantoms.head import HeadCase, head_case
 from SparseToPreciseLib.synthesis import pairs
-from SparseToPreciseLib.synthesis.classes import AIR_BELOW
+from SparseToPreciseLib.synthesis.hu import AIR_BELOW
 from SparseToPreciseLib.synthesis.pair_quality import LEAST_EDGES, Side, measured
 from SparseToPreciseLib.synthesis.pairs import quality_as_json, register_pair
 

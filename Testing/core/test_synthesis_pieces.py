@@ -12,14 +12,13 @@ from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.resampling import shrunk
 from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.phantoms.head import head_case
-from SparseToPreciseLib.synthesis.body import BACKGROUND, BRIGHT, HIGHEST, body_mask, grown, standardised
-from SparseToPreciseLib.synthesis.classes import AIR, BONE, SOFT, classify
-from SparseToPreciseLib.synthesis.confidence import EDGES, histogram, histogram_distance, seen_in, unlikeness
-from SparseToPreciseLib.synthesis.hu import HuWindow
-from SparseToPreciseLib.synthesis.modality import looks_like_ct, looks_like_offset_ct, refuse_ct
-from SparseToPreciseLib.synthesis.padding import unpadded
-from SparseToPreciseLib.synthesis.uncertainty import Spread, flips
-from SparseToPreciseLib.synthesis.working_grid import lattice, mask_on, onto_lattice, working_mr
+from SparseToPreciseLib.synthesis.body import body_mask, grown, mask_on
+from SparseToPreciseLib.synthesis.confidence import EDGES, histogram, histogram_distance, out_of_domain, seen_in
+from SparseToPreciseLib.synthesis.hu import AIR, BONE, SOFT, HuWindow, classify
+from SparseToPreciseLib.synthesis.inference import Spread, flips
+from SparseToPreciseLib.synthesis.inputs import BACKGROUND, BRIGHT, HIGHEST, network_input, standardised
+from SparseToPreciseLib.synthesis.modality import looks_like_ct, looks_like_offset_ct, refuse_ct, unpadded
+from SparseToPreciseLib.synthesis.working_grid import onto_working_grid, working_grid_around
 
 
 def dice(one: np.ndarray, other: np.ndarray) -> float:
@@ -147,17 +146,17 @@ def test_an_empty_mask_or_a_flat_body_is_refused():
 
 def test_the_lattice_lies_on_multiples_of_its_spacing():
     for low, high in (([-31.3, 4.0, 7.7], [12.2, 20.0, 9.1]), ([0, 0, 0], [4, 4, 4])):
-        grid = lattice(low, high, 2.0)
+        grid = working_grid_around(low, high, 2.0)
         assert np.allclose(grid.ijk_to_ras[:3, 3] % 2, 0) and np.allclose(grid.spacing, 2)
         assert (grid.to_ras([0, 0, 0]) <= low).all()
         assert (grid.to_ras(np.array(grid.shape[::-1]) - 1) >= np.array(high) - 1e-6).all()
     with pytest.raises(InputError, match="too large"):
-        lattice([0, 0, 0], [5000, 5000, 5000], 2.0)
+        working_grid_around([0, 0, 0], [5000, 5000, 5000], 2.0)
 
 
 @pytest.mark.parametrize("name", GRIDS)
 def test_the_same_head_gives_the_same_voxels_however_it_is_stored(name: str):
-    straight, other = working_mr(mr_on(GRID), 2.0), working_mr(mr_on(GRIDS[name]), 2.0)
+    straight, other = network_input(mr_on(GRID), 2.0), network_input(mr_on(GRIDS[name]), 2.0)
     common = Volume(other.z, other.grid.ijk_to_ras).resampled_to(straight.grid, "nearest")
     shift = (other.grid.ijk_to_ras[:3, 3] - straight.grid.ijk_to_ras[:3, 3]) / 2
     assert np.allclose(shift, np.round(shift))
@@ -170,7 +169,7 @@ def test_the_same_head_gives_the_same_voxels_however_it_is_stored(name: str):
 
 def test_a_cropped_head_keeps_its_voxels_where_it_is():
     mr = mr_on(GRID)
-    whole, part = working_mr(mr, 2.0), working_mr(mr.cropped((slice(14, None), slice(None), slice(None))), 2.0)
+    whole, part = network_input(mr, 2.0), network_input(mr.cropped((slice(14, None), slice(None), slice(None))), 2.0)
     again = Volume(part.z, part.grid.ijk_to_ras).resampled_to(whole.grid, "nearest").array
     inside = whole.mask & (whole.grid.points_ras()[..., 2] > part.grid.ijk_to_ras[2, 3] + 8)
     assert np.abs(again - whole.z)[inside].mean() < 0.1
@@ -181,7 +180,7 @@ def test_padding_and_air_far_from_the_body_change_nothing():
     padded = Volume(np.pad(mr.array, 40), GRID.ijk_to_ras)
     matrix = GRID.ijk_to_ras.copy()
     matrix[:3, 3] = GRID.to_ras([-40, -40, -40])
-    one, other = working_mr(mr, 2.0), working_mr(Volume(padded.array, matrix), 2.0)
+    one, other = network_input(mr, 2.0), network_input(Volume(padded.array, matrix), 2.0)
     assert other.scale == pytest.approx(one.scale, rel=0.03)
     there = Volume(other.z, other.grid.ijk_to_ras).resampled_to(one.grid, "nearest").array
     assert np.abs(there - one.z)[one.mask].mean() < 0.05
@@ -202,7 +201,7 @@ def turned_in_plane(array: np.ndarray, value: float, order: int) -> np.ndarray:
 def test_padding_of_any_value_around_a_turned_image_changes_nothing(value: float, order: int):
     mr, air = noisy_mr(), 25
     one, other = (
-        working_mr(Volume(turned_in_plane(mr.array, around, order), GRID.ijk_to_ras), 2.0) for around in (air, value)
+        network_input(Volume(turned_in_plane(mr.array, around, order), GRID.ijk_to_ras), 2.0) for around in (air, value)
     )
     there = Volume(one.mask.astype(np.uint8), one.grid.ijk_to_ras).resampled_to(other.grid, "nearest", fill=0).array
     assert dice(there > 0, other.mask) > 0.97
@@ -229,41 +228,41 @@ def test_what_is_not_padded_stays_as_it_is():
 
 def test_flips_and_crops_put_the_same_voxels_together():
     mr = mr_on(grid_around((1.0, 1.0, 1.0), half_mm=56))
-    one = working_mr(mr, 2.0)
+    one = network_input(mr, 2.0)
     flipped = mr.ijk_to_ras.copy()
     flipped[:3, 3] = mr.grid.to_ras([mr.shape[2] - 2, 0, 0])
     flipped[:3, 0] *= -1
-    other = working_mr(Volume(mr.array[:, :, -2::-1], flipped), 2.0)
+    other = network_input(Volume(mr.array[:, :, -2::-1], flipped), 2.0)
     assert np.allclose(one.z, other.z, atol=1e-3)
-    cropped = working_mr(mr.cropped((slice(1, None), slice(3, None), slice(0, -1))), 2.0)
+    cropped = network_input(mr.cropped((slice(1, None), slice(3, None), slice(0, -1))), 2.0)
     assert np.allclose(one.z, cropped.z, atol=1e-3)
 
 
 def test_finer_voxels_are_averaged_and_the_image_ends_where_it_ends():
     rng = np.random.default_rng(0)
     fine = Volume(rng.normal(0, 1, (40, 40, 40)).astype(np.float32), np.diag([0.5, 0.5, 0.5, 1.0]))
-    grid = lattice([-6, -6, -6], [26, 26, 26], 2.0)
-    values = onto_lattice(fine, grid)
+    grid = working_grid_around([-6, -6, -6], [26, 26, 26], 2.0)
+    values = onto_working_grid(fine, grid)
     assert np.nanstd(values) < 0.25  # 64 voxels make one of unit noise
     there = np.isfinite(values)
     # Voxel faces are at -0.25 and 19.75, and the outermost reach half a voxel of the lattice further.
     assert there[3, 3, 3] and there[12, 12, 12] and not there[1, 3, 3] and not there[14, 3, 3]
     smooth = fine.with_array(np.full(fine.shape, 5, np.int16))
-    assert np.nanmax(np.abs(onto_lattice(smooth, grid) - 5)) < 1e-4
+    assert np.nanmax(np.abs(onto_working_grid(smooth, grid) - 5)) < 1e-4
 
 
 def test_thick_slices_reach_to_their_faces():
     thick = Volume(np.ones((3, 20, 20), np.float32), np.diag([2.0, 2.0, 6.0, 1.0]))
-    values = onto_lattice(thick, lattice([0, 0, -7], [38, 38, 19], 2.0))
+    values = onto_working_grid(thick, working_grid_around([0, 0, -7], [38, 38, 19], 2.0))
     # Faces at -3 and 15 mm, and half a voxel of the lattice beyond: planes at -8 -6 | -4 ... 16 | 18 20 mm.
     assert np.isfinite(values).any(axis=(1, 2)).tolist() == [False] * 2 + [True] * 11 + [False] * 2
 
 
 def test_a_spline_does_not_blur_an_oblique_image_more():
     turned = grid_around((2.0, 2.0, 2.0), rotation((0, 0, 1), 30), half_mm=60)
-    grid = working_mr(mr_on(GRID), 2.0).grid
+    grid = network_input(mr_on(GRID), 2.0).grid
     truth, inside = mr_on(grid).array, depth(grid.points_ras()) > 14
-    spline = np.abs(onto_lattice(mr_on(turned), grid) - truth)[inside].mean()
+    spline = np.abs(onto_working_grid(mr_on(turned), grid) - truth)[inside].mean()
     linear = np.abs(mr_on(turned).resampled_to(grid).array - truth)[inside].mean()
     assert spline < 0.5 * linear
 
@@ -271,7 +270,7 @@ def test_a_spline_does_not_blur_an_oblique_image_more():
 def test_a_given_mask_may_lie_on_another_grid():
     mr = mr_on(GRID)
     for name in GRIDS:
-        working = working_mr(mr, 2.0, ball_on(GRIDS[name]))
+        working = network_input(mr, 2.0, ball_on(GRIDS[name]))
         assert dice(working.mask, ball_on(working.grid).array > 0) > 0.95
         assert (working.z[~working.mask] == BACKGROUND).all()
 
@@ -279,11 +278,11 @@ def test_a_given_mask_may_lie_on_another_grid():
 def test_a_mask_that_is_empty_or_elsewhere_is_refused():
     mr, ball = mr_on(GRID), ball_on(GRID, "mine")
     with pytest.raises(InputError, match="mine is empty"):
-        working_mr(mr, 2.0, ball.with_array(np.zeros_like(ball.array)))
+        network_input(mr, 2.0, ball.with_array(np.zeros_like(ball.array)))
     away = ball.ijk_to_ras.copy()
     away[:3, 3] += 500
     with pytest.raises(InputError, match="mine lies outside MR"):
-        working_mr(mr, 2.0, Volume(ball.array, away, "mine"))
+        network_input(mr, 2.0, Volume(ball.array, away, "mine"))
 
 
 def test_an_image_in_another_unit_than_mm_is_refused():
@@ -292,7 +291,7 @@ def test_an_image_in_another_unit_than_mm_is_refused():
         matrix = mr.ijk_to_ras.copy()
         matrix[:3] *= factor
         with pytest.raises(InputError, match=sentence):
-            working_mr(Volume(mr.array, matrix), 2.0)
+            network_input(Volume(mr.array, matrix), 2.0)
 
 
 def test_blocks_are_counted_right_for_rounded_matrices():
@@ -309,26 +308,26 @@ def test_what_was_seen_is_like_itself_and_other_things_are_not():
     assert seen["spacing_mm"] == [2.0, 2.0] and len(seen["histogram"]["frequencies"]) == len(EDGES) - 1
     assert np.allclose([sum(one) / 2 for one in seen["extent_mm"]], 2 * RADII, atol=8)
     for mr in mrs:
-        assert unlikeness(mr, working_mr(mr, 2.0), seen) == []
+        assert out_of_domain(mr, network_input(mr, 2.0), seen) == []
     thick = mr_on(grid_around((2.0, 2.0, 8.0), half_mm=52), "thick")
-    assert any("8 mm" in note for note in unlikeness(thick, working_mr(thick, 2.0), seen))
+    assert any("8 mm" in note for note in out_of_domain(thick, network_input(thick, 2.0), seen))
     half = mrs[0].cropped((slice(26, None), slice(None), slice(None)))
-    notes = unlikeness(half, working_mr(half, 2.0), seen)
+    notes = out_of_domain(half, network_input(half, 2.0), seen)
     assert any("bottom to top" in note for note in notes)
     inverted = mrs[0].with_array(np.where(ball_on(GRID).array > 0, 1000 - mrs[0].array, mrs[0].array))
     body = ball_on(GRID)
-    assert any("intensities" in note for note in unlikeness(inverted, working_mr(inverted, 2.0, body), seen))
+    assert any("intensities" in note for note in out_of_domain(inverted, network_input(inverted, 2.0, body), seen))
 
 
 def test_finer_voxels_than_seen_are_not_unlike():
     seen = seen_in([mr_on(GRID)], 2.0)
     fine = mr_on(grid_around((1.0, 1.0, 1.0), half_mm=50))
-    assert not any("voxels" in note for note in unlikeness(fine, working_mr(fine, 2.0), seen))
+    assert not any("voxels" in note for note in out_of_domain(fine, network_input(fine, 2.0), seen))
 
 
 def test_a_model_that_says_nothing_of_what_it_saw_warns_of_nothing():
     mr = mr_on(GRID)
-    assert unlikeness(mr, working_mr(mr, 2.0), {}) == []
+    assert out_of_domain(mr, network_input(mr, 2.0), {}) == []
     with pytest.raises(InputError, match="no MR"):
         seen_in([], 2.0)
 

@@ -19,10 +19,10 @@ from SparseToPreciseLib.core.devices import Device  # noqa: E402
 from SparseToPreciseLib.core.errors import Cancelled, InputError  # noqa: E402
 from SparseToPreciseLib.core.progress import Progress  # noqa: E402
 from SparseToPreciseLib.core.volume import Volume  # noqa: E402
-from SparseToPreciseLib.synthesis import native as native_module  # noqa: E402
+from SparseToPreciseLib.synthesis import working_grid  # noqa: E402
+from SparseToPreciseLib.synthesis.inputs import network_input  # noqa: E402
 from SparseToPreciseLib.synthesis.model import Synthesizer, load_model  # noqa: E402
 from SparseToPreciseLib.synthesis.synthesize import SynthesisResult, synthesize  # noqa: E402
-from SparseToPreciseLib.synthesis.working_grid import working_mr  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def straight(models: dict[str, Synthesizer]) -> SynthesisResult:
 
 def wanted_hu(mr: Volume, spacing_mm: float = 2.0) -> np.ndarray:
     """What the hand-set weights make of an MR, without the network."""
-    working = working_mr(mr, spacing_mm)
+    working = network_input(mr, spacing_mm)
     from synthesis_cases import GAIN
 
     return np.clip((MIDDLE + GAIN * (mr.array - working.location) / working.scale) * 4024 - 1024, -1024, 3000)
@@ -107,7 +107,7 @@ def test_planes_at_once_do_not_change_the_answer(
 ):
     mr = mr_on(GRIDS["oblique"])
     once = synthesize(mr, models["bands"]).ct.array
-    monkeypatch.setattr(native_module, "PLANES_AT_ONCE", 5)
+    monkeypatch.setattr(working_grid, "PLANES_AT_ONCE", 5)
     assert np.array_equal(synthesize(mr, models["bands"]).ct.array, once)
 
 

@@ -19,7 +19,7 @@ from SparseToPreciseLib.mrml.derived_volumes import new_like
 from SparseToPreciseLib.mrml.segmentations import new_segment, volume_to_segment
 from SparseToPreciseLib.mrml.training_pairs import pairs_of_scene, read_pair
 from SparseToPreciseLib.mrml.volumes import volume_from_node, volume_to_node
-from SparseToPreciseLib.synthesis.evaluate import evaluate
+from SparseToPreciseLib.synthesis.metrics import evaluate
 
 RIGID = matrix((10, 40, -25), origin=(3, -20, 8))
 

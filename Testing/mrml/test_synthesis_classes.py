@@ -9,13 +9,13 @@ from synthesis_cases import GRID, GRIDS, ct_on, mr_on, tiny_model
 from known_shape import matrix
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.volume import Volume
-from SparseToPreciseLib.synthesis.classes import CLASSES, COLORS, classify
+from SparseToPreciseLib.synthesis.hu import CLASSES, COLORS, classify
 
 
 @pytest.mark.parametrize("name", [*GRIDS, "straight"])
 def test_each_class_is_a_segment_where_it_is_in_the_ct(scene, name: str) -> None:
     from SparseToPreciseLib.mrml.segmentations import segment_to_volume
-    from SparseToPreciseLib.mrml.synthesis_classes import classes_to_segmentation
+    from SparseToPreciseLib.mrml.synthesis_nodes import classes_to_segmentation
 
     labels = classify(ct_on(GRIDS.get(name, GRID)))
     node = classes_to_segmentation(labels, "classes")
@@ -29,7 +29,7 @@ def test_each_class_is_a_segment_where_it_is_in_the_ct(scene, name: str) -> None
 
 
 def test_a_class_that_is_not_there_is_no_segment(scene) -> None:
-    from SparseToPreciseLib.mrml.synthesis_classes import classes_to_segmentation
+    from SparseToPreciseLib.mrml.synthesis_nodes import classes_to_segmentation
 
     soft = Volume(np.full((4, 4, 4), 40, np.int16), np.eye(4))
     node = classes_to_segmentation(classify(soft))
@@ -39,7 +39,7 @@ def test_a_class_that_is_not_there_is_no_segment(scene) -> None:
 @pytest.mark.parametrize("extension", [".seg.nrrd", ".nii.gz", ".mha"])
 def test_written_classes_are_read_again(scene, tmp_path, extension: str) -> None:
     from SparseToPreciseLib.core.images import read_labelmap
-    from SparseToPreciseLib.mrml.synthesis_classes import write_classes
+    from SparseToPreciseLib.mrml.synthesis_nodes import write_classes
 
     labels = classify(ct_on(GRIDS["oblique"]))
     write_classes(labels, tmp_path / f"classes{extension}")

@@ -24,8 +24,8 @@ from SparseToPreciseLib.mrml import synthesis_nodes as nodes
 from SparseToPreciseLib.mrml.segmentations import new_segment, segment_to_volume, volume_to_segment
 from SparseToPreciseLib.mrml.synthesis_files import read_answer, write_request
 from SparseToPreciseLib.mrml.volumes import volume_from_node, volume_to_node
-from SparseToPreciseLib.synthesis.classes import classify
-from SparseToPreciseLib.synthesis.evaluate import evaluate
+from SparseToPreciseLib.synthesis.hu import classify
+from SparseToPreciseLib.synthesis.metrics import evaluate
 from SparseToPreciseLib.synthesis.model import load_model
 from SparseToPreciseLib.synthesis.synthesize import synthesize
 

@@ -21,16 +21,18 @@ from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.phantoms.head import HeadCase, head_case
 from SparseToPreciseLib.synthesis.adversarial import Adversarial
 from SparseToPreciseLib.synthesis.bands import split_bands
-from SparseToPreciseLib.synthesis.body import BACKGROUND
 from SparseToPreciseLib.synthesis.cases import Sampling, TrainingCase, prepared_cases
-from SparseToPreciseLib.synthesis.evaluate import evaluate
 from SparseToPreciseLib.synthesis.hu import HuWindow
+from SparseToPreciseLib.synthesis.inputs import BACKGROUND, network_input
+from SparseToPreciseLib.synthesis.metrics import evaluate
 from SparseToPreciseLib.synthesis.trainer import SynthesisTrainer, ct_of
-from SparseToPreciseLib.synthesis.working_grid import working_mr
 
 from ..tables import number, table
 from .ablation_rows import FEATURES, ROWS, SIGMA_MM, WEIGHT, Row
 from .context import Context
+from .rivals import with_rivals
+
+with_rivals()
 
 TITLE = "Ablation: does supervision of frequencies help, and is it the frequencies?"
 
@@ -153,7 +155,7 @@ def _one(
 
 def _measured(network: torch.nn.Module, case: HeadCase) -> dict[str, float]:
     """In tiles of the size of the training's patches, as the paper's; on the voxels of the reference."""
-    working = working_mr(case.mr, SPACING_MM)
+    working = network_input(case.mr, SPACING_MM)
 
     def ct(image: torch.Tensor) -> torch.Tensor:
         with torch.autocast("cpu", torch.bfloat16):

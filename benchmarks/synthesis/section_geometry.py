@@ -12,7 +12,7 @@ from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.phantoms.head import head_case
 from SparseToPreciseLib.synthesis.model import Synthesizer, load_model
 from SparseToPreciseLib.synthesis.synthesize import synthesize
-from SparseToPreciseLib.synthesis.working_grid import lattice, onto_lattice
+from SparseToPreciseLib.synthesis.working_grid import onto_working_grid, working_grid_around
 
 from ..harness import DATA
 from ..tables import number, table
@@ -34,8 +34,8 @@ def run(context: Context) -> dict:
     if DATA.is_dir():
         real = read_image(DATA / REAL)
         corners = world_corners(real.grid)
-        fine = lattice(corners.min(axis=0), corners.max(axis=0), 1.0)
-        heads["real T1, 1 mm"] = Volume(np.nan_to_num(onto_lattice(real, fine)), fine.ijk_to_ras, "T1")
+        fine = working_grid_around(corners.min(axis=0), corners.max(axis=0), 1.0)
+        heads["real T1, 1 mm"] = Volume(np.nan_to_num(onto_working_grid(real, fine)), fine.ijk_to_ras, "T1")
     return {name: _compared(mr, synthesizer) for name, mr in heads.items()}
 
 
@@ -43,17 +43,17 @@ def _compared(mr: Volume, synthesizer: Synthesizer) -> dict:
     straight = synthesize(mr, synthesizer)
     corners = world_corners(mr.grid)
     # Neither's own grid, so that both are interpolated once.
-    common = lattice(corners.min(axis=0), corners.max(axis=0), synthesizer.spacing_mm)
-    first, body = onto_lattice(straight.ct, common), _inside(straight.body, common)
+    common = working_grid_around(corners.min(axis=0), corners.max(axis=0), synthesizer.spacing_mm)
+    first, body = onto_working_grid(straight.ct, common), _inside(straight.body, common)
     found = {}
     for name, other in _stored(mr):
         result = synthesize(other, synthesizer)
-        there = onto_lattice(result.ct, common)
+        there = onto_working_grid(result.ct, common)
         inside = body & _inside(result.body, common) & np.isfinite(there)
         difference = np.abs(there - first)[inside]
         # What storing and reading the very same CT on that grid costs.
         stored = Volume(np.nan_to_num(on_grid(straight.ct, other.grid), nan=-1024.0), other.ijk_to_ras)
-        kept = onto_lattice(stored, common)
+        kept = onto_working_grid(stored, common)
         floor = np.abs(kept - first)[inside & np.isfinite(kept)]
         found[name] = {
             "mae_hu": float(difference.mean()),
@@ -67,7 +67,7 @@ def _compared(mr: Volume, synthesizer: Synthesizer) -> dict:
 
 def _inside(body: Volume, grid: Grid) -> np.ndarray:
     """(K, J, I) bool: voxels of a grid that lie wholly in a mask."""
-    return np.nan_to_num(onto_lattice(body, grid)) > 0.99
+    return np.nan_to_num(onto_working_grid(body, grid)) > 0.99
 
 
 def _stored(mr: Volume) -> Iterator[tuple[str, Volume]]:
@@ -106,7 +106,7 @@ def _turned(mr: Volume) -> Volume:
     matrix[:3, :3] = _TURN * step
     matrix[:3, 3] = _TURN @ low
     grid = Grid(tuple(int(np.ceil(size / step)) + 1 for size in (high - low)[::-1]), matrix)
-    return Volume(np.nan_to_num(onto_lattice(mr, grid), nan=float(np.percentile(mr.array, 1))), matrix)
+    return Volume(np.nan_to_num(onto_working_grid(mr, grid), nan=float(np.percentile(mr.array, 1))), matrix)
 
 
 def render(found: dict) -> str:

@@ -9,9 +9,8 @@ import numpy as np
 from SparseToPreciseLib.core.images import read_image
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.synthesis.body import grown
-from SparseToPreciseLib.synthesis.classes import AIR_BELOW, BONE_ABOVE
-from SparseToPreciseLib.synthesis.evaluate import evaluate
-from SparseToPreciseLib.synthesis.metrics import dice
+from SparseToPreciseLib.synthesis.hu import AIR_BELOW, BONE_ABOVE
+from SparseToPreciseLib.synthesis.metrics import dice, evaluate
 from SparseToPreciseLib.synthesis.model import load_model
 from SparseToPreciseLib.synthesis.synthesize import SynthesisResult, synthesize
 

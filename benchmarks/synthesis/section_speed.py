@@ -11,7 +11,7 @@ import torch
 from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.phantoms.head import head_case
-from SparseToPreciseLib.synthesis.body import BACKGROUND
+from SparseToPreciseLib.synthesis.inputs import BACKGROUND
 from SparseToPreciseLib.synthesis.model import load_model
 from SparseToPreciseLib.synthesis.synthesize import synthesize
 

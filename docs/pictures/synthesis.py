@@ -13,7 +13,7 @@ from captions import ROOT, labelled, save
 
 from SparseToPreciseLib.mrml import evaluation_nodes, files, overlays, synthesis_nodes
 from SparseToPreciseLib.mrml.volumes import volume_from_node
-from SparseToPreciseLib.synthesis.evaluate import evaluate
+from SparseToPreciseLib.synthesis.metrics import evaluate
 from SparseToPreciseLib.synthesis.model import load_model
 from SparseToPreciseLib.synthesis.synthesize import synthesize
 

@@ -18,7 +18,7 @@ NETWORKS: dict[str, tuple[str, str]] = {
     "DynUNet": ("monai.networks.nets.dynunet", "DynUNet"),
     "SegResNet": ("monai.networks.nets.segresnet", "SegResNet"),
     "UNetWithHead": ("SparseToPreciseLib.core.unet_head", "UNetWithHead"),
-    "BackboneWithHead": ("SparseToPreciseLib.core.frequency_heads", "BackboneWithHead"),
+    "BackboneWithHead": ("SparseToPreciseLib.synthesis.network", "BackboneWithHead"),
 }
 """Name in a bundle's metadata to (module, class)."""
 

@@ -22,7 +22,7 @@ from .segmentations import segment_to_volume
 from .volumes import volume_from_node
 
 if TYPE_CHECKING:
-    from ..synthesis.evaluate import Evaluation
+    from ..synthesis.metrics import Evaluation
 
 BIN_HU = 25.0
 _LEAST_PERCENT = 1e-3  # of the logarithmic axis: an empty bin has no logarithm
@@ -163,7 +163,7 @@ def _plot(title: str, ct: str, reference: str, shares: Histograms) -> GrowingPlo
 
 def evaluate_inputs(inputs: EvaluationInputs, progress: Progress | None = None) -> tuple[Evaluation, np.ndarray]:
     """Compare two CTs, on any thread: the numbers with the map of the error, and the `histograms`."""
-    from ..synthesis.evaluate import evaluate
+    from ..synthesis.metrics import evaluate
 
     found = evaluate(inputs.ct, inputs.reference, inputs.mask, progress=progress)
     return found, histograms(inputs.ct, found)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import slicer
 
-from ..synthesis.classes import CLASSES, classify
-from ..synthesis.hu import OUTSIDE
+from ..synthesis.hu import CLASSES, OUTSIDE, classify
 from .headless import logic, scene
 from .volumes import volume_from_node
 

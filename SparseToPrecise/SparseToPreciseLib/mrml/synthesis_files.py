@@ -10,8 +10,7 @@ from pathlib import Path
 from ..core.errors import InputError
 from ..core.images import read_image, write_image
 from ..core.progress import Progress
-from ..synthesis.classes import classify
-from ..synthesis.hu import OUTSIDE
+from ..synthesis.hu import OUTSIDE, classify
 from .synthesis_nodes import SynthesisInputs, Synthetic
 
 _CT, _UNCERTAINTY, _BANDS, _REPORT = "ct.nrrd", "uncertainty.nrrd", "band", "report.json"
@@ -42,7 +41,7 @@ def write_request(
     InputError
         The disk is full or read-only.
     Cancelled
-        By the progress.
+        The progress cancels.
     """
     progress = progress or Progress()
     progress(0.0, "writing the MR")

@@ -7,8 +7,10 @@ by attributes, so that both are saved with the scene.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import slicer
@@ -18,11 +20,12 @@ from ..core.errors import InputError
 from ..core.models import opened
 from ..core.progress import Progress
 from ..core.volume import Volume
-from ..synthesis.classes import classify
+from ..synthesis.hu import CLASSES, COLORS, classify
 from .derived_volumes import file_beside, fill_like, has_shape, new_like
+from .files import write_segmentation
 from .headless import scene
+from .labelmaps import segmentation_from_labelmap
 from .segmentations import segment_to_volume
-from .synthesis_classes import classes_to_segmentation
 from .volumes import matrix_to_array, volume_from_node
 
 if TYPE_CHECKING:
@@ -186,6 +189,35 @@ def ct_of_uncertainty(node: slicer.vtkMRMLNode | None) -> slicer.vtkMRMLScalarVo
 def warnings_of(ct: slicer.vtkMRMLScalarVolumeNode | None) -> list[str]:
     """The sentences that a CT came with."""
     return [] if ct is None else json.loads(ct.GetAttribute(_WARNINGS) or "[]")
+
+
+def classes_to_segmentation(labels: Volume, name: str | None = None) -> slicer.vtkMRMLSegmentationNode:
+    """A segmentation with a segment for each of `synthesis.hu.CLASSES` that is there.
+
+    Parameters
+    ----------
+    labels
+        A result of `synthesis.hu.classify`.
+    name
+        The node's name; None takes the volume's.
+    """
+    node = segmentation_from_labelmap(labels, name)
+    segmentation = node.GetSegmentation()
+    for label, title in CLASSES.items():
+        segment = segmentation.GetSegment(f"Segment_{label}")
+        if segment is not None:
+            segment.SetName(title)
+            segment.SetColor(*COLORS[label])
+    return node
+
+
+def write_classes(labels: Volume, path: str | os.PathLike[str]) -> Path:
+    """Write the classes as .seg.nrrd with names and colours, or as a labelmap; errors as `files.write_segmentation`."""
+    node = classes_to_segmentation(labels)
+    try:
+        return write_segmentation(node, path)
+    finally:
+        scene().RemoveNode(node)
 
 
 def set_window(node: slicer.vtkMRMLScalarVolumeNode, window: float, level: float) -> None:

@@ -19,17 +19,17 @@ CONTRAST = 10.0
 
 @dataclass(frozen=True)
 class Adversarial:
-    """How a discriminator takes part in a training.
+    """The discriminator's part in a training.
 
     Attributes
     ----------
     weight
-        Of the generator's adversarial loss beside the others; 0: there is no discriminator. The authors' code has
-        0.001.
+        Weight of the generator's adversarial loss beside the others; 0: there is no discriminator. The authors' code
+        has 0.001.
     warm_up
         Share of the training before it, with the other losses alone.
     channels, layers
-        Of MONAI's `PatchDiscriminator`.
+        Size of MONAI's `PatchDiscriminator`.
     learning_rate
         Of the discriminator's own Adam.
 
@@ -53,7 +53,7 @@ class Adversarial:
 
 
 def relativistic_loss(likelier: torch.Tensor, unlikelier: torch.Tensor) -> torch.Tensor:
-    """How far patches of one kind are from looking more real than the average patch of the other, and the reverse.
+    """Distance of patches of one kind from looking more real than the average patch of the other, and the reverse.
 
     The discriminator minimises it of (real, made), the generator of (made, real).
 
@@ -80,7 +80,7 @@ class Adversary:
     settings
         See `Adversarial`.
     device
-        Where it computes.
+        Where the discriminator computes.
     """
 
     def __init__(self, settings: Adversarial, device: torch.device | str = "cpu") -> None:
@@ -124,7 +124,7 @@ class Adversary:
     def generator_loss(
         self, mr: torch.Tensor, made: torch.Tensor, real: torch.Tensor, mask: torch.Tensor
     ) -> torch.Tensor:
-        """What the generator is to lower, not yet weighted; leaves no gradients on the discriminator."""
+        """The generator's adversarial loss, not yet weighted; leaves no gradients on the discriminator."""
         self.network.requires_grad_(False)
         with torch.no_grad():
             of_real = self.network(_seen(mr, real, mask))[-1].float()

@@ -1,4 +1,4 @@
-"""Where the body is in an MR, and its intensities in units of its own."""
+"""The body in an image, and masks in general: their growth, other grids, the box around them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,7 @@ from scipy import ndimage
 
 from ..core.errors import InputError
 from ..core.resampling import shrunk
-from ..core.volume import Volume
-
-BACKGROUND = -2.0
-"""Standardised intensity of air, and of everything outside the body."""
-BRIGHT = 2.0
-"""Standardised intensity of the 98th percentile within the body."""
-HIGHEST = 4.0
-"""Brighter voxels (vessels, artefacts) are clipped to it."""
-BODY_PARAMETERS = {"standardisation": "air to 98th percentile", "air": BACKGROUND, "bright": BRIGHT, "highest": HIGHEST}
-"""What a model was trained with, for its metadata."""
+from ..core.volume import Grid, Volume
 
 _MASK_SPACING_MM = 2.0
 _CLOSING_MM = 8.0
@@ -75,7 +66,7 @@ def _body(image: Volume, above: float | None) -> np.ndarray:
 
 
 def _air_threshold(values: np.ndarray) -> float:
-    """Between air and the darkest tissue: Otsu's threshold of what is below Otsu's threshold."""
+    """Threshold between air and the darkest tissue: Otsu's, of the values below Otsu's threshold."""
     from skimage.filters import threshold_otsu
 
     # A few bright voxels would otherwise draw both thresholds up.
@@ -109,7 +100,7 @@ def grown(mask: np.ndarray, radius_mm: float, spacing: np.ndarray) -> np.ndarray
     mask
         (K, J, I) bool.
     radius_mm
-        Of the ball, between centres of voxels.
+        Radius of the ball, between centres of voxels.
     spacing
         Voxel size along K, J, I in mm.
     """
@@ -132,45 +123,19 @@ def _largest(mask: np.ndarray) -> np.ndarray:
     return labels == 1 + int(np.bincount(labels.ravel())[1:].argmax())
 
 
-def standardised(mr_array: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
-    """MR intensities between the air's and the brightest of the body.
+def mask_on(mask: Volume, grid: Grid) -> np.ndarray:
+    """(K, J, I) bool: a mask (non-zero is inside) on another grid, its boundary interpolated."""
+    inside = mask.with_array((mask.array != 0).astype(np.uint8))
+    if grid.same_as(mask.grid):
+        return inside.array > 0
+    small = shrunk(inside, float(grid.spacing.min()))
+    return small.resampled_to(grid, fill=0.0).array >= 0.5
 
-    Air becomes `BACKGROUND` and the 98th percentile within the body `BRIGHT`. Unlike mean and deviation, both hardly
-    change when a part of the body is cut off.
 
-    Parameters
-    ----------
-    mr_array
-        (K, J, I) of any unit; NaN is beyond the image.
-    mask
-        (K, J, I) bool, the body.
-
-    Returns
-    -------
-    z
-        (K, J, I) float32, `BACKGROUND` outside the body, at most `HIGHEST`, at least `BACKGROUND` - 1.
-    location, scale
-        z = (MR - location) / scale within the body.
-
-    Raises
-    ------
-    InputError
-        The mask is empty, or the body has one value everywhere.
-    """
-    array = np.asarray(mr_array, dtype=np.float32)
-    mask = np.asarray(mask, dtype=bool) & np.isfinite(array)
-    inside = array[mask]
-    if not inside.size:
-        raise InputError("The body mask is empty within the MR; give another mask or none.")
-    darkest, bright = (float(value) for value in np.percentile(inside, (1, 98)))
-    outside = array[~mask & np.isfinite(array)]
-    # Of a mask of an organ, tissue is outside, too; then the darkest of the organ is the better guess.
-    air = min(float(np.median(outside)), darkest) if outside.size > 0.02 * array.size else darkest
-    if not bright > air:
-        raise InputError("The MR has the same value everywhere in the body; load another volume.")
-    scale = (bright - air) / (BRIGHT - BACKGROUND)
-    location = air - BACKGROUND * scale
-    z = (array - np.float32(location)) / np.float32(scale)
-    np.clip(z, BACKGROUND - 1, HIGHEST, out=z)
-    z[~mask] = BACKGROUND
-    return z, (location, scale)
+def box_around(mask: np.ndarray, margin: int) -> tuple[slice, slice, slice]:
+    """K,J,I slices of the smallest box with a mask and a margin, within the array."""
+    slices = []
+    for axis in range(3):
+        used = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
+        slices.append(slice(max(int(used[0]) - margin, 0), min(int(used[-1]) + margin + 1, mask.shape[axis])))
+    return tuple(slices)

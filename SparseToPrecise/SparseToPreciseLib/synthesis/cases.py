@@ -1,4 +1,4 @@
-"""Pairs of MR and CT as a network is trained on them: on the lattice, in units of body and window, with bands."""
+"""Pairs of MR and CT as a network is trained on them: on the working grid, in units of body and window, with bands."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from ..core.errors import InputError
 from ..core.progress import Progress
 from ..core.volume import Grid, Volume
 from .bands import split_bands
-from .body import BACKGROUND, BRIGHT, HIGHEST
 from .hu import HuWindow
+from .inputs import BACKGROUND, BRIGHT, HIGHEST, network_input
 from .modality import looks_like_ct
-from .working_grid import onto_lattice, working_mr
+from .working_grid import onto_working_grid
 
 FIELDS = ("mr", "ct", "high", "mask")
 LEAST_COVERED = 0.05
-"""Of the body that a CT must show, else the pair does not belong together."""
+"""Share of the body that a CT must show, else the pair does not belong together."""
 
 
 @dataclass(frozen=True)
 class TrainingCase:
-    """One pair on the lattice of a model; arrays are (K, J, I).
+    """One pair on the working grid of a model; arrays are (K, J, I).
 
     Attributes
     ----------
     mr
-        float16, standardised, `body.BACKGROUND` outside the body.
+        float16, standardised, `inputs.BACKGROUND` outside the body.
     ct, high
         float16, in units of the CT window, and its high band.
     mask
@@ -46,7 +46,7 @@ class TrainingCase:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How patches are drawn from cases.
+    """Rules by which patches are drawn from cases.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Sampling:
     gamma
         Standard deviation of the logarithm of an exponent on the MR's intensities.
     cut_share
-        How many patches lose a slab of their MR, as at the border of a field of view.
+        Share of patches that lose a slab of their MR, as at the border of a field of view.
 
     Raises
     ------
@@ -80,7 +80,7 @@ class Sampling:
 
 
 def prepared(mr: Volume, ct: Volume, spacing_mm: float, window: HuWindow, sigma_mm: float) -> TrainingCase:
-    """A pair on the lattice of its MR.
+    """A pair on the working grid of its MR.
 
     Outside the body the CT is air, so that neither a table nor a headrest reaches into the low band of the head.
 
@@ -89,38 +89,38 @@ def prepared(mr: Volume, ct: Volume, spacing_mm: float, window: HuWindow, sigma_
     mr, ct
         On any grids, registered to each other; HU.
     spacing_mm, window, sigma_mm
-        Of the model.
+        Those of the model.
 
     Raises
     ------
     InputError
-        The CT is none or lies elsewhere, or the MR is not usable (`working_mr`).
+        The CT is none or lies elsewhere, or the MR is not usable (`network_input`).
     """
     name = ct.name or "The CT"
     if not looks_like_ct(ct.array):
         raise InputError(f'{name} has no Hounsfield units; give the MR as "image" and the CT as "label".')
-    working = working_mr(mr, spacing_mm)
-    hu = _known_on(ct, working.grid)
+    given = network_input(mr, spacing_mm)
+    hu = _known_on(ct, given.grid)
     there = np.isfinite(hu)
-    mask = working.mask & there
-    if mask.sum() < LEAST_COVERED * working.mask.sum():
+    mask = given.mask & there
+    if mask.sum() < LEAST_COVERED * given.mask.sum():
         raise InputError(f"{name} shows next to nothing of the body in {mr.name or 'the MR'}; register the two first.")
     # Beyond the CT the nearest is unknown; soft tissue there keeps the band from an edge that is none.
     hu[~there] = 0.0
-    hu[~working.mask] = window.minimum
-    unit = Volume(window.to_unit(hu), working.grid.ijk_to_ras)
+    hu[~given.mask] = window.minimum
+    unit = Volume(window.to_unit(hu), given.grid.ijk_to_ras)
     high = split_bands(unit, sigma_mm)[1].array
-    half = [array.astype(np.float16) for array in (working.z, unit.array, high)]
+    half = [array.astype(np.float16) for array in (given.z, unit.array, high)]
     return TrainingCase(*half, mask, float(mr.spacing.max()))
 
 
 def _known_on(ct: Volume, grid: Grid) -> np.ndarray:
-    """HU on a lattice; NaN where the CT has none, which takes no more with it than the voxel that it fills half."""
+    """HU on a working grid; NaN where the CT has none or fills less than half of the voxel."""
     known = np.isfinite(ct.array)
     if known.all():
-        return onto_lattice(ct, grid)
-    values = onto_lattice(ct.with_array(np.where(known, ct.array, np.float32(0.0))), grid)
-    weights = onto_lattice(ct.with_array(known.astype(np.float32)), grid)
+        return onto_working_grid(ct, grid)
+    values = onto_working_grid(ct.with_array(np.where(known, ct.array, np.float32(0.0))), grid)
+    weights = onto_working_grid(ct.with_array(known.astype(np.float32)), grid)
     return np.divide(values, weights, out=np.full_like(values, np.nan), where=weights >= 0.5)
 
 

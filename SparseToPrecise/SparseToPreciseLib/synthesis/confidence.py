@@ -1,4 +1,4 @@
-"""Whether an MR looks like those that a model was trained on: spacing, extent of the body, histogram."""
+"""Out of domain: is an MR like those that a model was trained on, by spacing, extent of the body, histogram?"""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import numpy as np
 
 from ..core.errors import InputError
 from ..core.volume import Volume
-from .body import BACKGROUND, HIGHEST
-from .working_grid import WorkingMR, working_mr
+from .inputs import BACKGROUND, HIGHEST, NetworkInput, network_input
 
 EDGES = np.linspace(BACKGROUND - 1, HIGHEST, 29)
-"""Of the histograms of standardised intensities."""
+"""Edges of the bins of standardised intensities."""
 TOLERANCE = 0.15
-"""Beyond the range that was seen, as a share of its ends, before a size counts as unlike."""
+"""Share of the ends of the range that was seen, by which a size may lie beyond it and count as seen."""
 _AXES = ("left to right", "back to front", "bottom to top")
 
 
@@ -31,7 +30,7 @@ def histogram_distance(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def extent_mm(mask: np.ndarray, spacing_mm: float) -> list[float]:
-    """Lengths along R, A and S of the box around a mask on a lattice, mm."""
+    """Lengths along R, A and S of the box around a mask on a working grid, mm."""
     return [
         float(np.ptp(np.flatnonzero(mask.any(axis=tuple(o for o in range(3) if o != axis)))) + 1) * spacing_mm
         for axis in (2, 1, 0)
@@ -39,14 +38,14 @@ def extent_mm(mask: np.ndarray, spacing_mm: float) -> list[float]:
 
 
 def seen_in(mrs: Iterable[Volume], spacing_mm: float) -> dict[str, Any]:
-    """What a model has seen, for `seen` of its bundle's parameters.
+    """The domain of a model, for `seen` of its bundle's parameters.
 
     Parameters
     ----------
     mrs
-        Images that it was trained on, as they were before they came onto the lattice.
+        Images that it was trained on, as they were before they came onto the working grid.
     spacing_mm
-        Of the model's lattice.
+        Spacing of the model's working grid.
 
     Returns
     -------
@@ -62,10 +61,10 @@ def seen_in(mrs: Iterable[Volume], spacing_mm: float) -> dict[str, Any]:
     """
     spacings, extents, histograms = [], [], []
     for mr in mrs:
-        working = working_mr(mr, spacing_mm)
+        given = network_input(mr, spacing_mm)
         spacings.append(float(mr.spacing.max()))
-        extents.append(extent_mm(working.mask, spacing_mm))
-        histograms.append(histogram(working.z, working.mask))
+        extents.append(extent_mm(given.mask, spacing_mm))
+        histograms.append(histogram(given.z, given.mask))
     if not histograms:
         raise InputError("There is no MR to learn from; give at least one.")
     mean = np.mean(histograms, axis=0)
@@ -104,23 +103,23 @@ def checked_seen(seen: Mapping[str, Any]) -> dict[str, Any]:
     return seen
 
 
-def unlikeness(mr: Volume, working: WorkingMR, seen: Mapping[str, Any]) -> list[str]:
-    """Sentences on what of an MR is unlike what a model has seen; none when nothing is.
+def out_of_domain(mr: Volume, given: NetworkInput, seen: Mapping[str, Any]) -> list[str]:
+    """Sentences on what of an MR lies outside the domain of a model; none when nothing does.
 
     Parameters
     ----------
     mr
-        As it was given.
-    working
-        The same on the model's lattice.
+        The MR as it was given.
+    given
+        The same on the model's working grid.
     seen
-        From `seen_in`; parts that a bundle lacks are not looked at.
+        The result of `seen_in`; parts that a bundle lacks are not looked at.
     """
-    lattice_mm = float(working.grid.spacing[0])
+    grid_mm = float(given.grid.spacing[0])
     notes = []
     if "spacing_mm" in seen:
-        # Finer voxels than the lattice's are averaged, so that only coarse ones are unlike.
-        largest = max(float(seen["spacing_mm"][1]), lattice_mm)
+        # Finer voxels than the working grid's are averaged, so that only coarse ones are unlike.
+        largest = max(float(seen["spacing_mm"][1]), grid_mm)
         coarsest = float(mr.spacing.max())
         if coarsest > largest * (1 + TOLERANCE):
             notes.append(
@@ -128,11 +127,11 @@ def unlikeness(mr: Volume, working: WorkingMR, seen: Mapping[str, Any]) -> list[
                 f"{largest:.2g} mm; fine detail will be missing."
             )
     if "extent_mm" in seen:
-        notes += _unlike_extent(extent_mm(working.mask, lattice_mm), seen["extent_mm"], _name(mr))
+        notes += _unlike_extent(extent_mm(given.mask, grid_mm), seen["extent_mm"], _name(mr))
     if "histogram" in seen:
         wanted = seen["histogram"]
         if np.allclose(wanted["edges"], EDGES, atol=1e-3):
-            distance = histogram_distance(histogram(working.z, working.mask), np.array(wanted["frequencies"]))
+            distance = histogram_distance(histogram(given.z, given.mask), np.array(wanted["frequencies"]))
             if distance > float(wanted["distance"]) + 1e-3:
                 notes.append(
                     f"The intensities of {_name(mr)} are unlike those that the model has seen (distance "

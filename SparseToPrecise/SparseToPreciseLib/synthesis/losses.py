@@ -1,4 +1,4 @@
-"""What a synthetic CT is asked to be like; all in units of the CT window, within the body."""
+"""Losses of a synthetic CT, in units of the CT window, within the body."""
 
 from __future__ import annotations
 
@@ -33,16 +33,3 @@ def frequency_loss(
     The low band has no term of its own: it is what the other two leave.
     """
     return absolute_error(high, truth_high, mask) + absolute_error(low + high, truth, mask)
-
-
-def gradient_difference(ct: torch.Tensor, truth: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """mean | |gradient of ct| - |gradient of truth| | over the three axes (Mathieu et al., ICLR 2016, with alpha 1).
-
-    A difference counts where both of its voxels are in the mask.
-    """
-    total = ct.new_zeros(())
-    for axis in (2, 3, 4):
-        both = mask.narrow(axis, 1, mask.shape[axis] - 1) * mask.narrow(axis, 0, mask.shape[axis] - 1)
-        steep = ct.diff(dim=axis).abs() - truth.diff(dim=axis).abs()
-        total = total + masked_mean(steep.abs(), both)
-    return total / 3

@@ -1,20 +1,19 @@
-"""Telling a CT from an MR by its histogram, so that nobody synthesizes a CT from a CT."""
+"""Kinds of values: is an image a CT or an MR, and what lies around it, air, padding or a mask?"""
 
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 
 from ..core.errors import InputError
 from ..core.volume import Volume
-from .padding import unpadded
 
 _AIR = (-1100.0, -850.0)
 _SOFT = (-200.0, 200.0)
 _BODY_FROM = -500.0
 _MOST_LOOKED_AT = 4_000_000
-
 OFFSET = 1024
-"""What scanners add to HU to store them without a sign."""
+"""HU that scanners add, to store a CT without a sign."""
 _STORED_AIR_BELOW = 174.0
 _STORED_BODY_FROM = 524.0
 _STORED_SOFT = (824.0, 1224.0)
@@ -26,6 +25,17 @@ _LEAST_SOFT, _LEAST_NEAR, _LEAST_BONE, _LEAST_SKIN = 0.87, 0.42, 0.007, 0.02
 """Shares, see `looks_like_offset_ct`. CTs of two heads and an abdomen and those of phantoms have at least 0.89, 0.48,
 0.009 and 0.03, also where 1000 was added. MRs (four real ones, phantoms of all contrasts) never reach all four, by
 whatever they are multiplied."""
+_LOOKED_AT = 1_000_000
+_LEAST_SHARE = 0.01
+"""Of the voxels that have the value."""
+_SOLID = 0.5
+"""Share of those that lie among their like: the noise of air, too, has a most frequent value."""
+_BLURRED = 2
+"""So many layers of voxels beside the padding may have been interpolated with it."""
+_DARK = _EVEN = 0.15
+"""How far the rim of the image may lie above the darkest, and spread, as shares of what lies between rim and tissue."""
+_OTHER = 0.03
+"""How far padding must lie from the rim, as such a share: nearer, it does no harm."""
 
 
 def looks_like_ct(array: np.ndarray) -> bool:
@@ -97,3 +107,44 @@ def _some(array: np.ndarray) -> np.ndarray:
     values = np.asarray(array).ravel()
     values = values[:: max(1, values.size // _MOST_LOOKED_AT)].astype(np.float32)
     return values[np.isfinite(values)]
+
+
+def unpadded(array: np.ndarray) -> np.ndarray:
+    """An image whose padding has the value of its air.
+
+    Padding is the most frequent value where it fills whole regions, and where the image that it surrounds is dark and
+    even at its rim. Around a head that was cut out, the value is the air itself: there the rim is skin or brain.
+
+    Parameters
+    ----------
+    array
+        (K, J, I), finite.
+
+    Returns
+    -------
+    (K, J, I) of the same type
+        The given array itself where nothing is padded.
+    """
+    step = max(1, int(np.ceil((array.size / _LOOKED_AT) ** (1 / 3))))
+    seen = array[::step, ::step, ::step]
+    values, counts = np.unique(seen, return_counts=True)
+    value = values[counts.argmax()]
+    padding = seen == value
+    if counts.max() < max(_LEAST_SHARE * seen.size, 2) or padding.all():
+        return array
+    if np.count_nonzero(ndimage.binary_erosion(padding, border_value=1)) < _SOLID * counts.max():
+        return array
+    beside = ndimage.binary_dilation(padding, iterations=_BLURRED)
+    rim = seen[ndimage.binary_dilation(beside) & ~beside].astype(np.float64)
+    if not rim.size:
+        return array
+    low, high = np.percentile(seen[~beside].astype(np.float64), (1, 98))
+    darkest, dark, air = np.percentile(rim, (1, 10, 50))
+    span = high - air
+    if span <= 0 or air - low > _DARK * span or air - dark > _EVEN * span or abs(air - float(value)) < _OTHER * span:
+        return array
+    kind = array.dtype.type
+    if value < air:
+        # What was interpolated is darker than any air.
+        return np.where(array == value, kind(air), np.maximum(array, kind(darkest)))
+    return np.where(ndimage.binary_dilation(array == value), kind(air), array)

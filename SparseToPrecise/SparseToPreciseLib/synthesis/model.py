@@ -15,9 +15,9 @@ from ..core.errors import InputError
 from ..core.models import OpenedModel, open_model, reading_parameters
 from ..core.progress import Progress
 from ..core.tiles import SMALLEST_TILE, TiledAnswer, Tiling, predict_in_tiles
-from .body import BACKGROUND, BODY_PARAMETERS
 from .confidence import checked_seen
 from .hu import HuWindow
+from .inputs import BACKGROUND, BODY_PARAMETERS
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +31,7 @@ MULTIPLE = 16
 BANDS = ("low", "high", "high_probability")
 """Channels of a model that was supervised by frequencies; its CT is the sum of the first two."""
 OVERLAP = 0.5
-"""Of neighbouring tiles, where nothing else is asked for."""
+"""Share that neighbouring tiles have in common, where nothing else is asked for."""
 _AXES = "RAS"
 
 
@@ -41,14 +41,15 @@ class Synthesizer(OpenedModel):
     Parameters
     ----------
     bundle
-        Of the family "synthesis".
+        A bundle of the family "synthesis".
     device
-        Where it runs; gives way to smaller tiles and to the CPU when the memory runs out, and its answers say so.
+        The device of the network; gives way to smaller tiles and to the CPU when the memory runs out, and its answers
+        say so.
 
     Attributes
     ----------
     spacing_mm, window, sigma_mm, outputs, tile, seen, flips
-        From the bundle's parameters: the lattice, the CT window, sigma between the bands, names of the channels,
+        The bundle's parameters: spacing of the working grid, CT window, sigma between the bands, names of the channels,
         voxels of a tile, what was seen in training, and the axes (of "RAS") along which it was mirrored there.
 
     Raises
@@ -98,14 +99,14 @@ class Synthesizer(OpenedModel):
         flip: Sequence[int] = (),
         progress: Progress | None = None,
     ) -> TiledAnswer:
-        """What the network says of a standardised MR.
+        """The network's output for a standardised MR.
 
         Parameters
         ----------
         z
-            (K, J, I) float32 on the model's lattice.
+            (K, J, I) float32 on the model's working grid.
         tiling
-            From `tiling`.
+            A result of `tiling`.
         bands
             Also low band, high band and the probability of the high one, where the model has them.
         flip

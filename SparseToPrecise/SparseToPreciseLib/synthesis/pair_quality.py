@@ -1,4 +1,4 @@
-"""How well an MR and a CT of one head fit each other."""
+"""Agreement of an MR and a CT that are to be of one patient."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ contrast and the templates show when they fit (0.79 and 0.47 nats at least) and 
 LEAST_INFORMATION = 0.25
 """Nats."""
 LEAST_COVERED = 0.6
-"""Of the MR's body that the CT shows."""
+"""Share of the MR's body that the CT shows."""
 LEAST_COMMON_ML = 2000.0
-"""Of body that both show, about the half of a head. With less, edges and information look as good as ever, but do not
+"""Body that both show, about the half of a head. With less, edges and information look as good as ever, but do not
 say whether the two fit."""
 
 _BINS = 48
@@ -53,7 +53,7 @@ class Side:
 
 @dataclass(frozen=True)
 class PairQuality:
-    """Of a registered pair.
+    """Quality of a registered pair.
 
     Attributes
     ----------
@@ -71,9 +71,9 @@ class PairQuality:
     covered
         Share of the MR's body that lies within the CT's field of view.
     common_ml
-        Of the MR's body that lies there.
+        Volume of the MR's body that lies there.
     moved_mm, turned_deg, stretch
-        By how much the CT was shifted (at the middle of the MR's body) and turned, and the largest stretch.
+        The CT's shift (at the middle of the MR's body), its turn, and the largest stretch.
     ct_to_mr
         4x4, RAS of the CT to RAS of the MR.
     """

@@ -16,21 +16,21 @@ from ..core.progress import Progress
 from ..core.resampling import on_grid, world_corners
 from ..core.volume import Grid, Volume
 from .body import body_mask
-from .classes import AIR_BELOW
-from .padding import unpadded
+from .hu import AIR_BELOW
+from .modality import unpadded
 from .pair_quality import PairQuality, Side, measured
 
 SPACING_MM = 2.5
-"""Of the voxels on which the two are compared."""
+"""Side of the voxels on which the two are compared."""
 MOST_STRETCH = 1.12
 """An affine part that stretches any direction by more than this is not believed: one head has one size."""
 LEAST_GAIN = 0.005
-"""By which an affine part must improve the agreement of the edges, else the rigid part stays as it is."""
+"""Least gain in the agreement of the edges for an affine part, else the rigid part stays as it is."""
 
 _BRIGHTEST_HU = 1500.0
 _SAMPLES = 60_000
 _SEED = 1
-"""Of the samples of the metric, which are shifted a little at random."""
+"""Seed of the samples of the metric, which are shifted a little at random."""
 _REACH_MM = 6.0
 _AFFINE_STEP_MM = 0.2  # from where the rigid part left off; a longer one can throw the stretch far away
 _BEYOND_HU = -1024.0
@@ -50,14 +50,14 @@ def register_pair(
     beyond
         HU where the MR goes on and the CT does not; NaN marks it for `training_cases.prepared`.
     progress
-        Told about the stages; may cancel.
+        Hears of the stages; may cancel.
 
     Returns
     -------
     ct
         float32 HU on the MR's own grid.
     quality
-        How well the two fit, with the transform, a sentence, and whether to use the pair.
+        Agreement of the two, with the transform, a sentence, and whether to use the pair.
 
     Raises
     ------
@@ -135,7 +135,7 @@ class _Pair:
         return sitk.Cast(to_itk(side.image.with_array(where)) > 0.5, sitk.sitkUInt8)
 
     def method(self, level: int, first_step_mm: float | None = None):
-        """What improves a transform on voxels `level` times as long; its first step is as long as a voxel, or given."""
+        """The optimisation on voxels `level` times as long; its first step is as long as a voxel, or given."""
         import SimpleITK as sitk
 
         method = sitk.ImageRegistrationMethod()

@@ -18,10 +18,10 @@ from ..core.training.loop import LoopOptions
 from ..core.training.recipe import PhantomRecipe, Run, held_back, train
 from ..core.volume import Volume
 from .adversarial import Adversarial
-from .body import BACKGROUND, BODY_PARAMETERS, BRIGHT, HIGHEST
 from .cases import Sampling, TrainingCase, phantom_pairs, prepared_cases
 from .confidence import seen_in
 from .hu import HuWindow
+from .inputs import BACKGROUND, BODY_PARAMETERS, BRIGHT, HIGHEST
 from .model import BANDS, FAMILY
 from .trainer import OBJECTIVES, SynthesisTrainer
 
@@ -68,7 +68,7 @@ class SynthesisRecipe(PhantomRecipe):
     Attributes
     ----------
     spacing_mm
-        Of the lattice on which the model works.
+        Of the working grid on which the model works.
     hu_window
         [HU that becomes 0, HU that becomes 1].
     sigma_mm

@@ -9,18 +9,14 @@ import numpy as np
 
 from ..core.errors import InputError
 from ..core.progress import Progress, timed
-from ..core.tiles import Tiling
 from ..core.volume import Volume
-from .confidence import unlikeness
+from .confidence import out_of_domain
 from .hu import HuWindow
-from .modality import refuse_ct
+from .inference import predict
+from .inputs import NetworkInput, check_mr, network_input
 from .model import Synthesizer
-from .native import Native
-from .uncertainty import Spread, flips
-from .working_grid import WorkingMR, working_mr
-
-_LARGEST = 1e30
-"""Of an MR's values: the work is done in float32, and sums of them must be finite."""
+from .postprocessing import on_mr_grid
+from .working_grid import WayBack
 
 
 @dataclass(frozen=True)
@@ -42,9 +38,9 @@ class SynthesisResult:
     warnings
         Sentences for the user.
     device, models, tile
-        Where it ran, names of the bundles, voxels along a tile.
+        Device that it ran on, names of the bundles, voxels along a tile.
     note
-        What gave way to the hardware; "" when nothing did. It is among the warnings, too.
+        Sentences on what gave way to the hardware; "" when nothing did. It is among the warnings, too.
     answers
         Network runs over the whole volume, of all models and mirrored images.
     timings
@@ -84,18 +80,18 @@ def synthesize(
     mr
         Any unit and grid.
     models
-        From `model.load_model`; the answers of several are averaged.
+        Results of `model.load_model`; the answers of several are averaged.
     body_mask
-        Where the body is, on any grid (non-zero is inside); None: it is found in the MR.
+        The body on any grid (non-zero is inside); None: it is found in the MR.
     bands
         Also low and high band and the probability of the high one.
     uncertainty
         Also the standard deviation over models and over images mirrored as in their training. It does not change the
         CT, which is the mean of the models' answers to the image as it is.
     tile, overlap
-        Voxels of a tile on the model's lattice, and the share of it that neighbours cover; None: the model's.
+        Voxels of a tile on the model's working grid, and the share of it that neighbours cover; None: the model's.
     progress
-        Told about every tile; a cancel takes effect before the next one.
+        Hears of every tile; a cancel takes effect before the next one.
 
     Returns
     -------
@@ -108,7 +104,16 @@ def synthesize(
         The MR is a single slice, has NaN or one value everywhere, or looks like a CT; the mask is empty or lies
         elsewhere; no model, or models with different CT windows; bands of a model that has none.
     Cancelled
-        By the progress.
+        The progress cancels.
+
+    Examples
+    --------
+    >>> from SparseToPreciseLib.phantoms.head import head_case
+    >>> from SparseToPreciseLib.synthesis.model import load_model
+    >>> mr = head_case(1, "demo", spacing_mm=6.0).mr
+    >>> result = synthesize(mr, load_model(device="cpu"))
+    >>> result.ct.array.dtype.name, int(result.ct.array.min()), result.ct.grid.same_as(mr.grid)
+    ('int16', -1024, True)
     """
     progress = progress or Progress()
     chosen = [models] if isinstance(models, Synthesizer) else list(models)
@@ -118,20 +123,30 @@ def synthesize(
     with timed(timings, "prepare"):
         progress(0.0, "looking at the MR")
         check_mr(mr)
-        seen: dict[float, WorkingMR] = {}
+        inputs: dict[float, NetworkInput] = {}
         for number, model in enumerate(chosen):
             part = progress.part(0.01 + 0.07 * number / len(chosen), 0.01 + 0.07 * (number + 1) / len(chosen))
-            if model.spacing_mm not in seen:
-                seen[model.spacing_mm] = working_mr(mr, model.spacing_mm, body_mask, part)
-        warnings = [note for model in chosen for note in unlikeness(mr, seen[model.spacing_mm], model.seen)]
+            if model.spacing_mm not in inputs:
+                inputs[model.spacing_mm] = network_input(mr, model.spacing_mm, body_mask, part)
+        warnings = [note for model in chosen for note in out_of_domain(mr, inputs[model.spacing_mm], model.seen)]
     with timed(timings, "network"):
-        answer = _answers(chosen, tilings, seen, bands, uncertainty, window, progress.part(0.08, 0.85))
+        prediction = predict(
+            chosen,
+            tilings,
+            inputs,
+            bands=bands,
+            uncertainty=uncertainty,
+            window=window,
+            progress=progress.part(0.08, 0.85),
+        )
     with timed(timings, "apply"):
-        native = Native(mr, seen[chosen[0].spacing_mm], body_mask)
-        volumes = native.volumes(answer.lattice, window, progress.part(0.85, 1.0))
+        first = inputs[chosen[0].spacing_mm]
+        found = Volume(first.mask.astype(np.uint8), first.grid.ijk_to_ras)
+        way_back = WayBack(mr.grid, found, body_mask)
+        volumes = on_mr_grid(mr, way_back, prediction.outputs, window, progress.part(0.85, 1.0))
     progress(1.0, "done")
-    notes = list(dict.fromkeys([*(model.note for model in chosen if model.note), *answer.notes]))
-    if uncertainty and answer.count < 2:
+    notes = list(dict.fromkeys([*(model.note for model in chosen if model.note), *prediction.notes]))
+    if uncertainty and prediction.runs < 2:
         warnings.append(
             f"The model {chosen[0].name} gives one answer only, so its uncertainty is 0 everywhere and says nothing; "
             "give a second model."
@@ -146,85 +161,11 @@ def synthesize(
         warnings=list(dict.fromkeys([*notes, *warnings])),
         device=chosen[-1].device,
         models=[model.name for model in chosen],
-        tile=answer.tile,
+        tile=prediction.tile,
         note=" ".join(notes),
-        answers=answer.count,
+        answers=prediction.runs,
         timings={stage: round(seconds, 4) for stage, seconds in timings.items()},
     )
-
-
-def check_mr(mr: Volume) -> None:
-    """Refuse what no model can use.
-
-    Raises
-    ------
-    InputError
-        A single slice, NaN, one value everywhere, or a CT.
-    """
-    name = mr.name or "The MR"
-    if min(mr.shape) < 2:
-        sizes = " x ".join(str(size) for size in mr.shape[::-1])
-        raise InputError(f"{name} is a single slice ({sizes} voxels); synthesis needs a volume of several slices.")
-    if mr.array.dtype.kind == "f" and not np.isfinite(mr.array).all():
-        raise InputError(f"{name} has NaN or infinite values; replace them (for example with a threshold) first.")
-    low, high = float(mr.array.min()), float(mr.array.max())
-    if low == high:
-        raise InputError(f"{name} has the value {low:g} everywhere; load another volume.")
-    if max(abs(low), abs(high)) > _LARGEST:
-        raise InputError(f"{name} has values from {low:.2g} to {high:.2g}; scale them down first.")
-    refuse_ct(mr)
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """What the networks say on the first model's lattice: name to (K, J, I) in units of the window."""
-
-    lattice: dict[str, np.ndarray]
-    notes: list[str]
-    tile: int
-    count: int
-
-
-def _answers(
-    models: Sequence[Synthesizer],
-    tilings: Sequence[Tiling],
-    seen: dict[float, WorkingMR],
-    bands: bool,
-    uncertainty: bool,
-    window: HuWindow,
-    progress: Progress,
-) -> _Answer:
-    runs = [
-        (number, flip)
-        for number, model in enumerate(models)
-        for flip in (flips(model.flip_axes()) if uncertainty else [()])
-    ]
-    first = seen[models[0].spacing_mm].grid
-    means = Spread()
-    spread = Spread() if uncertainty else None
-    tilings, notes = list(tilings), []
-    for step, (number, flip) in enumerate(runs):
-        model = models[number]
-        working = seen[model.spacing_mm]
-        part = progress.part(step / len(runs), (step + 1) / len(runs))
-        # A mirrored image is asked only for its CT.
-        told = model(working.z, tilings[number], bands=bands and not flip, flip=flip, progress=part)
-        tilings[number] = told.tiling
-        notes += told.notes
-        array = told.array
-        if model.spacing_mm != models[0].spacing_mm:
-            array = np.stack([Volume(one, working.grid.ijk_to_ras).resampled_to(first).array for one in array])
-        # What is clipped later does not count as disagreement.
-        np.clip(array[0], 0, 1, out=array[0])
-        if spread is not None:
-            spread.add(array[0])
-        if not flip:
-            means.add(array)
-    names = ("ct", "low", "high", "high_probability") if bands else ("ct",)
-    lattice = dict(zip(names, means.mean, strict=True))
-    if spread is not None:
-        lattice["uncertainty"] = spread.deviation * np.float32(window.width)
-    return _Answer(lattice, notes, tilings[0].size, len(runs))
 
 
 def _checked_models(models: Sequence[Synthesizer], bands: bool) -> HuWindow:

@@ -11,9 +11,8 @@ from ..core.errors import InputError
 from ..core.training.loop import Given, LoopOptions, TrainingLoop
 from .adversarial import Adversarial, Adversary
 from .cases import FIELDS, Sampling, TrainingCase, cut_out, patch_of
-from .classes import BONE_ABOVE
-from .hu import HuWindow
-from .losses import absolute_error, frequency_loss, gradient_difference
+from .hu import BONE_ABOVE, HuWindow
+from .losses import absolute_error, frequency_loss
 
 PATCHES_PER_CASE = 1
 """Of a validation case."""
@@ -23,20 +22,15 @@ def _l1(said: torch.Tensor, given: Given) -> torch.Tensor:
     return absolute_error(ct_of(said), given["ct"], given["mask"])
 
 
-def _l1_gradient(said: torch.Tensor, given: Given) -> torch.Tensor:
-    return _l1(said, given) + gradient_difference(ct_of(said), given["ct"], given["mask"])
-
-
 def _frequency(said: torch.Tensor, given: Given) -> torch.Tensor:
     return frequency_loss(said[:, :1], said[:, 1:2], given["ct"], given["high"], given["mask"])
 
 
 OBJECTIVES: dict[str, Callable[[torch.Tensor, Given], torch.Tensor]] = {
     "l1": _l1,
-    "l1-gradient": _l1_gradient,
     "frequency": _frequency,
 }
-"""frequency: Shi et al., Eq. 1, for heads with bands. l1, l1-gradient: its rivals, for any head."""
+"""frequency: Shi et al., Eq. 1, for heads with bands. l1: mean absolute error, for any network."""
 
 
 def ct_of(said: torch.Tensor) -> torch.Tensor:

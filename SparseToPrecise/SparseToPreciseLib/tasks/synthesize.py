@@ -326,8 +326,8 @@ class SynthesizeOutcome(Outcome):
 
 def _outputs(files: CaseFiles, result: SynthesisResult) -> list[tuple[Path | None, Writer]]:
     from ..mrml.files import write_volume
-    from ..mrml.synthesis_classes import write_classes
-    from ..synthesis.classes import classify
+    from ..mrml.synthesis_nodes import write_classes
+    from ..synthesis.hu import classify
 
     volumes = {
         files.ct: result.ct,

@@ -12,7 +12,7 @@ from .outputs import check_outputs, json_writer, table, write_outputs, written
 from .task import Argument, Option, Outcome, Task
 
 if TYPE_CHECKING:
-    from ..synthesis.evaluate import Evaluation
+    from ..synthesis.metrics import Evaluation
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class EvaluateSynthesis(Task):
     json: Annotated[Path | None, Option(help="Write the numbers as JSON.", metavar="J")] = None
 
     def run(self, progress: Progress | None = None) -> SynthesisComparison:
-        """The numbers of `synthesis.evaluate`, and where they are wanted the files, both or none."""
+        """The numbers of `synthesis.metrics`, and where they are wanted the files, both or none."""
         from ..core.image_headers import IMAGE_EXTENSIONS
         from ..core.images import read_image, read_labelmap
         from ..mrml.files import write_volume
-        from ..synthesis.evaluate import evaluate
+        from ..synthesis.metrics import evaluate
 
         progress = progress or Progress()
         check_outputs(

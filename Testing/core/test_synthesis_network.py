@@ -1,30 +1,29 @@
-"""Heads on any backbone: channels, counts of weights, what they add up to."""
+"""Heads on any backbone: channels, counts of weights, what they add up to; and the benchmark's rivals of them."""
 
 from __future__ import annotations
 
 import pytest
 import torch
+from benchmarks.synthesis import rivals
 
-from SparseToPreciseLib.core.backbones import BACKBONES, build_backbone
 from SparseToPreciseLib.core.errors import InputError
-from SparseToPreciseLib.core.frequency_heads import (
+from SparseToPreciseLib.core.networks import build_network
+from SparseToPreciseLib.synthesis.network import (
+    BACKBONES,
     HEADS,
     MIDDLE,
     BackboneWithHead,
-    BoundaryHead,
     FrequencyHeads,
-    MatchedHead,
     PlainHead,
     SymmetricFactorisation,
+    build_backbone,
 )
-from SparseToPreciseLib.core.networks import build_network
 
 ARGUMENTS = {
     "BasicUNet": {"features": [4, 4, 8, 8, 8, 6]},
     "SegResNet": {"init_filters": 8, "blocks_down": [1, 1], "blocks_up": [1]},
-    "FCNet": {"channels": 5, "layers": 2},
 }
-WIDTHS = {"BasicUNet": 6, "SegResNet": 8, "FCNet": 5}
+WIDTHS = {"BasicUNet": 6, "SegResNet": 8}
 
 
 def count(module: torch.nn.Module) -> int:
@@ -53,7 +52,7 @@ def test_chains_run_through_the_axes_in_cyclic_order() -> None:
 
 @pytest.mark.parametrize("kernel", [3, 5, 7, 13, 19])
 def test_the_matched_control_has_exactly_as_many_weights(kernel: int) -> None:
-    extra = count(MatchedHead(8, kernel)) - count(PlainHead(8))
+    extra = count(rivals.MatchedHead(8, kernel)) - count(PlainHead(8))
     assert extra == count(SymmetricFactorisation(8, kernel))
 
 
@@ -103,7 +102,7 @@ def test_probability_is_one_and_the_bands_share_the_features() -> None:
 def test_an_untrained_head_says_soft_tissue() -> None:
     features = torch.zeros(1, 4, 8, 8, 8)
     with torch.no_grad():
-        for head in (PlainHead(4), MatchedHead(4), BoundaryHead(4)):
+        for head in (PlainHead(4), rivals.MatchedHead(4), rivals.BoundaryHead(4)):
             assert torch.allclose(head(features), torch.tensor(MIDDLE), atol=0.15)
         low, high, _ = FrequencyHeads(4, 3)(features)[0]
         assert torch.allclose(low, torch.tensor(MIDDLE)) and torch.allclose(high, torch.zeros(()))
@@ -135,3 +134,37 @@ def test_refusals() -> None:
             build_network({"name": "BackboneWithHead", "arguments": arguments | change})
     with pytest.raises(ValueError, match="no head"):
         BackboneWithHead(**(arguments | {"head": {"name": "x"}}))
+
+
+def test_gradient_difference() -> None:
+    gradient_difference = rivals.gradient_difference
+    ramp = torch.arange(4.0).expand(1, 1, 4, 4, 4)
+    mask = torch.ones_like(ramp)
+    assert gradient_difference(ramp + 7, ramp, mask).item() == 0.0
+    # Only how steep counts, not where to.
+    assert gradient_difference(-ramp, ramp, mask).item() == 0.0
+    # Along one of three axes it is twice as steep.
+    assert gradient_difference(2 * ramp, ramp, mask).item() == pytest.approx(1 / 3)
+    outside = mask.clone()
+    outside[..., 2:] = 0
+    steep = ramp.clone()
+    steep[..., 3] = 50
+    assert gradient_difference(steep, ramp, outside).item() == 0.0
+
+
+@pytest.mark.parametrize("head", ["boundary", "matched"])
+def test_rivals_fit_their_backbone_and_no_bundle_may_ask_for_them(head: str, monkeypatch) -> None:
+    arguments = {
+        "in_channels": 1,
+        "out_channels": 1,
+        "backbone": {"name": "FCNet", "arguments": {"channels": 5, "layers": 2}},
+        "head": {"name": head},
+    }
+    with pytest.raises(InputError, match="no backbone 'FCNet'"):
+        build_network({"name": "BackboneWithHead", "arguments": arguments})
+    for table, more in ((BACKBONES, rivals.RIVAL_BACKBONES), (HEADS, rivals.RIVAL_HEADS)):
+        for name, value in more.items():
+            monkeypatch.setitem(table, name, value)
+    network = build_network({"name": "BackboneWithHead", "arguments": arguments})
+    network(torch.randn(1, 1, 16, 16, 16)).square().mean().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())

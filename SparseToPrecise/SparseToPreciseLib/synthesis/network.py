@@ -1,4 +1,4 @@
-"""What stands on a backbone's features to make an image of them: the frequency heads and the controls beside them."""
+"""Networks of this family: a backbone's last features, and the heads that make a CT of them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 import torch
 from monai.networks.blocks import Convolution
-
-from .backbones import build_backbone
+from monai.networks.nets import BasicUNet, SegResNet
 
 MIDDLE = 0.25
-"""What an untrained head says: near soft tissue in the window -1024..3000 HU, so that no time is lost on the way."""
+"""Output of an untrained head: near soft tissue in the window -1024..3000 HU, so that no time is lost on the way."""
 SPREAD = 0.1
-"""Of a CT in that window. A step of the optimiser then moves an image by a part of what is to be learnt; without it the
-first hundreds of steps are spent on overshooting."""
+"""Spread of a CT in that window. A step of the optimiser then moves an image by a part of what is to be learnt; without
+it the first hundreds of steps are spent on overshooting."""
+BACKBONES: dict[str, type[torch.nn.Module]] = {"BasicUNet": BasicUNet, "SegResNet": SegResNet}
 
 
 class FrequencyHeads(torch.nn.Module):
@@ -31,7 +31,7 @@ class FrequencyHeads(torch.nn.Module):
     kernel
         K, odd length of the 1D convolutions.
     norm
-        Between the 1D convolutions, as MONAI's `Convolution` takes it; the authors' code has instance norm.
+        Normalisation between the 1D convolutions, for MONAI's `Convolution`; the authors' code has instance norm.
 
     Notes
     -----
@@ -97,61 +97,7 @@ class PlainHead(torch.nn.Module):
         return self.image(features)
 
 
-class BoundaryHead(torch.nn.Module):
-    """Boundary refinement (Peng et al., CVPR 2017): the image plus two convolutions of it, a rival of the paper.
-
-    Parameters
-    ----------
-    features
-        Channels of the backbone.
-    channels
-        Between the two convolutions.
-    """
-
-    outputs = ("ct",)
-
-    def __init__(self, features: int, channels: int = 16) -> None:
-        super().__init__()
-        self.image = ToImage(features)
-        self.first = torch.nn.Conv3d(1, channels, kernel_size=3, padding=1)
-        self.second = ToImage(channels, 0.0)
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        image = self.image(features)
-        refined = torch.relu(self.first(image - MIDDLE))
-        return image + self.second(refined)
-
-
-class MatchedHead(torch.nn.Module):
-    """As many weights as the refinement of `FrequencyHeads`, at the same place, without any supervision of bands.
-
-    9 K C^2 weights are K // 3 residual convolutions of 3x3x3 and K % 3 of 3x3x1: the control that tells whether it is
-    the frequencies or the capacity that help.
-    """
-
-    outputs = ("ct",)
-
-    def __init__(self, features: int, kernel: int = 13, norm: Any = "INSTANCE") -> None:
-        super().__init__()
-        sizes = [(3, 3, 3)] * (kernel // 3) + [(3, 3, 1)] * (kernel % 3)
-        self.layers = torch.nn.ModuleList(
-            Convolution(3, features, features, kernel_size=size, norm=norm, act="LEAKYRELU", bias=False)
-            for size in sizes
-        )
-        self.image = ToImage(features)
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        for layer in self.layers:
-            features = features + layer(features)
-        return self.image(features)
-
-
-HEADS: dict[str, type[torch.nn.Module]] = {
-    "frequency": FrequencyHeads,
-    "plain": PlainHead,
-    "boundary": BoundaryHead,
-    "matched": MatchedHead,
-}
+HEADS: dict[str, type[torch.nn.Module]] = {"frequency": FrequencyHeads, "plain": PlainHead}
 
 
 class BackboneWithHead(torch.nn.Module):
@@ -198,7 +144,7 @@ class ToImage(torch.nn.Conv3d):
     features
         Channels that go in.
     start
-        What it says before training, nearly: exactly so where that is 0, for what is added to an image.
+        Output before training, nearly: exactly so where that is 0, for what is added to an image.
     """
 
     def __init__(self, features: int, start: float = MIDDLE) -> None:
@@ -211,3 +157,47 @@ class ToImage(torch.nn.Conv3d):
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         # Added in float32, so that soft tissue stays precise under autocast: one step of bfloat16 near 0.25 is 8 HU.
         return self.start + SPREAD * super().forward(features).float()
+
+
+def build_backbone(name: str, in_channels: int, arguments: Mapping[str, Any]) -> tuple[torch.nn.Module, int]:
+    """A 3D network without its last layer.
+
+    Parameters
+    ----------
+    name
+        A key of `BACKBONES`.
+    in_channels
+        Channels of the image.
+    arguments
+        Keyword arguments of the class, besides dimensions and channels.
+
+    Returns
+    -------
+    tuple
+        (B, in_channels, K, J, I) -> (B, C, K, J, I), and C.
+
+    Raises
+    ------
+    ValueError
+        There is no such backbone.
+    """
+    if name not in BACKBONES:
+        raise ValueError(f"there is no backbone {name!r}; the known ones are {', '.join(BACKBONES)}")
+    return without_last_convolution(
+        BACKBONES[name](spatial_dims=3, in_channels=in_channels, out_channels=1, **arguments)
+    )
+
+
+def without_last_convolution(network: torch.nn.Module) -> tuple[torch.nn.Module, int]:
+    """Take the last convolution off a network that ends with one; also returns the channels that went into it.
+
+    Parameters
+    ----------
+    network
+        The module that it registers last among its convolutions is the one that it ends with, as in MONAI's networks
+        without deep supervision.
+    """
+    name, last = [(name, one) for name, one in network.named_modules() if isinstance(one, torch.nn.Conv3d)][-1]
+    parent, _, child = name.rpartition(".")
+    setattr(network.get_submodule(parent), child, torch.nn.Identity())
+    return network, last.in_channels

@@ -1,0 +1,191 @@
+"""Input of the networks: an MR on the working grid around its body, in units of that body."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..core.errors import InputError
+from ..core.progress import Progress
+from ..core.volume import Grid, Volume
+from .body import body_mask, box_around, mask_on
+from .modality import refuse_ct, unpadded
+from .working_grid import onto_working_grid, outer_corners, working_grid_around
+
+BACKGROUND = -2.0
+"""Standardised intensity of air, and of everything outside the body."""
+BRIGHT = 2.0
+"""Standardised intensity of the 98th percentile within the body."""
+HIGHEST = 4.0
+"""Brighter voxels (vessels, artefacts) are clipped to it."""
+BODY_PARAMETERS = {"standardisation": "air to 98th percentile", "air": BACKGROUND, "bright": BRIGHT, "highest": HIGHEST}
+"""The standardisation, for the metadata of what is trained with it."""
+MARGIN_MM = 8.0
+"""Air that a network sees around the body."""
+_LEAST_VOXELS = 4
+_ROUGH = 4  # so many voxels of the working grid along a side of those on which the body is looked for first
+_ROUGH_MARGIN_MM = 24.0
+_LARGEST = 1e30
+"""Largest value of an MR: the work is done in float32, and sums of them must be finite."""
+
+
+@dataclass(frozen=True)
+class NetworkInput:
+    """An MR as a network sees it.
+
+    Attributes
+    ----------
+    z
+        (K, J, I) float32 standardised intensities on `grid`, `body.BACKGROUND` outside the body.
+    mask
+        (K, J, I) bool, the body.
+    grid
+        Isotropic, along RAS, around the body with a margin.
+    location, scale
+        z = (MR - location) / scale.
+    """
+
+    z: np.ndarray
+    mask: np.ndarray
+    grid: Grid
+    location: float
+    scale: float
+
+
+def network_input(
+    mr: Volume, spacing_mm: float, body: Volume | None = None, progress: Progress | None = None
+) -> NetworkInput:
+    """Bring an MR onto the working grid and standardise it.
+
+    Parameters
+    ----------
+    mr
+        Any unit and grid, finite values; padding around it may have a value of its own.
+    spacing_mm
+        Spacing of the working grid.
+    body
+        Mask of the body on any grid, non-zero is inside; None: `body.body_mask` finds it.
+    progress
+        Hears of the stages; may cancel.
+
+    Raises
+    ------
+    InputError
+        See `body_mask` and `standardised`; the MR is smaller than a few voxels of the working grid; the given mask is
+        empty or lies elsewhere.
+    """
+    progress = progress or Progress()
+    progress(0.0, "finding the body")
+    corners = outer_corners(mr.grid)
+    sides = np.ptp(corners, axis=0)
+    if sides.max() < _LEAST_VOXELS * spacing_mm:
+        raise InputError(
+            f"{mr.name or 'The MR'} is only {' x '.join(f'{side:.2g}' for side in sides)} mm large; check its spacing."
+        )
+    mr = mr.with_array(unpadded(mr.array))
+    grid = working_grid_around(corners.min(axis=0), corners.max(axis=0), spacing_mm)
+    near = grid.slices_around(_rough_body(mr, spacing_mm, body), _ROUGH_MARGIN_MM)
+    if all(part.start < part.stop for part in near):  # a given mask may lie elsewhere, which is said below
+        grid = grid.cropped(near)
+    progress(0.1, "to the model's voxels")
+    values = Volume(onto_working_grid(mr, grid), grid.ijk_to_ras, mr.name)
+    progress(0.4, "finding the body")
+    if body is None:
+        mask = body_mask(values).array > 0
+    else:
+        mask = mask_on(body, grid) & np.isfinite(values.array)
+        if not mask.any():
+            state = "is empty" if not body.array.any() else f"lies outside {mr.name or 'the MR'}"
+            raise InputError(f"The body mask {body.name} {state}; choose another one or none.")
+    progress(0.9, "measuring its intensities")
+    slices = box_around(mask, round(MARGIN_MM / spacing_mm))
+    # Only air near the body counts: farther away there may be padding.
+    mask = np.ascontiguousarray(mask[slices])
+    z, (location, scale) = standardised(values.array[slices], mask)
+    return NetworkInput(z, mask, grid.cropped(slices), location, scale)
+
+
+def standardised(mr_array: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
+    """MR intensities between the air's and the brightest of the body.
+
+    Air becomes `BACKGROUND` and the 98th percentile within the body `BRIGHT`. Unlike mean and deviation, both hardly
+    change when a part of the body is cut off.
+
+    Parameters
+    ----------
+    mr_array
+        (K, J, I) of any unit; NaN is beyond the image.
+    mask
+        (K, J, I) bool, the body.
+
+    Returns
+    -------
+    z
+        (K, J, I) float32, `BACKGROUND` outside the body, at most `HIGHEST`, at least `BACKGROUND` - 1.
+    location, scale
+        z = (MR - location) / scale within the body.
+
+    Raises
+    ------
+    InputError
+        The mask is empty, or the body has one value everywhere.
+    """
+    array = np.asarray(mr_array, dtype=np.float32)
+    mask = np.asarray(mask, dtype=bool) & np.isfinite(array)
+    inside = array[mask]
+    if not inside.size:
+        raise InputError("The body mask is empty within the MR; give another mask or none.")
+    darkest, bright = (float(value) for value in np.percentile(inside, (1, 98)))
+    outside = array[~mask & np.isfinite(array)]
+    # Of a mask of an organ, tissue is outside, too; then the darkest of the organ is the better guess.
+    air = min(float(np.median(outside)), darkest) if outside.size > 0.02 * array.size else darkest
+    if not bright > air:
+        raise InputError("The MR has the same value everywhere in the body; load another volume.")
+    scale = (bright - air) / (BRIGHT - BACKGROUND)
+    location = air - BACKGROUND * scale
+    z = (array - np.float32(location)) / np.float32(scale)
+    np.clip(z, BACKGROUND - 1, HIGHEST, out=z)
+    z[~mask] = BACKGROUND
+    return z, (location, scale)
+
+
+def check_mr(mr: Volume) -> None:
+    """Refuse what no model can use.
+
+    Raises
+    ------
+    InputError
+        A single slice, NaN, one value everywhere, or a CT.
+    """
+    name = mr.name or "The MR"
+    if min(mr.shape) < 2:
+        sizes = " x ".join(str(size) for size in mr.shape[::-1])
+        raise InputError(f"{name} is a single slice ({sizes} voxels); synthesis needs a volume of several slices.")
+    if mr.array.dtype.kind == "f" and not np.isfinite(mr.array).all():
+        raise InputError(f"{name} has NaN or infinite values; replace them (for example with a threshold) first.")
+    low, high = float(mr.array.min()), float(mr.array.max())
+    if low == high:
+        raise InputError(f"{name} has the value {low:g} everywhere; load another volume.")
+    if max(abs(low), abs(high)) > _LARGEST:
+        raise InputError(f"{name} has values from {low:.2g} to {high:.2g}; scale them down first.")
+    refuse_ct(mr)
+
+
+def _rough_body(mr: Volume, spacing_mm: float, body: Volume | None) -> np.ndarray:
+    """(8, 3) RAS corners of a box about the body, found on few voxels: what is far from it costs next to nothing.
+
+    Oblique images, and those of a large field of view, have most of their working grid in the air.
+    """
+    outer = outer_corners(mr.grid)
+    if body is None:
+        coarse = working_grid_around(outer.min(axis=0), outer.max(axis=0), _ROUGH * spacing_mm)
+        try:
+            body = body_mask(Volume(onto_working_grid(mr, coarse), coarse.ijk_to_ras))
+        except InputError:  # too few voxels to tell; what is wrong is found out on the working grid
+            return outer
+    if not body.array.any():
+        return outer
+    slices = box_around(body.array != 0, 0)
+    box = np.array([[part.start, part.stop - 1] for part in slices[::-1]], dtype=np.float64)
+    return body.grid.to_ras(np.stack(np.meshgrid(*box, indexing="ij"), axis=-1).reshape(-1, 3))
