@@ -204,7 +204,7 @@ SYNONYMS = {
     r"calibration|calibrating|doubt|rejection|reliability": "confidence.py",
     r"measures|evaluation|scores": "metrics.py",
     r"dataset\w*|data|samples": "cases.py",
-    r"simulated_\w+|simulator|simulating": "simulation.py",
+    r"simulated_(errors?|boxes|cases)|simulator|simulating": "simulation.py",
     r"likeness|alikeness|alike": "similarity.py",
     r"carried|carrying": "propagation.py",
 }

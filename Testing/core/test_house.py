@@ -184,23 +184,9 @@ def test_light_modules_import_nothing_heavy(module: str, absent: set[str]):
 
 # ---------------------------------------------------------------------------------------------- circles and roles
 
-KNOWN_CIRCLES = [
-    ["boxes.corrector.card", "boxes.corrector.recipe"],
-    ["boxes.segmenter.card", "boxes.segmenter.recipe"],
-    ["editing.card", "editing.recipe"],
-    ["synthesis.card", "synthesis.recipe"],
-    ["tasks.box_report", "tasks.box_segment", "tasks.box_tighten"],
-    ["tasks.edit", "tasks.edit_report"],
-    ["tasks.landmarks", "tasks.landmarks_report"],
-    ["tasks.synthesize", "tasks.synthesize_names", "tasks.synthesize_report"],
-]
-"""Circles that are on their way out; none may come in."""
-
-
 def test_imports_form_no_circle():
-    known = [{f"{house.LIBRARY}.{name}" for name in circle} for circle in KNOWN_CIRCLES]
-    new = [circle for circle in house.circles(house.import_graph()) if not any(set(circle) <= one for one in known)]
-    assert not new, "modules that import one another:\n" + "\n".join(" <-> ".join(circle) for circle in new)
+    wrong = house.circles(house.import_graph())
+    assert not wrong, "modules that import one another:\n" + "\n".join(" <-> ".join(circle) for circle in wrong)
 
 
 @pytest.mark.parametrize(
@@ -227,28 +213,8 @@ def test_a_planted_circle_is_found(tmp_path: Path, sources: dict[str, str], circ
     assert house.circles(house.import_graph(tmp_path)) == expected
 
 
-ROLES_ON_THEIR_WAY = {
-    "boxes/corrector/card.py",
-    "boxes/segmenter/card.py",
-    "boxes/training_run.py",
-    "editing/card.py",
-    "editing/dataset.py",
-    "editing/dataset_cases.py",
-    "editing/dataset_volumes.py",
-    "editing/simulated_errors.py",
-    "editing/simulated_user.py",
-    "editing/training_configs.py",
-    "editing/training_run.py",
-    "landmarks has no recipe.py",
-    "landmarks/card.py",
-    "synthesis/card.py",
-    "synthesis/training_run.py",
-}
-"""Roles that are on their way to their names; no other may go astray."""
-
-
 def test_families_have_the_same_roles_by_the_same_names():
-    wrong = [line for line in house.wrong_roles() if line.partition(":")[0] not in ROLES_ON_THEIR_WAY]
+    wrong = house.wrong_roles()
     assert not wrong, "\n".join(wrong)
 
 
@@ -290,7 +256,7 @@ def test_a_planted_role_is_found(tmp_path: Path, removed: str | None, added: str
     assert line in wrong if line else not wrong
 
 
-REMAINING_FRAGMENTS = 180
+REMAINING_FRAGMENTS = 155
 """How many docstrings may still begin as fragments; only ever less."""
 
 
