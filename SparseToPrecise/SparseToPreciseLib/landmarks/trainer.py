@@ -60,7 +60,9 @@ class SliceTrainer(TrainingLoop):
 
     def _measure(self) -> dict[str, float]:
         if self.share_done > 0 and self.share_done >= self._mined:
-            predictor = SlicePredictor(self.network, self.sampler.spacing_mm, self.sampler.size, Device(str(self.device)))
+            predictor = SlicePredictor(
+                self.network, self.sampler.spacing_mm, self.sampler.size, Device(str(self.device))
+            )
             self.sampler.mine(lambda values: predictor.blocks(values, SCAN_STEP))
             self._mined += _MINING
         images, masks = self.held_back
