@@ -366,22 +366,28 @@ def test_a_segmentation_on_another_cropped_grid_has_room_to_grow(cli, folder: Pa
     assert f"its grid grew from {sizes[0]} to {sizes[1]} voxels" in " ".join(answer.out.split())
 
 
-@pytest.mark.parametrize("radius", [None, "9", "16"])
-@pytest.mark.parametrize("margin", [0, 3])
-def test_a_cropped_labelmap_is_corrected_as_the_whole_one(cli, folder: Path, margin: int, radius: str | None) -> None:
+@pytest.mark.parametrize(
+    ("margin", "radius", "extension"), [(0, None, ".nii.gz"), (0, None, ".nrrd"), (0, "9", ".mha"), (3, "16", ".nrrd")]
+)
+def test_a_cropped_labelmap_is_corrected_as_the_whole_one(
+    cli, folder: Path, margin: int, radius: str | None, extension: str
+) -> None:
     """Beyond its grid is background: the same radius, the same voxels, however near it ends."""
-    files.write_volume(CASE.before, folder / "whole.nrrd")
+    files.write_volume(CASE.before, folder / f"whole{extension}")
     used = [np.flatnonzero(CASE.before.array.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
     cropped = CASE.before.cropped(tuple(slice(int(one[0]) - margin, int(one[-1]) + 1 + margin) for one in used))
-    files.write_volume(cropped, folder / "cropped.nrrd")
-    outward = files.write_stroke(CENTRE + (CASE.stroke - CENTRE) * 1.2, folder / "outward.mrk.json")
+    files.write_volume(cropped, folder / f"cropped{extension}")
+    # To the right, and mirrored to the left: the grid grows behind its last voxel, and before its first.
+    strokes = [CENTRE + (CASE.stroke - CENTRE) * 1.2 * [sign, 1, 1] for sign in (1, -1)]
+    outward = [files.write_stroke(one, folder / f"{number}.mrk.json") for number, one in enumerate(strokes)]
     answers, reports = [], []
     for name in ("whole", "cropped"):
         cli.succeeds(
-            "edit", folder / "image.nrrd", folder / f"{name}.nrrd", outward, "-o", folder / f"out-{name}.nrrd",
+            "edit", folder / "image.nrrd", folder / f"{name}{extension}", *outward,
+            "-o", folder / f"out-{name}{extension}",
             "--report", folder / "r.json", *(() if radius is None else ("--influence-radius", radius)),
         )  # fmt: skip
-        answers.append(read_segment(folder / f"out-{name}.nrrd", "1").resampled_to(GRID, "nearest", fill=0).array)
+        answers.append(read_segment(folder / f"out-{name}{extension}", "1").resampled_to(GRID, "nearest", fill=0).array)
         reports.append(json.loads((folder / "r.json").read_text()))
     assert np.array_equal(*answers) and (answers[0] != CASE.before.array).any()
     assert reports[0]["total"] == reports[1]["total"]
