@@ -13,7 +13,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from ..core.errors import InputError
-from ..core.resampling import block_means
+from ..core.resampling import block_means, world_corners
 from ..core.volume import Grid, Volume
 from .guidance import RADIUS_PER_SIGMA, nearest_on_stroke
 
@@ -123,7 +123,7 @@ def around(volume: Volume, grid: Grid, image: Grid | None = None) -> Volume:
     if image is None:
         part = volume.cropped_to_box(bounds, margin)
     else:
-        room = volume.grid.grown_to_hold(_corners(image))
+        room = volume.grid.grown_to_hold(world_corners(image))
         ends = np.stack(np.meshgrid(*bounds, indexing="ij"), axis=-1).reshape(-1, 3)
         part = with_background(volume, room, room.slices_around(ends, margin))
     factors = np.maximum(np.floor(grid.spacing.min() / part.grid.spacing_kji + 1e-6).astype(int), 1)
@@ -157,7 +157,7 @@ def room_within(grid: Grid, ras: np.ndarray, margin_mm: float, image: Grid) -> G
     if any(part.start >= part.stop for part in grid.slices_around(ras, reach)):
         return grid
     pads = np.maximum(_pads(grid, grid.grown_to_hold(ras, margin_mm)), 1)
-    pads = np.minimum(pads, _pads(grid, grid.grown_to_hold(_corners(image))))
+    pads = np.minimum(pads, _pads(grid, grid.grown_to_hold(world_corners(image))))
     matrix = grid.ijk_to_ras.copy()
     matrix[:3, 3] = grid.to_ras(-pads[::-1, 0])
     return Grid(tuple(np.array(grid.shape) + pads.sum(axis=1)), matrix)
@@ -199,12 +199,6 @@ def _pads(grid: Grid, grown: Grid) -> np.ndarray:
     """(3, 2) voxels added before and behind along K, J, I."""
     first = -np.round(grid.to_ijk(grown.to_ras([0, 0, 0]))).astype(int)[::-1]
     return np.stack([first, np.array(grown.shape) - grid.shape - first], axis=1)
-
-
-def _corners(grid: Grid) -> np.ndarray:
-    """(8, 3) RAS centres of the corner voxels."""
-    ends = np.stack(np.meshgrid(*((0, size - 1) for size in grid.shape[::-1])), axis=-1).reshape(-1, 3)
-    return grid.to_ras(ends)
 
 
 def normalised(image: np.ndarray) -> np.ndarray:

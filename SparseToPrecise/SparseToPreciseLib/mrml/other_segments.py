@@ -10,9 +10,10 @@ import numpy as np
 import slicer
 
 from ..core.errors import InputError
+from ..core.masks import bounding_slices
 from ..core.volume import Grid, Volume
 from .lookup import find_segment
-from .segment_lattice import Lattice, bounding_slices, layers_of, stored_labelmap
+from .segment_lattice import Lattice, layers_of, stored_labelmap
 from .segmentations import grown_to_hold, onto_grid
 from .volumes import parent_to_world
 

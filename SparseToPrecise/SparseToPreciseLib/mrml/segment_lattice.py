@@ -8,6 +8,7 @@ resamples the whole segment, and voxels change that nobody edited.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import slicer
@@ -106,7 +107,7 @@ class Lattice:
 
     def box_of(self, grid: Grid) -> IndexBox:
         """The voxels that a grid covers, up to rounding."""
-        corners = _corners((-0.49,) * 3, np.array(grid.shape[::-1]) - 0.51)
+        corners = list(product(*((-0.49, size - 0.51) for size in grid.shape[::-1])))
         ijk = Grid((1, 1, 1), self.matrix).to_ijk(grid.to_ras(corners))
         return IndexBox(
             tuple(int(a) for a in np.floor(ijk.min(axis=0) + 0.5)),
@@ -232,14 +233,3 @@ def replace_segment(
 def stored_type(label: int) -> type[np.integer]:
     """The smallest type in which Slicer stores labelmaps and that holds a label value."""
     return next(kind for kind in _STORED_TYPES if label <= np.iinfo(kind).max)
-
-
-def bounding_slices(array: np.ndarray) -> tuple[slice, slice, slice] | None:
-    """K,J,I slices of the smallest box with all non-zero voxels; None when there are none."""
-    used = [np.flatnonzero(array.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
-    return tuple(slice(int(one[0]), int(one[-1]) + 1) for one in used) if used[0].size else None
-
-
-def _corners(low: np.ndarray | tuple[float, ...], high: np.ndarray | tuple[float, ...]) -> np.ndarray:
-    """(8, 3) corners of a box."""
-    return np.stack(np.meshgrid(*np.array([low, high]).T, indexing="ij"), axis=-1).reshape(-1, 3)

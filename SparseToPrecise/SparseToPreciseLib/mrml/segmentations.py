@@ -15,11 +15,11 @@ import slicer
 import vtk
 
 from ..core.errors import InputError
+from ..core.masks import bounding_slices
 from ..core.volume import Grid, Volume
 from .segment_lattice import (
     IndexBox,
     Lattice,
-    bounding_slices,
     lattice_on,
     refuse_other_sources,
     replace_segment,

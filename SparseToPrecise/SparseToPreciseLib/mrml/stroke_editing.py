@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 import slicer
 
 from ..core.errors import InputError
+from ..core.masks import bounding_slices
 from ..core.volume import Grid, Volume
 from ..editing.edit import checked_stroke, refuse_without_boundary
 from ..editing.edit_series import AppliedStroke, Series, Stroke
@@ -22,7 +24,7 @@ from ..editing.working_grid import MARGIN_SIGMAS, SIGMA_VOXELS
 from .edit_histories import EditHistories
 from .markups import stroke_from_node
 from .other_segments import OtherSegment, compared, protected_segments, voxels_of
-from .segment_lattice import IndexBox, Lattice, bounding_slices, lattice_of
+from .segment_lattice import IndexBox, Lattice, lattice_of
 from .stroke_job import Job, Options
 from .stroke_targets import Target
 from .volumes import parent_to_world, volume_from_node
@@ -276,8 +278,7 @@ def _near(
 def _around(grid: Grid, points: np.ndarray, reach: float) -> tuple[slice, slice, slice]:
     """K,J,I slices that hold the box around points that reaches `reach` mm beyond them along R, A and S."""
     low, high = points.min(axis=0) - reach, points.max(axis=0) + reach
-    corners = np.stack(np.meshgrid(*np.array([low, high]).T, indexing="ij"), axis=-1).reshape(-1, 3)
-    return grid.slices_around(corners, 0.0)
+    return grid.slices_around(np.array(list(product(*zip(low, high, strict=True)))), 0.0)
 
 
 def _checked_unchanged(target: Target, job: Job) -> Lattice:

@@ -9,9 +9,10 @@ import slicer
 import vtk
 
 from ..core.errors import InputError
+from ..core.masks import bounding_slices
 from ..core.volume import Grid
 from .lookup import find_segment
-from .segment_lattice import IndexBox, Lattice, bounding_slices, replace_segment
+from .segment_lattice import IndexBox, Lattice, replace_segment
 from .segment_undo import SegmentUndo
 from .segmentations import new_segment, reference_grid
 
