@@ -253,7 +253,7 @@ def _opened(folder: Path) -> Bundle:
     if missing:
         raise InputError(f"The bundle {folder} is refused: it lacks {', '.join(missing)}.")
     try:
-        metadata = json.loads((folder / METADATA).read_text(encoding="utf-8"))
+        metadata = json.loads((folder / METADATA).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"The bundle {folder} is refused: {METADATA} is no JSON ({one_line(error)}).") from error
     wrong = wrong_metadata(metadata)

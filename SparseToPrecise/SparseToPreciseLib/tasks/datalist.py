@@ -107,7 +107,7 @@ def read_entries(path: Path) -> dict[str, list[Entry]]:
 
 def _content(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))  # some editors begin with a byte-order mark
     except OSError as error:
         raise InputError(f"The datalist {path} cannot be read ({error.strerror}); check the path.") from error
     except (ValueError, RecursionError) as error:

@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..files import reason_of
 
 SECONDS_BETWEEN = 30.0
+"""Wall time from one writing to the next."""
 
 
 class Checkpoint:
@@ -28,20 +29,17 @@ class Checkpoint:
         What it is a training of: another one is not taken up.
     resume
         Go on from the file.
-    seconds
-        Wall time between two writings.
     """
 
-    def __init__(self, path: Path, training: str, resume: bool = False, seconds: float = SECONDS_BETWEEN) -> None:
+    def __init__(self, path: Path, training: str, resume: bool = False) -> None:
         self.path = Path(path)
         self._training = training
         self._resume = resume
-        self._seconds = seconds
         self._written = time.monotonic()
 
     def due(self) -> bool:
         """Whether it is time to write."""
-        return time.monotonic() - self._written >= self._seconds
+        return time.monotonic() - self._written >= SECONDS_BETWEEN
 
     def write(self, state: dict[str, Any]) -> None:
         """Keep a state of tensors, numbers and text; a full disk does not end the training."""

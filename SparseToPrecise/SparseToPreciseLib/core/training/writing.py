@@ -121,8 +121,8 @@ def _family_of(folder: Path) -> str | None:
     """The family of a bundle, or of configs of ours that wait for their first training; None: it is neither."""
     try:
         if (folder / METADATA).is_file():
-            return str(json.loads((folder / METADATA).read_text(encoding="utf-8")).get("family", "unknown"))
-        recipe = json.loads((folder / LAYOUT[2]).read_text(encoding="utf-8"))["recipe"]["_target_"]
+            return str(json.loads((folder / METADATA).read_text(encoding="utf-8-sig")).get("family", "unknown"))
+        recipe = json.loads((folder / LAYOUT[2]).read_text(encoding="utf-8-sig"))["recipe"]["_target_"]
         return family_of_recipe(recipe)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
