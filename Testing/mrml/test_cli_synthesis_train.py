@@ -145,6 +145,10 @@ def test_monais_launcher_makes_a_ct_with_a_bundle(cli, tiny, tmp_path: Path, pai
         (("--dataset", "absent.json"), "cannot be read"),
         (("--phantoms", 0), "Phantoms must be a positive whole number, not 0"),
         (("--phantoms", 1, "--sigma", 0), "Sigma mm must be a positive number, not 0"),
+        (("--phantoms", 1, "--sigma", 1e9), "Sigma must be at most 100 mm, not 1e+09 mm"),
+        (("--phantoms", 1, "--adversarial", -1), "The adversarial weight must be 0 or a positive number, not -1"),
+        (("--phantoms", 1, "--adversarial", "nan"), "The adversarial weight must be 0 or a positive number, not nan"),
+        (("--phantoms", 1, "--resume"), "There is no checkpoint"),
         (("--phantoms", 1, "--device", "cuda:9"), "cuda:9"),
     ],
 )

@@ -134,6 +134,10 @@ class TestRefusals:
         (folder / "cases.json").write_bytes(b"\xff\xfe\x00image")
         assert "cases.json is no JSON (" in refused()
 
+    def test_a_byte_order_mark_is_none_of_the_json(self, refused, folder: Path) -> None:
+        (folder / "cases.json").write_text('{"training": [{"image": "gone.nrrd", "label": "l"}]}', encoding="utf-8-sig")
+        assert "gone.nrrd of case 1" in refused()
+
     def test_no_object(self, refused) -> None:
         assert 'is no JSON object with a list "training"' in refused(["image.nrrd"])
 

@@ -81,7 +81,8 @@ class SymmetricFactorisation(torch.nn.Module):
         )
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        return sum(chain(features) for chain in self.chains)
+        # One by one: TorchScript knows no generators.
+        return self.chains[0](features) + self.chains[1](features) + self.chains[2](features)
 
 
 class PlainHead(torch.nn.Module):
@@ -116,6 +117,8 @@ class BackboneWithHead(torch.nn.Module):
         A name is unknown, or the head has another number of channels.
     """
 
+    __jit_unused_properties__ = ["outputs"]  # noqa: RUF012
+
     def __init__(
         self, in_channels: int, out_channels: int, backbone: Mapping[str, Any], head: Mapping[str, Any]
     ) -> None:
@@ -149,14 +152,15 @@ class ToImage(torch.nn.Conv3d):
 
     def __init__(self, features: int, start: float = MIDDLE) -> None:
         super().__init__(features, 1, kernel_size=3, padding=1)
-        self.start = start
+        self.start, self.spread = start, SPREAD
         torch.nn.init.zeros_(self.bias)
         if not start:
             torch.nn.init.zeros_(self.weight)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         # Added in float32, so that soft tissue stays precise under autocast: one step of bfloat16 near 0.25 is 8 HU.
-        return self.start + SPREAD * super().forward(features).float()
+        said = self._conv_forward(features, self.weight, self.bias)  # TorchScript knows no super()
+        return self.start + self.spread * said.float()
 
 
 def build_backbone(name: str, in_channels: int, arguments: Mapping[str, Any]) -> tuple[torch.nn.Module, int]:
