@@ -261,11 +261,8 @@ def elsewhere() -> tuple[Volume, Volume]:
         ({"overrides": {**TINY, "hu_window": [100, 0]}}, "must rise"),
         ({"overrides": {**TINY, "sigma_mm": -1}}, "Sigma mm must be a positive number"),
         ({"overrides": {**TINY, "sigma_mm": 1e9}}, "Sigma must be at most 100 mm, not 1e+09 mm"),
-        ({"overrides": {**TINY, "adversarial::weight": -1}}, "adversarial weight must be 0 or a positive number, not -1"),
-        (
-            {"overrides": {**TINY, "adversarial::weight": float("nan")}},
-            "adversarial weight must be 0 or a positive number, not nan",
-        ),
+        ({"overrides": {**TINY, "adversarial::weight": -1}}, "weight must be 0 or a positive number, not -1"),
+        ({"overrides": {**TINY, "adversarial::weight": float("nan")}}, "must be 0 or a positive number, not nan"),
         ({"overrides": {**TINY, "adversarial::warm_up": 2}}, "warm-up must be a share between 0 and 1, not 2"),
         ({"overrides": {**TINY, "objective": "l2"}}, "no objective 'l2'"),
         (
