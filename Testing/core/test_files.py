@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -119,3 +122,68 @@ def test_ensure_writable_touches_nothing(tmp_path: Path) -> None:
     target.write_text("old")
     ensure_writable(target)
     assert target.read_text() == "old" and list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+class TestInPlace:
+    @pytest.mark.parametrize("mode", [0o600, 0o640, 0o664])
+    def test_a_replaced_file_keeps_its_permissions(self, tmp_path: Path, mode: int) -> None:
+        targets = [tmp_path / "one", tmp_path / "two"]
+        for target in targets:
+            target.write_text("old")
+            target.chmod(mode)
+        write_atomically(targets[0], lambda path: path.write_text("new"))
+        write_together([(targets[1], lambda path: path.write_text("new"))])
+        for target in targets:
+            assert target.read_text() == "new" and target.stat().st_mode & 0o7777 == mode
+
+    def test_what_a_link_leads_to_is_replaced(self, tmp_path: Path) -> None:
+        (tmp_path / "store").mkdir()
+        (tmp_path / "here").mkdir()
+        target, link = tmp_path / "store" / "data", tmp_path / "here" / "out.seg.nrrd"
+        target.write_text("old")
+        link.symlink_to(target)
+        seen: list[Path] = []
+
+        def write(path: Path) -> None:
+            seen.append(path)
+            path.write_text("new")
+
+        ensure_writable(link)
+        write_atomically(link, write)
+        assert seen[0].name.endswith(".seg.nrrd") and seen[0].parent == target.parent
+        assert link.is_symlink() and target.read_text() == "new"
+        write_together([(link, lambda path: path.write_text("newer"))])
+        assert link.is_symlink() and target.read_text() == "newer"
+        assert [path.name for path in (*target.parent.iterdir(), *link.parent.iterdir())] == ["data", "out.seg.nrrd"]
+
+    def test_a_link_into_a_missing_folder(self, tmp_path: Path) -> None:
+        link = tmp_path / "out"
+        link.symlink_to(tmp_path / "gone" / "data")
+        with pytest.raises(InputError, match="out is a link to .*gone.*, whose folder does not exist"):
+            ensure_writable(link)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot be asked without danger")
+def test_leftovers_of_a_killed_run_are_removed_by_the_next_one(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys\nfrom pathlib import Path\n"
+        "from SparseToPreciseLib.core.files import temporary_prefix, write_atomically\n"
+        "folder = Path(sys.argv[1])\n"
+        "(folder / f'{temporary_prefix()}folder').mkdir()\n"
+        "(folder / f'{temporary_prefix()}folder' / 'file').touch()\n"
+        "def write(path):\n    path.write_text('half')\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "write_atomically(folder / 'out.nrrd', write)\n"
+    )
+    library = Path(__file__).resolve().parents[2] / "SparseToPrecise"
+    result = subprocess.run([sys.executable, "-c", code, tmp_path], env={**os.environ, "PYTHONPATH": str(library)})
+    assert result.returncode == -signal.SIGKILL
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert len(left) == 2
+    # What is another's: of a process that runs, of another computer, of the user.
+    number, computer, _ = left[0][len(".tmp") :].split("-")
+    others = [f".tmp{os.getpid()}-{computer}-x", f".tmp{number}-xyz-x", ".tmp-x", f".tmp{number}"]
+    for name in others:
+        (tmp_path / name).touch()
+    ensure_writable(tmp_path / "other.nrrd")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(others)

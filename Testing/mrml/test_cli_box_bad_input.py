@@ -88,7 +88,7 @@ class TestBox:
         assert "bad.mrk.json" in sentence and "not at right angles" in sentence
 
     def test_numbers(self, refused) -> None:
-        assert "not [-10.0, 20.0, 20.0]" in refused("--bounds-ras", 10, 0, -20, 0, 0, 20, roi=None)
+        assert "from 10 to 0 mm along R; give the lower" in refused("--bounds-ras", 10, 0, -20, 0, 0, 20, roi=None)
         assert "lies outside the image" in refused("--bounds-ras", 900, 920, -20, 0, 0, 20, roi=None)
         sentence = refused("--bounds-ras", "x", 0, -20, 0, 0, 20, roi=None)
         assert "six numbers of millimetres are needed, not 'x 0 -20 0 0 20'" in sentence

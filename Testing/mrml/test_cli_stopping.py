@@ -26,6 +26,7 @@ from SparseToPreciseLib.tasks import demo as demo_case
         ("correcting", signal.SIGINT),
         ("writing", signal.SIGINT),
         ("correcting", signal.SIGTERM),
+        ("correcting", signal.SIGHUP),
     ],
 )
 def test_stopping_at_any_moment_leaves_nothing_behind(folder: Path, moment: str, number: signal.Signals) -> None:
@@ -82,6 +83,15 @@ def test_a_request_that_was_swallowed_is_heard_at_the_next_step(
         with pytest.raises(Stopped) as stopped:
             reporter.progress.part(0.2, 0.8).check()
         assert stopped.value.signal == number
+
+
+def test_whom_nohup_started_outlives_the_terminal() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stoppable():
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_second_request_stops_what_swallowed_the_first() -> None:

@@ -86,7 +86,7 @@ class Appearance:
         values = image.resampled_to(grid, "nearest").array.astype(np.float32)
         within = image.grid.contains(grid.points_ras())
         if not np.isfinite(values[within]).all():
-            raise InputError(f"{image.name or 'The image'} has values that are no numbers inside the box; mend it.")
+            raise InputError(f"{image.name or 'The image'} has values that are no numbers in or near the box; mend it.")
         inside = values[within & (far <= 1)]
         low, high = (float(value) for value in np.percentile(inside, (0.5, 99.5)))
         flat = high <= low

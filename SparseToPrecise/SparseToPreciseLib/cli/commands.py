@@ -29,8 +29,8 @@ def command(task: type[Task]) -> Callable[..., None]:
             outcome = task(**{field.name: field.value(typed[field.parameter.name]) for field in fields}).run(
                 reporter.progress
             )
-            reporter.finish(outcome.report)
-        reporter.show(*outcome.shown())
+            reporter.finish(outcome.report, kept=outcome.kept)
+        reporter.show(*outcome.shown(), kept=outcome.kept)
 
     told = inspect.Parameter("progress", inspect.Parameter.KEYWORD_ONLY, default=ProgressMode.BAR, annotation=_Progress)
     call.__signature__ = inspect.Signature([*(field.parameter for field in fields), told])

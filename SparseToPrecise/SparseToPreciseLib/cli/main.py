@@ -20,6 +20,7 @@ from .evaluate import evaluate_app
 from .landmarks import landmarks_app
 from .models import models_app
 from .reporting import missing_packages_named
+from .streams import give_up, prepare, say
 from .train import train_app
 
 BAD_INPUT = 2
@@ -67,35 +68,47 @@ def run(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 2 after bad input or an unexpected error, with one sentence on stderr (and the traceback with --debug);
-        128 + the signal after Ctrl-C (130) or a request to terminate (143).
+        0; 2 after bad input or an unexpected error, with one sentence on stderr (and the traceback with --debug), or
+        when what came out could only be shown, and nobody reads it; 128 + the signal after Ctrl-C (130), a request to
+        terminate (143) or the end of the terminal (129).
     """
+    prepare()
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     if not debug:
         _silence()
     try:
+        _refuse_empty(given)
         with stoppable(), missing_packages_named():
             code = app(
                 [argument for argument in given if argument != "--debug"],
                 prog_name="sparse-to-precise",
                 standalone_mode=False,
             )
+        sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except Stopped as stopped:
-        print(f"Stopped; {stopped.left}", file=sys.stderr)
+        say(f"Stopped; {stopped.left}")
         return 128 + stopped.signal
     except Cancelled:
-        print("Cancelled; nothing was written.", file=sys.stderr)
+        say("Cancelled; nothing was written.")
         return BAD_INPUT
     except BrokenPipeError:  # nobody reads any more, as in `… | head`
-        sys.stdout = None
+        give_up(sys.stdout)
         return BAD_INPUT
     except Exception as error:
         if debug:
             raise
-        print(_sentence(error), file=sys.stderr)
+        say(_sentence(error))
         return BAD_INPUT
+
+
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """Raise the `InputError` of an empty text, which as a path would be the current folder."""
+    for before, text in zip(["", *arguments], arguments, strict=False):
+        if not text or (text.startswith("--") and text.endswith("=")):
+            what = text.rstrip("=") or (before if before.startswith("-") else "An argument")
+            raise InputError(f"{what} is empty; give it a value, or leave it out.")
 
 
 def _sentence(error: Exception) -> str:

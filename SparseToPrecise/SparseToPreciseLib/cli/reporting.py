@@ -13,6 +13,7 @@ from typing import Any
 from ..core.errors import InputError
 from ..core.progress import Progress
 from ..core.stopping import lost_stop
+from .streams import give_up
 
 
 class ProgressMode(str, Enum):
@@ -48,19 +49,22 @@ class Reporter:
         _print_json({"fraction": round(fraction, 4), "message": message, **self._more})
         self._more = {}
 
-    def finish(self, result: dict[str, Any]) -> None:
-        """Say in JSON mode what came out."""
+    def finish(self, result: dict[str, Any], *, kept: bool = True) -> None:
+        """Say in JSON mode what came out; where files hold it (`kept`), it does not matter whether anybody reads."""
         if self.mode is ProgressMode.JSON:
-            _print_json({"fraction": 1.0, "message": "done", "result": result})
+            with _lost(kept):
+                _print_json({"fraction": 1.0, "message": "done", "result": result})
 
-    def show(self, *parts: Any) -> None:
-        """Print tables and sentences for people; nothing in JSON mode."""
+    def show(self, *parts: Any, kept: bool = True) -> None:
+        """Print tables and sentences for people, as `finish`; nothing in JSON mode."""
         if self.mode is not ProgressMode.JSON:
             from rich.console import Console
 
             console = Console(highlight=False, markup=False)
-            for part in parts:
-                console.print(part, soft_wrap=isinstance(part, str))
+            with _lost(kept):
+                for part in parts:
+                    console.print(part, soft_wrap=isinstance(part, str))
+                sys.stdout.flush()
 
 
 _PACKAGES = {"torch": "PyTorch", "monai": "MONAI"}
@@ -104,8 +108,19 @@ def without_nan(row: dict[str, float]) -> dict[str, float | None]:
     return {name: None if math.isnan(value) else value for name, value in row.items()}
 
 
+@contextlib.contextmanager
+def _lost(kept: bool) -> Iterator[None]:
+    """Within it, what is printed may be lost, when there are files that hold it."""
+    try:
+        yield
+    except OSError:
+        give_up(sys.stdout)
+        if not kept:
+            raise
+
+
 def _print_json(content: dict[str, Any]) -> None:
-    print(json.dumps(content, ensure_ascii=False), flush=True)
+    print(json.dumps(content), flush=True)  # in ASCII, which every encoding has
 
 
 @contextlib.contextmanager

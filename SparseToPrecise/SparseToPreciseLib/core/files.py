@@ -5,7 +5,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import platform
+import shutil
+import stat
+import zlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 from .errors import InputError
@@ -51,7 +56,7 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], None]
     """
     path = _checked(path)
     with _complete(path, write) as temporary, _told_to_the_user(path):
-        os.replace(temporary, path)
+        os.replace(temporary, _behind(path))
     return path
 
 
@@ -62,7 +67,7 @@ def write_together(outputs: Sequence[tuple[Path, Callable[[Path], object]]]) -> 
         about_to_replace()
         for temporary, path in complete:
             with _told_to_the_user(path):
-                os.replace(temporary, path)
+                os.replace(temporary, _behind(path))
 
 
 _before_replacing: list[Callable[[], None]] = []
@@ -97,7 +102,7 @@ def ensure_writable(path: str | os.PathLike[str]) -> Path:
     """
     # Creating a file is the only sure test: permissions do not bind root, and say nothing of a read-only disk.
     path = _checked(path)
-    temporary = _temporary(path)
+    temporary = temporary_beside(path)
     try:
         with _told_to_the_user(path):
             temporary.touch()
@@ -107,24 +112,80 @@ def ensure_writable(path: str | os.PathLike[str]) -> Path:
     return path
 
 
+def temporary_beside(path: Path) -> Path:
+    """A name of this process for what is to become a file or a folder, where a link leads, and with its extensions."""
+    # A prefix, not a suffix: readers and writers go by the extension (.seg.nrrd, .nii.gz), and know none in capitals.
+    return _behind(path).with_name(f"{temporary_prefix()}{path.name.lower()}")
+
+
+def temporary_prefix() -> str:
+    """How the names of this process's temporary files begin: they tell the process, and its computer."""
+    return f".tmp{os.getpid()}-{_computer()}-"
+
+
+@cache
+def remove_leftovers(folder: Path) -> None:
+    """Remove, once for each folder, the temporary files that processes of this computer left when they were killed."""
+    for left in folder.glob(f".tmp*-{_computer()}-*"):
+        process = left.name[len(".tmp") :].partition("-")[0]
+        if process.isdecimal() and not _runs(int(process)):
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                with contextlib.suppress(OSError):
+                    left.unlink()
+
+
+@cache
+def _computer() -> str:
+    """Tells computers that share a disk apart."""
+    return f"{zlib.crc32(platform.node().encode()) & 0xFFFF:04x}"
+
+
+def _runs(process: int) -> bool:
+    """Whether there is a process of this number, as far as can be told."""
+    if os.name == "nt":
+        return True  # to ask by a signal, as below, would end it there
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
+
+
 def _checked(path: str | os.PathLike[str]) -> Path:
     path = Path(path)
     if not path.parent.is_dir():
         raise InputError(f"The folder {path.parent} does not exist; create it or choose another output.")
     if path.is_dir():
         raise InputError(f"The output {path} is a folder; name a file.")
+    if not _behind(path).parent.is_dir():
+        raise InputError(f"The output {path} is a link to {_behind(path)}, whose folder does not exist; remove it.")
+    remove_leftovers(_behind(path).parent)
     return path
 
 
-def _temporary(path: Path) -> Path:
-    # A prefix, not a suffix: readers and writers go by the extension (.seg.nrrd, .nii.gz), and know none in capitals.
-    return path.with_name(f".tmp{os.getpid()}-{path.name.lower()}")
+def _behind(path: Path) -> Path:
+    """What a link leads to; else the path itself."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def _as_before(path: Path, temporary: Path) -> None:
+    """Give a new content the permissions, and where that is allowed the owner, of the file that it replaces."""
+    with contextlib.suppress(OSError):
+        before = path.stat()
+        if hasattr(os, "chown"):
+            with contextlib.suppress(OSError):
+                os.chown(temporary, before.st_uid, before.st_gid)
+        os.chmod(temporary, stat.S_IMODE(before.st_mode))
 
 
 @contextlib.contextmanager
 def _complete(path: Path, write: Callable[[Path], object]) -> Iterator[Path]:
     """A file's content, whole and on the disk under a temporary name, which is gone afterwards."""
-    temporary = _temporary(path)
+    temporary = temporary_beside(path)
     try:
         with _told_to_the_user(path):
             try:
@@ -132,6 +193,7 @@ def _complete(path: Path, write: Callable[[Path], object]) -> Iterator[Path]:
             except InputError as error:
                 raise InputError(str(error).replace(str(temporary), str(path))) from error
             _flush(temporary)
+            _as_before(path, temporary)
         yield temporary
     finally:
         with contextlib.suppress(OSError):

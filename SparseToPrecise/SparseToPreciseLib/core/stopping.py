@@ -1,4 +1,4 @@
-"""Ctrl-C, and the desktop's request to terminate, end a command without a partial output, or early with what it has."""
+"""Ctrl-C, a closed terminal and the desktop's request end a command without a partial output, or early as it is."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class _Handler:
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[None]:
-    """Within it, SIGINT and SIGTERM raise `Stopped`; files being written are removed on the way out.
+    """Within it, SIGINT, SIGTERM and SIGHUP raise `Stopped`; files being written are removed on the way out.
 
     Once the outputs are about to get their names it is too late: then the command runs to its end.
     """
@@ -71,6 +71,9 @@ def stoppable() -> Iterator[None]:
             signal.signal(name, signal.SIG_IGN)
 
     handled = [signal.SIGINT, signal.SIGTERM]
+    hang_up = getattr(signal, "SIGHUP", None)  # the terminal was closed; Windows has none
+    if hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:  # as nohup sets it
+        handled.append(hang_up)
     if threading.current_thread() is not threading.main_thread():
         yield  # Python leaves signals to the main thread
         return

@@ -11,7 +11,7 @@ from pathlib import Path
 import slicer
 
 from ..core.errors import InputError
-from ..core.files import write_atomically
+from ..core.files import temporary_prefix, write_atomically
 from ..core.image_headers import told_by_name
 from ..core.quiet import quiet
 from .headless import scene
@@ -39,7 +39,7 @@ def write_node(
 
     def write(temporary: Path) -> None:
         # Slicer's volume writer makes a folder beside its file, and leaves it there when it fails.
-        with tempfile.TemporaryDirectory(prefix=".tmp", dir=path.parent) as folder:
+        with tempfile.TemporaryDirectory(prefix=temporary_prefix(), dir=temporary.parent) as folder:
             written = Path(folder) / path.name.lower()  # writers know no extension in capitals
             storage = storage_class()
             storage.SetFileName(str(written))

@@ -63,6 +63,10 @@ class BoxComparison(Outcome):
 
     task: EvaluateBox
 
+    @property
+    def kept(self) -> bool:
+        return False
+
     def shown(self) -> list[Any]:
         numbers = {name: value for name, value in self.report.items() if name != "side_errors_mm"}
         for side, error in zip(_SIDES, self.report.get("side_errors_mm", ()), strict=False):

@@ -93,6 +93,11 @@ class BoxTask(Task):
             raise InputError(f"The box is given as a file ROI or with --bounds-ras, not {given}; give one of them.")
         if self.roi is None and self.segment is not None:
             raise InputError(f"--segment {self.segment} belongs to a segmentation as ROI, which is not given.")
+        for name, low, high in zip("RAS", *[iter(self.bounds_ras or ())] * 2, strict=False):
+            if low >= high:
+                raise InputError(
+                    f"--bounds-ras goes from {low:g} to {high:g} mm along {name}; give the lower bound first."
+                )
         outputs = [(self.output, extensions), *more, (self.picture, (".png",)), (self.report, (".json",))]
         check_outputs(outputs, [self.image], replaced=self.roi)
         if self.device != "auto":

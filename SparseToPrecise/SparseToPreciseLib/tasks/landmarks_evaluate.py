@@ -43,6 +43,10 @@ class LandmarksComparison(Outcome):
 
     task: EvaluateLandmarks
 
+    @property
+    def kept(self) -> bool:
+        return self.task.csv is not None
+
     def shown(self) -> list[Any]:
         found = self.report
         rows = table(f"{self.task.predicted.name} against {self.task.reference.name}", [""], ["error (mm)"])

@@ -93,7 +93,8 @@ def write_outputs(*outputs: tuple[Path | None, Writer]) -> None:
 
 def text_writer(text: str) -> Writer:
     """Writes a text."""
-    return lambda path: path.write_text(text, encoding="utf-8")
+    # A name that is no Unicode, as systems but Windows allow, is told by the numbers of its bytes.
+    return lambda path: path.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def json_writer(content: dict[str, Any]) -> Writer:

@@ -69,6 +69,10 @@ class SynthesisComparison(Outcome):
     task: EvaluateSynthesis
     found: Evaluation
 
+    @property
+    def kept(self) -> bool:
+        return self.task.json is not None
+
     def shown(self) -> list[Any]:
         rows = table(f"{self.task.ct.name} against {self.task.reference.name}", [""], ["value"], [""])
         for name, value, unit in self.found.rows:

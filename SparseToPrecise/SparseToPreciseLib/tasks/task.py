@@ -89,6 +89,11 @@ class Outcome(ABC):
 
     report: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def kept(self) -> bool:
+        """Whether files hold what came out, so that nothing is lost where it cannot be shown."""
+        return True
+
     @abstractmethod
     def shown(self) -> Sequence[Any]:
         """Tables and sentences for people."""
