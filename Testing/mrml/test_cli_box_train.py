@@ -125,6 +125,16 @@ def test_a_segmenter_of_loose_boxes_that_are_tightened_first(box_cli, tiny, box_
     assert "The corrector tiny could tighten none of the 2 box(es)" in box_cli.refuses(*train, *first)
 
 
+def test_an_empty_label_file_is_left_out_by_name(box_cli, tiny, box_folder: Path, datalist) -> None:
+    files.write_volume(mask_on(GRID).with_array(np.zeros(GRID.shape, np.uint8)), box_folder / "zero.nrrd")
+    path = datalist({"image": "image.nrrd", "label": "zero.nrrd"}, MASK)
+    command = ("train", "boxes-corrector", "--dataset", path, "-o", box_folder / "mine", *OPTIONS)
+    out = box_cli.succeeds(*command).out
+    assert f"{box_folder / 'zero.nrrd'} of case 1" in out and "is empty; the case was left out." in out
+    lines = box_cli.succeeds(*command, "--progress", "json").out.splitlines()
+    assert "zero.nrrd" in json.loads(lines[-1])["result"]["left_out"][0]
+
+
 class TestRefusals:
     @pytest.fixture
     def refused(self, box_cli, tiny, box_folder: Path):
@@ -136,8 +146,8 @@ class TestRefusals:
 
     def test_a_mask_without_the_object(self, refused, box_folder: Path, datalist) -> None:
         files.write_volume(mask_on(GRID).with_array(np.zeros(GRID.shape, np.uint8)), box_folder / "zero.nrrd")
-        path = datalist(MASK, {"image": "image.nrrd", "label": "zero.nrrd"})
-        assert 'zero.nrrd of case 2 of "training" in ' in refused(path)
+        path = datalist({"image": "image.nrrd", "label": "zero.nrrd"})
+        assert 'zero.nrrd of case 1 of "training" in ' in refused(path)
         assert "is empty: there is no object to learn from; leave the case out." in refused(path)
         assert 'mask.nrrd of case 1 of "training" in ' in refused(datalist(MASK), "--label", 7)
         assert "has no label 7, but 1; leave the case out." in refused(datalist(MASK), "--label", 7)

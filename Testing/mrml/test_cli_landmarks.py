@@ -150,6 +150,76 @@ class TestDetect:
         assert "the disk is full" in sentence
 
 
+    def test_a_stopped_batch_loses_nothing_and_goes_on(self, cli: CommandLine, folder: Path, monkeypatch) -> None:
+        from SparseToPreciseLib.landmarks import detect as module
+
+        real, asked = module.detect, []
+
+        def detect(template, image, **options):
+            asked.append(image.name)
+            if len(asked) == 2:
+                signal.raise_signal(signal.SIGINT)
+            return real(template, image, **options)
+
+        monkeypatch.setattr(module, "detect", detect)
+        given = ("landmarks", "detect", folder / "template", folder / "targets", "-o", folder / "out")
+        given += ("--stages", "localize,pose", "--device", "cpu", "--report", folder / "r.json")
+        answer = cli(*given)
+        assert answer.code == 128 + signal.SIGINT
+        out = folder / "out"
+        left = f"the landmarks of 1 of 3 targets are in {out}; the same command goes on from there."
+        assert answer.error == f"Stopped; {left}\n"
+        assert sorted(path.name for path in out.iterdir()) == [".landmarks-unfinished.jsonl", "a.mrk.json"]
+        first = (out / "a.mrk.json").read_bytes()
+        answer = cli.succeeds(*given, "--picture", folder / "p.png")
+        assert asked == ["a", "b", "b", "noise"]
+        assert (out / "a.mrk.json").read_bytes() == first
+        names = ["a.mrk.json", "b.mrk.json", "landmarks.csv", "noise.mrk.json"]
+        assert sorted(path.name for path in out.iterdir()) == names
+        went_on, table = json.loads((folder / "r.json").read_text()), (out / "landmarks.csv").read_bytes()
+        # Complete: the next run begins anew, and gives the same.
+        cli.succeeds(*given)
+        assert asked[4:] == ["a", "b", "noise"] and (out / "landmarks.csv").read_bytes() == table
+        again = json.loads((folder / "r.json").read_text())
+        for one, other in zip(went_on["targets"], again["targets"], strict=True):
+            assert {**one, "timings": 0} == {**other, "timings": 0}
+
+    def test_other_options_or_another_image_begin_anew(self, folder: Path) -> None:
+        from SparseToPreciseLib.tasks.journal import Journal
+
+        path, image = folder / "journal", folder / "targets" / "a.nrrd"
+        Journal(path, {"stages": ["pose"]}).add(image, {"found": [1.25]})
+        assert Journal(path, {"stages": ["pose"]}).entry(image) == {"found": [1.25]}
+        assert Journal(path, {"stages": ["rigid"]}).entry(image) is None
+        with open(path, "a") as file:  # a run that was killed while it wrote
+            file.write('{"half')
+        assert Journal(path, {"stages": ["pose"]}).entry(image) == {"found": [1.25]}
+        shutil.copyfile(folder / "targets" / "b.nrrd", image)
+        assert Journal(path, {"stages": ["pose"]}).entry(image) is None
+
+    def test_many_unplaced_landmarks_are_counted(self) -> None:
+        from SparseToPreciseLib.landmarks.fusion import Landmark
+        from SparseToPreciseLib.tasks.landmarks_detect import TargetOutcome
+
+        unplaced = [Landmark(f"L{number}", None, 0.1, f"reason {number}") for number in range(3)]
+        found = TargetOutcome(Path("a.nrrd"), "a", landmarks=[Landmark("P", ORIGIN, 0.75), *unplaced], mass=0.5)
+        assert found.row == ("a", "1 of 4", "0.75", "0.50", "0.0", "3 unplaced, see landmarks.csv")
+
+    def test_a_template_that_was_tampered_with_is_not_in_order(self, cli: CommandLine, folder: Path) -> None:
+        template = folder / "template"
+        assert "is in order" in cli.succeeds("models", "verify", template).out
+        metadata = template / "configs" / "metadata.json"
+        before = metadata.read_text()
+        content = json.loads(before)
+        content["parameters"]["diameter_mm"] = -1
+        metadata.write_text(json.dumps(content))
+        assert "is refused" in cli.refuses("models", "verify", template)
+        metadata.write_text(before)
+        image = template / "references" / "0" / "image.nrrd"
+        image.write_bytes(image.read_bytes()[:-1] + b"x")
+        assert "references/0/image.nrrd was changed" in cli.refuses("models", "verify", template)
+
+
 def lesson(folder: Path) -> tuple[object, ...]:
     """Arguments of `landmarks train`."""
     return folder / "ref.nrrd", folder / "points.mrk.json", "--soi", folder / "soi.nrrd", "-o", folder / "new"

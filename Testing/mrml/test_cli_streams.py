@@ -24,33 +24,30 @@ def edit(folder: Path, *more: object) -> list[str]:
     return [str(one) for one in given]
 
 
-@pytest.fixture(params=["cp932", "gbk", "cp1251", "ascii"])
-def console(request, monkeypatch: pytest.MonkeyPatch):
-    """Streams of an encoding that lacks characters; gives what was written to stdout and stderr."""
-    streams = [io.TextIOWrapper(io.BytesIO(), encoding=request.param, errors="strict") for _ in range(2)]
-    monkeypatch.setattr(sys, "stdout", streams[0])
-    monkeypatch.setattr(sys, "stderr", streams[1])
-
-    def written() -> list[str]:
-        for stream in streams:
-            stream.flush()
-        return [stream.buffer.getvalue().decode(request.param) for stream in streams]
-
-    return written
+def said_on(encoding: str, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> tuple[int, str, str]:
+    """The exit code of a command, and what it wrote to streams of an encoding that lacks characters."""
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="strict") for _ in range(2)]
+    with monkeypatch.context() as patch:  # within the test: pytest puts its own streams back before it
+        patch.setattr(sys, "stdout", streams[0])
+        patch.setattr(sys, "stderr", streams[1])
+        code = run(arguments)
+    for stream in streams:
+        stream.flush()
+    out, error = (stream.buffer.getvalue().decode(encoding) for stream in streams)
+    return code, out, error
 
 
-def test_characters_that_a_console_lacks(folder: Path, console) -> None:
-    assert run(edit(folder)) == 0
-    out, error = console()
-    assert error == "" and "(mm" in out and "uk-" in out and (folder / OUTPUT).is_file()
-    assert run(["models", "show", "Ł³"]) == 2
-    assert "There is no bundle" in console()[1]
+@pytest.mark.parametrize("encoding", ["cp932", "gbk", "cp1251", "ascii"])
+def test_characters_that_a_console_lacks(folder: Path, monkeypatch, encoding: str) -> None:
+    code, out, error = said_on(encoding, monkeypatch, edit(folder))
+    assert (code, error) == (0, "") and "(mm" in out and "uk-" in out and (folder / OUTPUT).is_file()
+    code, out, error = said_on(encoding, monkeypatch, ["models", "show", "Ł³"])
+    assert (code, out) == (2, "") and "There is no bundle" in error
 
 
-def test_progress_for_programs_is_ascii(folder: Path, console) -> None:
-    assert run(edit(folder, "--progress", "json")) == 0
-    out, error = console()
-    assert error == "" and out.isascii()
+def test_progress_for_programs_is_ascii(folder: Path, monkeypatch) -> None:
+    code, out, error = said_on("ascii", monkeypatch, edit(folder, "--progress", "json"))
+    assert (code, error) == (0, "") and out.isascii()
     assert json.loads(out.splitlines()[-1])["result"]["output"] == str(folder / OUTPUT)
 
 

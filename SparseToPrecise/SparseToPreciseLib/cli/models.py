@@ -22,24 +22,15 @@ def list_models() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from ..boxes.corrector.model import CORRECTOR_FAMILY, DEFAULT_CORRECTOR
-    from ..boxes.segmenter.model import DEFAULT_SEGMENTER, SEGMENTER_FAMILY
     from ..core.bundles import bundle_folders, open_bundle
     from ..core.errors import InputError
     from ..editing.editors import WARPS
-    from ..editing.model import DEFAULT_EDITOR, FAMILY
-    from ..synthesis.model import DEFAULT_MODEL
-    from ..synthesis.model import FAMILY as SYNTHESIS_FAMILY
+    from ..editing.model import DEFAULT_EDITOR
+    from ..families import FAMILIES
 
     def marked(name: str, default: bool) -> str:
         return f"{name} (default)" if default else name
 
-    defaults = {
-        FAMILY: DEFAULT_EDITOR,
-        CORRECTOR_FAMILY: DEFAULT_CORRECTOR,
-        SEGMENTER_FAMILY: DEFAULT_SEGMENTER,
-        SYNTHESIS_FAMILY: DEFAULT_MODEL,
-    }
     table = Table()
     for title in ("name", "family", "version", "trained on", "folder"):
         table.add_column(title, overflow="fold")
@@ -50,8 +41,9 @@ def list_models() -> None:
             table.add_row(folder.name, "refused", "", str(error), str(folder))
             continue
         metadata = bundle.metadata
+        default = FAMILIES[bundle.family].default_model if bundle.family in FAMILIES else ""
         table.add_row(
-            marked(bundle.name, defaults.get(bundle.family) in (folder.name, bundle.name)),
+            marked(bundle.name, default in (folder.name, bundle.name)),
             bundle.family,
             str(metadata.get("version", "")),
             str(metadata.get("data_source", "")),
@@ -83,7 +75,11 @@ def show(bundle: _Bundle) -> None:
 def verify(bundle: _Bundle) -> None:
     """Check a bundle: all files there, the weights' SHA-256, plain weights that fit the network. None of it is run."""
     from ..core.bundles import open_bundle
+    from ..families import FAMILIES
 
     opened = open_bundle(bundle)
     opened.verify()
+    if opened.family in FAMILIES:
+        # What else the family needs: its parameters, and a template's annotated images with their hashes.
+        FAMILIES[opened.family].load(str(opened.path), "cpu")
     print(f"{opened.name} is in order: {opened.path}, SHA-256 {opened.sha256}.")

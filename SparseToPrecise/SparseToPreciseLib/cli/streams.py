@@ -19,7 +19,7 @@ def prepare() -> None:
         if getattr(sys, name) is None:
             # Else the next file that is opened gets the number, and libraries in C print into it.
             _to_nothing(number)
-            setattr(sys, name, os.fdopen(os.dup(number), "r" if number == 0 else "w", encoding="utf-8"))
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="plainer")

@@ -144,12 +144,15 @@ def _train(family: str, options: TrainOptions, own: Callable[[], Training]) -> N
                 stopped.left = f"no bundle was written, but --resume goes on from {checkpoint}."
             raise
         trained = bundle.metadata["training"]
+        left_out = [sentence for cases in training.given.values() for sentence in getattr(cases, "left_out", ())]
         result = {"bundle": str(options.output), "name": bundle.name, "sha256": bundle.sha256, "training": trained}
+        result |= {"left_out": left_out} if left_out else {}
         reporter.finish({**result, **training.result(bundle)})
     ended = ["Ended early, as was asked for; the bundle holds the best weights until then."]
     docs = options.output / "docs"
     reporter.show(
         *(ended * trained["cancelled"]),
+        *left_out,
         *training.lines(bundle),
         f"Written: {options.output} (log and curve in {docs})",
     )

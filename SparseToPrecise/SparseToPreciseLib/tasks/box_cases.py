@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +14,14 @@ from ..core.errors import InputError, listing
 from ..core.images import read_image, read_labelmap, whole_labels
 from ..core.markups import read_box
 from ..core.volume import Volume
-from .datalist import Entry, read_entries
+from .datalist import Entry, FileCases, NothingToLearn, read_entries
 
-MaskCase = tuple[Volume, Volume]
 BoxCase = tuple[Volume, "Volume | list[Box]"]
 
 _LISTED = 10
 
 
-def corrector_cases(path: Path, label: int | None) -> Iterator[MaskCase]:
+def corrector_cases(path: Path, label: int | None) -> FileCases:
     """(image, mask) pairs of a datalist, read one by one as they are needed; all files it names are there.
 
     Parameters
@@ -38,14 +36,14 @@ def corrector_cases(path: Path, label: int | None) -> Iterator[MaskCase]:
     ------
     InputError
         As `datalist.read_entries`, or a label file is not there. When their turn comes: a file that cannot be read,
-        has no object or no background, or has several labels of which none was named.
+        has no background, or has several labels of which none was named; that all of them are empty.
     """
     entries = [entry for part in read_entries(path).values() for entry in part]
     files = [(entry, entry.file("image"), entry.file("label")) for entry in entries]
-    return ((read_image(image), _object(mask, entry, label)) for entry, image, mask in files)
+    return FileCases(files, lambda case: (read_image(case[1]), _object(case[2], case[0], label)))
 
 
-def segmenter_cases(path: Path, label: int | None) -> dict[str, Iterator[BoxCase]]:
+def segmenter_cases(path: Path, label: int | None) -> dict[str, FileCases]:
     """Images with boxes of a datalist, read one by one as they are needed; all files it names are there.
 
     Parameters
@@ -70,7 +68,7 @@ def segmenter_cases(path: Path, label: int | None) -> dict[str, Iterator[BoxCase
     for part, entries in read_entries(path).items():
         files = [(entry, entry.file("image"), _boxes_of(entry)) for entry in entries]
         found["cases" if part == "training" else "validation_cases"] = files
-    return {name: _box_cases(files, label) for name, files in found.items()}
+    return {name: FileCases(files, lambda case: _box_case(*case, label)) for name, files in found.items()}
 
 
 def correction_by(corrector: str | None, coverage: float | None, device: str) -> BoxCorrection:
@@ -95,20 +93,18 @@ def _boxes_of(entry: Entry) -> list[Path] | Path:
     return [entry.existing(name) for name in names]
 
 
-def _box_cases(files: list[tuple[Entry, Path, list[Path] | Path]], label: int | None) -> Iterator[BoxCase]:
-    for entry, image_file, given in files:
-        image = read_image(image_file)
-        if isinstance(given, Path):
-            yield image, _object(given, entry, label)
-            continue
-        boxes = []
-        for file in given:
-            boxes.append(read_box(file))
-            try:
-                check_within(boxes[-1], image.grid)
-            except InputError as error:
-                raise InputError(f"{file}: {error}") from error
-        yield image, boxes
+def _box_case(entry: Entry, image_file: Path, given: list[Path] | Path, label: int | None) -> BoxCase:
+    image = read_image(image_file)
+    if isinstance(given, Path):
+        return image, _object(given, entry, label)
+    boxes = []
+    for file in given:
+        boxes.append(read_box(file))
+        try:
+            check_within(boxes[-1], image.grid)
+        except InputError as error:
+            raise InputError(f"{file}: {error}") from error
+    return image, boxes
 
 
 def _object(file: Path, entry: Entry, label: int | None) -> Volume:
@@ -117,7 +113,7 @@ def _object(file: Path, entry: Entry, label: int | None) -> Volume:
     values = whole_labels(labelmap.array, str(file))[1].tolist()
     listed = listing(values, _LISTED)
     if not values:
-        raise InputError(f"{file} of {entry.where} is empty: there is no object to learn from; leave the case out.")
+        raise NothingToLearn(entry, file, "there is no object to learn from")
     if label is None and len(values) > 1:
         raise InputError(f"{file} of {entry.where} has the labels {listed}; say by --label which one is the object.")
     if label is not None and label not in values:

@@ -3,20 +3,67 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..core.errors import InputError
 from ..core.images import read_image, read_labelmap
 from ..core.volume import Volume
 
-Pair = tuple[Path, Path]
+T = TypeVar("T")
 _NAMES = {"training": "cases", "validation": "validation_cases"}
 
 
-def read_datalist(path: Path) -> dict[str, Iterator[tuple[Volume, Volume]]]:
+class NothingToLearn(InputError):
+    """The label file of a case is empty: where there are others, the case is left out.
+
+    Attributes
+    ----------
+    left_out
+        The sentence on a case that was left out.
+    """
+
+    def __init__(self, entry: Entry, file: Path, why: str) -> None:
+        super().__init__(f"{file} of {entry.where} is empty: {why}; leave the case out.")
+        self.left_out = f"{file} of {entry.where} is empty; the case was left out."
+
+
+class FileCases:
+    """Cases of a datalist, read one by one when their turn comes.
+
+    Parameters
+    ----------
+    entries
+        Where they stand, with what `read` needs of them.
+    read
+        Gives a case; those for which it raises `NothingToLearn` are left out, unless there is no other.
+
+    Attributes
+    ----------
+    left_out
+        Sentences on the cases that were left out, as far as it was read.
+    """
+
+    def __init__(self, entries: Sequence[T], read: Callable[[T], tuple]) -> None:
+        self._entries, self._read = entries, read
+        self.left_out: list[str] = []
+
+    def __iter__(self) -> Iterator[tuple]:
+        self.left_out = []
+        for entry in self._entries:
+            try:
+                case = self._read(entry)
+            except NothingToLearn as error:
+                self.left_out.append(error.left_out)
+                if len(self.left_out) == len(self._entries):
+                    raise
+                continue
+            yield case
+
+
+def read_datalist(path: Path) -> dict[str, FileCases]:
     """The cases of a datalist, read one by one as they are needed.
 
     Parameters
@@ -35,11 +82,11 @@ def read_datalist(path: Path) -> dict[str, Iterator[tuple[Volume, Volume]]]:
         Missing or garbled file, no training case, or a named file that is not there; that a file cannot be read
         shows when its turn comes.
     """
-    pairs = {
-        part: [(entry.file("image"), entry.file("label")) for entry in entries]
+    cases = {
+        part: [(entry, entry.file("image"), entry.file("label")) for entry in entries]
         for part, entries in read_entries(path).items()
     }
-    return {_NAMES[part]: _volumes(found) for part, found in pairs.items()}
+    return {_NAMES[part]: FileCases(found, _volumes) for part, found in cases.items()}
 
 
 @dataclass(frozen=True)
@@ -119,6 +166,9 @@ def _content(path: Path) -> dict[str, Any]:
     return content
 
 
-def _volumes(pairs: list[Pair]) -> Iterator[tuple[Volume, Volume]]:
-    for image, label in pairs:
-        yield read_image(image), read_labelmap(label)
+def _volumes(case: tuple[Entry, Path, Path]) -> tuple[Volume, Volume]:
+    entry, image_file, label_file = case
+    image, labelmap = read_image(image_file), read_labelmap(label_file)
+    if not labelmap.array.any():
+        raise NothingToLearn(entry, label_file, f"it has no segment with a boundary inside the image {image.name}")
+    return image, labelmap
