@@ -199,7 +199,7 @@ class TestDetect:
 
     def test_many_unplaced_landmarks_are_counted(self) -> None:
         from SparseToPreciseLib.landmarks.fusion import Landmark
-        from SparseToPreciseLib.tasks.landmarks_detect import TargetOutcome
+        from SparseToPreciseLib.tasks.landmarks_target import TargetOutcome
 
         unplaced = [Landmark(f"L{number}", None, 0.1, f"reason {number}") for number in range(3)]
         found = TargetOutcome(Path("a.nrrd"), "a", landmarks=[Landmark("P", ORIGIN, 0.75), *unplaced], mass=0.5)

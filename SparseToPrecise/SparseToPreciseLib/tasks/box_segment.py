@@ -20,7 +20,7 @@ from .boxes import (
     Segment,
     write_mask,
 )
-from .outputs import json_writer, rounded, table, write_outputs, written
+from .outputs import rounded, table, written
 from .task import DeviceName, ImageFile, Option
 
 if TYPE_CHECKING:
@@ -102,16 +102,13 @@ class SegmentBox(BoxTask):
         outcome = SegmentOutcome(
             task=self, image=image, given=given, name=name, tightened=tightened, result=result, segmenter=segmenter
         )
-        outcome.report.update(outcome.as_json(timings))
-        with timed(timings, "write"):
-            progress(0.9, "writing")
-            write_outputs(
-                (self.output, lambda path: write_mask(result.segmentation, name, color, path)),
-                (self.picture, lambda path: draw_boxes(path, image, given, tightened, result.segmentation)),
-                (self.report, json_writer(outcome.report)),
-            )
-        outcome.report["timings"] |= rounded(timings)
-        progress(1.0, "done")
+        outcome.write(
+            progress,
+            timings,
+            self.report,
+            (self.output, lambda path: write_mask(result.segmentation, name, color, path)),
+            (self.picture, lambda path: draw_boxes(path, image, given, tightened, result.segmentation)),
+        )
         return outcome
 
 
@@ -132,12 +129,10 @@ class SegmentOutcome(BoxOutcome):
 
     @property
     def warnings(self) -> list[str]:
-        """What the user should know, each sentence once."""
         notes = [] if self.tightened is None else list(self.tightened.notes)
         return list(dict.fromkeys([*notes, *self.result.notes]))
 
-    def as_json(self, timings: dict[str, float]) -> dict[str, Any]:
-        """The content of --report."""
+    def as_json(self) -> dict[str, Any]:
         return {
             **self.common_json(self.segmenter, self.result.device),
             "segmented": {
@@ -145,8 +140,6 @@ class SegmentOutcome(BoxOutcome):
                 "timings": rounded(self.result.timings),
                 "notes": list(self.result.notes),
             },
-            "timings": rounded(timings),
-            "warnings": self.warnings,
         }
 
     def shown(self) -> list[Any]:

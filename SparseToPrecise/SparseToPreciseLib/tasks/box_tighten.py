@@ -19,7 +19,7 @@ from .boxes import (
     Segment,
     write_mask,
 )
-from .outputs import csv_text, json_writer, rounded, table, text_writer, write_outputs, written
+from .outputs import csv_text, table, text_writer, written
 from .task import DeviceName, ImageFile, Option
 
 if TYPE_CHECKING:
@@ -96,23 +96,20 @@ class TightenBox(BoxTask):
             outcome = TightenOutcome(
                 task=self, image=image, given=given, name=name, tightened=result, corrector=corrector
             )
-            outcome.report.update(outcome.as_json(timings))
-            with timed(timings, "write"):
-                progress(0.9, "writing")
-                place_roi(node, result.box)
-                slices = result.slices_as_volume(image.grid) if self.slices_segmentation is not None else None
-                write_outputs(
-                    (self.output, lambda path: write_roi(node, path)),
-                    (self.slices_csv, text_writer(_slices_csv(given, result))),
-                    (self.slices_segmentation, lambda path: write_mask(slices, f"{name} slices", color, path)),
-                    (self.picture, lambda path: draw_boxes(path, image, given, result)),
-                    (self.report, json_writer(outcome.report)),
-                )
+            place_roi(node, result.box)
+            slices = result.slices_as_volume(image.grid) if self.slices_segmentation is not None else None
+            outcome.write(
+                progress,
+                timings,
+                self.report,
+                (self.output, lambda path: write_roi(node, path)),
+                (self.slices_csv, text_writer(_slices_csv(given, result))),
+                (self.slices_segmentation, lambda path: write_mask(slices, f"{name} slices", color, path)),
+                (self.picture, lambda path: draw_boxes(path, image, given, result)),
+            )
         finally:
             if node is not None:
                 scene().RemoveNode(node)
-        outcome.report["timings"] |= rounded(timings)
-        progress(1.0, "done")
         return outcome
 
 
@@ -129,13 +126,10 @@ class TightenOutcome(BoxOutcome):
 
     @property
     def warnings(self) -> list[str]:
-        """What the user should know, each sentence once."""
         return list(dict.fromkeys(self.result.notes))
 
-    def as_json(self, timings: dict[str, float]) -> dict[str, Any]:
-        """The content of --report."""
-        common = self.common_json(self.corrector, self.result.device)
-        return {**common, "timings": rounded(timings), "warnings": self.warnings}
+    def as_json(self) -> dict[str, Any]:
+        return self.common_json(self.corrector, self.result.device)
 
     def shown(self) -> list[Any]:
         from ..boxes.slices import AXES

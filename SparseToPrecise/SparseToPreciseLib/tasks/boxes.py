@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from ..core.errors import InputError
 from .outputs import check_outputs, rounded
-from .task import Argument, Option, Outcome, Task
+from .task import Argument, Option, ReportedOutcome, Task
 
 if TYPE_CHECKING:
     from ..boxes.corrector.tighten import TightenResult
@@ -141,7 +141,7 @@ class BoxTask(Task):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BoxOutcome(Outcome):
+class BoxOutcome(ReportedOutcome):
     """What happened to a box.
 
     Attributes
@@ -165,12 +165,9 @@ class BoxOutcome(Outcome):
     tightened: TightenResult | None
 
     def common_json(self, model: Any, device: str) -> dict[str, Any]:
-        """What the reports of all tasks begin with: lengths in mm, volumes in mm^3, times in seconds."""
-        from ..core.software import software
-
+        """What the reports of all tasks begin with."""
         task = self.task
         return {
-            "versions": software(),
             "inputs": {
                 "image": str(task.image),
                 "roi": list(task.bounds_ras) if task.roi is None else str(task.roi),

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from ..core.errors import InputError
 from ..core.progress import Progress, timed
-from .outputs import check_outputs, json_writer, rounded, table, write_outputs, written
-from .task import Argument, DeviceName, ImageFile, Option, Outcome, Task
+from .outputs import check_outputs, rounded, table, written
+from .task import Argument, DeviceName, ImageFile, Option, ReportedOutcome, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -157,18 +157,15 @@ class Edit(Task):
             others=others,
             notes=[*_gone(others), *grown],
         )
-        outcome.report.update(outcome.as_json(timings))
-        with timed(timings, "write"):
-            progress(0.9, "writing")
-            volume_to_segment(series.after, node, segment_id)
-            write_outputs(
-                (self.output, lambda path: files.write_segmentation(node, path, [segment_id, *protected])),
-                (self.picture, lambda path: draw_edit(path, image, outcome, truth)),
-                (self.report, json_writer(outcome.report)),
-            )
-        outcome.report["timings"] |= rounded(timings)
+        volume_to_segment(series.after, node, segment_id)
+        outcome.write(
+            progress,
+            timings,
+            self.report,
+            (self.output, lambda path: files.write_segmentation(node, path, [segment_id, *protected])),
+            (self.picture, lambda path: draw_edit(path, image, outcome, truth)),
+        )
         scene().RemoveNode(node)
-        progress(1.0, "done")
         return outcome
 
     def _check(self) -> None:
@@ -185,7 +182,7 @@ class Edit(Task):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EditOutcome(Outcome):
+class EditOutcome(ReportedOutcome):
     """What an edit did.
 
     Attributes
@@ -220,18 +217,13 @@ class EditOutcome(Outcome):
 
     @property
     def warnings(self) -> list[str]:
-        """What the user should know, each sentence once."""
         notes = [note for stroke in self.strokes for note in stroke.result.notes]
         return [note for note in dict.fromkeys([self.editor.note, *notes, *self.notes]) if note]
 
-    def as_json(self, timings: dict[str, float]) -> dict[str, Any]:
-        """The content of --report: lengths in mm, volumes in mm^3, times in seconds, changes in voxels."""
-        from ..core.software import software
-
+    def as_json(self) -> dict[str, Any]:
         task = self.task
         inside, outside = self.changed_voxels()
         return {
-            "versions": software(),
             "inputs": {
                 "image": str(task.image),
                 "segmentation": str(task.segmentation),
@@ -261,8 +253,6 @@ class EditOutcome(Outcome):
                 }
                 for one in self.others
             ],
-            "timings": rounded(timings),
-            "warnings": self.warnings,
         }
 
     def changed_voxels(self) -> tuple[int, int]:

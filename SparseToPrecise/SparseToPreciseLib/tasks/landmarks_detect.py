@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +13,7 @@ from ..core.progress import Progress, timed
 from ..core.stopping import Stopped, stoppable
 from .inputs import expanded, image_stem
 from .journal import Journal
+from .landmarks_target import TABLE, TargetOutcome
 from .outputs import (
     Writer,
     check_folder,
@@ -20,20 +21,18 @@ from .outputs import (
     csv_text,
     json_writer,
     output_folders,
-    rounded,
     table,
     text_writer,
     write_outputs,
     written,
 )
-from .task import Argument, DeviceName, Option, Outcome, Task, several_failed
+from .task import Argument, DeviceName, Option, ReportedOutcome, Task, several_failed
 
 if TYPE_CHECKING:
     from ..core.volume import Volume
-    from ..landmarks.detect import Detection, Landmark
+    from ..landmarks.detect import Landmark
     from ..landmarks.model import Template
 
-TABLE = "landmarks.csv"
 JOURNAL = ".landmarks-unfinished.jsonl"
 DRAWN = 4
 """At most so many targets are in the picture."""
@@ -185,7 +184,7 @@ class DetectLandmarks(Task):
                     drawn.append((_read(path) if image is None else image, target.landmarks))
         if all(target.error for target in outcome.targets):
             raise several_failed([target.error for target in outcome.targets], "targets")
-        outcome.report.update(outcome.as_json(timings))
+        outcome.make_report(timings)
         progress(0.96, "writing")
         write_outputs(
             *([] if batch else outputs),
@@ -216,123 +215,8 @@ class DetectLandmarks(Task):
         return TargetOutcome.of(path, name, found), image
 
 
-@dataclass(frozen=True)
-class TargetOutcome:
-    """One target: what was found on it, without its images, or why it could not be used.
-
-    Attributes
-    ----------
-    path, name
-        The image's, and what its results are called after.
-    error
-        Why there are no landmarks; empty when there are.
-    landmarks
-        In the template's order.
-    mirrored, mass
-        As `landmarks.detect.Detection` and its place have them.
-    stages
-        What each stage did, as plain numbers.
-    timings
-        Seconds by stage.
-    notes
-        What the user should know.
-    """
-
-    path: Path
-    name: str
-    error: str = ""
-    landmarks: Sequence[Landmark] = ()
-    mirrored: bool = False
-    mass: float = 0.0
-    stages: dict[str, Any] = field(default_factory=dict)
-    timings: dict[str, float] = field(default_factory=dict)
-    notes: Sequence[str] = ()
-
-    @classmethod
-    def of(cls, path: Path, name: str, found: Detection) -> TargetOutcome:
-        """The outcome of a detection."""
-        return cls(
-            path,
-            name,
-            "",
-            found.landmarks,
-            found.mirrored,
-            float(found.place.mass),
-            _plain(found.report),
-            found.timings,
-            found.notes,
-        )
-
-    @classmethod
-    def from_entry(cls, path: Path, name: str, entry: dict[str, Any]) -> TargetOutcome:
-        """The outcome that a journal has noted."""
-        import numpy as np
-
-        from ..landmarks.detect import Landmark
-
-        landmarks = [
-            Landmark(one["name"], None if one["position"] is None else np.array(one["position"]), *one["rest"])
-            for one in entry["landmarks"]
-        ]
-        return cls(path, name, **{**entry, "landmarks": landmarks})
-
-    def as_entry(self) -> dict[str, Any]:
-        """The same for a journal."""
-        content = {name: value for name, value in asdict(self).items() if name not in ("path", "name", "error")}
-        content["landmarks"] = [
-            {"name": one.name, "position": _plain(one.position), "rest": [float(one.confidence), one.reason]}
-            for one in self.landmarks
-        ]
-        return content
-
-    def as_json(self) -> dict[str, Any]:
-        """The same for a report: lengths in mm, times in seconds."""
-        if self.error:
-            return {"name": self.name, "path": str(self.path), "error": self.error}
-        return {
-            "name": self.name,
-            "path": str(self.path),
-            "mirrored": self.mirrored,
-            "landmarks": [
-                {
-                    "name": one.name,
-                    "ras": None if one.position is None else [round(float(value), 4) for value in one.position],
-                    "confidence": round(one.confidence, 4),
-                    "reason": one.reason,
-                }
-                for one in self.landmarks
-            ],
-            "stages": self.stages,
-            "timings": rounded(self.timings),
-            "notes": list(self.notes),
-        }
-
-    @property
-    def row(self) -> tuple[str, ...]:
-        """Its line in the table for people."""
-        if self.error:
-            return self.name, "–", "–", "–", "–", self.error
-        placed = [one for one in self.landmarks if one.position is not None]
-        unplaced = [one for one in self.landmarks if one.position is None]
-        remarks = ["mirrored"] if self.mirrored else []
-        if unplaced and not placed:
-            remarks.append(unplaced[0].reason)
-        elif len(unplaced) == 1:
-            remarks.append(f"{unplaced[0].name}: {unplaced[0].reason}")
-        elif unplaced:
-            remarks.append(f"{len(unplaced)} unplaced, see {TABLE}")
-        return (
-            self.name,
-            f"{len(placed)} of {len(self.landmarks)}",
-            f"{min(one.confidence for one in placed):.2f}" if placed else "–",
-            f"{self.mass:.2f}",
-            f"{sum(self.timings.values()):.1f}",
-            "; ".join(remarks),
-        )
-
-
 @dataclass(frozen=True, kw_only=True)
-class DetectOutcome(Outcome):
+class DetectOutcome(ReportedOutcome):
     """What was found on all targets.
 
     Attributes
@@ -351,7 +235,6 @@ class DetectOutcome(Outcome):
 
     @property
     def warnings(self) -> list[str]:
-        """What the user should know, each sentence once."""
         notes = [note for target in self.targets for note in target.notes]
         failed = [f"{target.path}: {target.error}" for target in self.targets if target.error]
         return list(dict.fromkeys([*notes, *failed]))
@@ -360,21 +243,12 @@ class DetectOutcome(Outcome):
         """A row for each landmark of each target; RAS in mm, empty where it is unplaced."""
         rows: list[Sequence[str]] = [_COLUMNS]
         for target in self.targets:
-            if target.error:
-                rows += [(target.name, name, *[""] * 4, "failed", target.error) for name in self.template.landmarks]
-            for one in target.landmarks:
-                where = [""] * 3 if one.position is None else [f"{value:.4f}" for value in one.position]
-                status = "unplaced" if one.position is None else "placed"
-                rows.append((target.name, one.name, *where, f"{one.confidence:.3f}", status, one.reason))
+            rows += target.csv_rows(self.template.landmarks)
         return csv_text(rows)
 
-    def as_json(self, timings: dict[str, float]) -> dict[str, Any]:
-        """The content of --report: lengths in mm, matrices in RAS, times in seconds."""
-        from ..core.software import software
-
+    def as_json(self) -> dict[str, Any]:
         task, template = self.task, self.template
         return {
-            "versions": software(),
             "template": {
                 "name": template.name,
                 "weights_sha256": template.sha256,
@@ -386,8 +260,6 @@ class DetectOutcome(Outcome):
             "seed_point": None if task.seed_point is None else list(task.seed_point),
             "output": str(task.output),
             "targets": [target.as_json() for target in self.targets],
-            "timings": rounded(timings),
-            "warnings": self.warnings,
         }
 
     def shown(self) -> list[Any]:
@@ -426,14 +298,3 @@ def _list_writer(landmarks: Sequence[Landmark], name: str) -> Writer:
             scene().RemoveNode(node)
 
     return write
-
-
-def _plain(value: Any) -> Any:
-    """Numbers, texts and lists that JSON knows."""
-    import numpy as np
-
-    if isinstance(value, dict):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [_plain(entry) for entry in value]
-    return value.item() if isinstance(value, np.generic) else value

@@ -23,7 +23,7 @@ from .outputs import (
     written,
 )
 from .synthesize_names import CaseFiles, case_of, cases_in_folders
-from .task import Argument, DeviceName, Option, Outcome, Task, several_failed
+from .task import Argument, DeviceName, Option, ReportedOutcome, Task, several_failed
 
 if TYPE_CHECKING:
     from ..core.volume import Volume
@@ -131,7 +131,7 @@ class Synthesize(Task):
                         )
                 if all(case.error for case in outcome.cases):
                     raise several_failed([case.error for case in outcome.cases], "MRs")
-                outcome.report.update(outcome.as_json(timings))
+                outcome.make_report(timings)
                 if self.is_batch:
                     progress(0.98, "writing")
                     write_outputs(*self._summaries(outcome, drawn))
@@ -207,7 +207,7 @@ class Synthesize(Task):
         outputs = _outputs(files, result)
         if not self.is_batch:
             outcome.cases.append(case)
-            outcome.report.update(outcome.as_json({}))
+            outcome.make_report({})
             outputs += self._summaries(outcome, drawn)
         with timed(timings, "write"):
             progress(0.95, f"{files.name}: writing")
@@ -250,7 +250,7 @@ class CaseOutcome:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SynthesizeOutcome(Outcome):
+class SynthesizeOutcome(ReportedOutcome):
     """What was made of all MRs.
 
     Attributes
@@ -269,17 +269,12 @@ class SynthesizeOutcome(Outcome):
 
     @property
     def warnings(self) -> list[str]:
-        """What the user should know, each sentence once."""
         notes = [note for case in self.cases for note in case.warnings]
         failed = [f"{case.files.mr}: {case.error}" for case in self.cases if case.error]
         return list(dict.fromkeys([*notes, *failed]))
 
-    def as_json(self, timings: dict[str, float]) -> dict[str, Any]:
-        """The content of --report."""
-        from ..core.software import software
-
+    def as_json(self) -> dict[str, Any]:
         return {
-            "versions": software(),
             "models": [
                 {
                     "name": model.name,
@@ -292,8 +287,6 @@ class SynthesizeOutcome(Outcome):
             "device": {"requested": self.task.device, "used": self.models[-1].device},
             "body_mask": None if self.task.body_mask is None else str(self.task.body_mask),
             "cases": [case.report for case in self.cases],
-            "timings": rounded(timings),
-            "warnings": self.warnings,
         }
 
     def shown(self) -> list[Any]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from ..core.errors import InputError
-from ..core.progress import Progress
+from ..core.progress import Progress, timed
+from .outputs import Writer, json_writer, rounded, write_outputs
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,38 @@ class Outcome(ABC):
     @abstractmethod
     def shown(self) -> Sequence[Any]:
         """Tables and sentences for people."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportedOutcome(Outcome):
+    """What a task did that has --report: lengths in mm, volumes in mm^3, places in RAS, times in seconds."""
+
+    @property
+    @abstractmethod
+    def warnings(self) -> list[str]:
+        """What the user should know, each sentence once."""
+
+    @abstractmethod
+    def as_json(self) -> dict[str, Any]:
+        """The content of the report besides versions, timings and warnings."""
+
+    def make_report(self, timings: dict[str, float]) -> None:
+        """Fill the report; `timings` are seconds by stage."""
+        from ..core.software import software
+
+        ends = {"timings": rounded(timings), "warnings": self.warnings}
+        self.report.update({"versions": software(), **self.as_json(), **ends})
+
+    def write(
+        self, progress: Progress, timings: dict[str, float], report: Path | None, *outputs: tuple[Path | None, Writer]
+    ) -> None:
+        """Write the outputs and the report, all or none; the time for that is added to the report afterwards."""
+        self.make_report(timings)
+        with timed(timings, "write"):
+            progress(0.9, "writing")
+            write_outputs(*outputs, (report, json_writer(self.report)))
+        self.report["timings"] |= rounded(timings)
+        progress(1.0, "done")
 
 
 def run(request: Task, progress: Progress | None = None, **more: Any) -> Outcome:
