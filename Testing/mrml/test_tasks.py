@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import doctest
 import shutil
 from pathlib import Path
@@ -14,6 +15,7 @@ pytest.importorskip("torch")
 from landmark_cases import GRIDS, MOVED, TURN, image_on, reference
 from synthesis_cases import GRID, ct_on, mr_on
 
+from SparseToPreciseLib.cli.main import app
 from SparseToPreciseLib.mrml import files
 from SparseToPreciseLib.mrml.landmark_lists import landmarks_to_node, write_landmarks
 from SparseToPreciseLib.tasks import (
@@ -72,3 +74,48 @@ def test_examples_run(module, files_of_examples, tmp_path: Path) -> None:
     files_of_examples(module.__name__.rpartition(".")[2])
     result = doctest.testmod(module)
     assert result.attempted and not result.failed
+
+
+def command_of(*names: str):
+    from typer.main import get_command
+
+    found = get_command(app)
+    for name in names:
+        found = found.commands[name]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("former", "present"),
+    [
+        (("box", "evaluate"), ("evaluate", "boxes")),
+        (("landmarks", "evaluate"), ("evaluate", "landmarks")),
+        (("synthesize-evaluate",), ("evaluate", "synthesis")),
+    ],
+)
+def test_an_evaluation_has_two_names(former: tuple[str, ...], present: tuple[str, ...]) -> None:
+    one, other = command_of(*former), command_of(*present)
+    assert one.help == other.help and one.help
+    assert [parameter.opts for parameter in one.params] == [parameter.opts for parameter in other.params]
+
+
+@pytest.mark.parametrize(
+    ("names", "task"),
+    [
+        (("edit",), edit.Edit),
+        (("box", "tighten"), box_tighten.TightenBox),
+        (("box", "segment"), box_segment.SegmentBox),
+        (("evaluate", "boxes"), box_evaluate.EvaluateBox),
+        (("landmarks", "detect"), landmarks_detect.DetectLandmarks),
+        (("evaluate", "landmarks"), landmarks_evaluate.EvaluateLandmarks),
+        (("synthesize",), synthesize.Synthesize),
+        (("evaluate", "synthesis"), synthesize_evaluate.EvaluateSynthesis),
+        (("demo",), demo.Demo),
+    ],
+)
+def test_a_command_has_the_fields_of_its_task_and_the_progress(names: tuple[str, ...], task: type) -> None:
+    command = command_of(*names)
+    fields = [field.name for field in dataclasses.fields(task)]
+    assert [parameter.name for parameter in command.params] == [*fields, "progress"]
+    assert all(parameter.help for parameter in command.params)
+    assert task.__doc__.startswith(command.help.splitlines()[0]) and ">>>" not in command.help
