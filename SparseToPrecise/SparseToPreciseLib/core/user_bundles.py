@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .bundles import METADATA, Bundle, open_bundle, search_roots, user_folder
 from .errors import InputError
-from .files import ensure_writable, reason_of
+from .files import ensure_writable, reason_of, temporary_prefix
 from .progress import Progress
 from .training.writing import exchange
 
@@ -126,7 +126,7 @@ def add_bundle(
     target = root / name
     _check_free(name, replace)
 
-    fresh = root / f".tmp{os.getpid()}-{name}"
+    fresh = root / f"{temporary_prefix()}{name}"
     try:
         root.mkdir(parents=True, exist_ok=True)
         ensure_writable(root / f"{name}.bundle")

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ..errors import InputError
-from ..files import reason_of
+from ..files import reason_of, temporary_prefix
 
 SECONDS_BETWEEN = 30.0
 """Wall time from one writing to the next."""
@@ -44,7 +44,7 @@ class Checkpoint:
     def write(self, state: dict[str, Any]) -> None:
         """Keep a state of tensors, numbers and text; a full disk does not end the training."""
         self._written = time.monotonic()
-        fresh = self.path.with_name(f".tmp{os.getpid()}-{self.path.name}")
+        fresh = self.path.with_name(f"{temporary_prefix()}{self.path.name}")
         try:
             with open(fresh, "wb") as file:
                 torch.save({"training": self._training, "state": state}, file)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ...families import family_of_recipe
 from ..bundles import CARD, LAYOUT, METADATA, WEIGHTS, Bundle, open_bundle, wrong_metadata
 from ..errors import InputError
-from ..files import about_to_replace, ensure_writable, reason_of
+from ..files import about_to_replace, ensure_writable, reason_of, temporary_prefix
 
 if TYPE_CHECKING:
     import torch
@@ -75,7 +75,7 @@ def write_bundle(
 
     files = {METADATA: metadata, WEIGHTS: weights, CARD: card}
     files |= {LAYOUT[1]: inference, LAYOUT[2]: training, **(more or {})}
-    fresh = path.with_name(f".tmp{os.getpid()}-{path.name}")
+    fresh = path.with_name(f"{temporary_prefix()}{path.name}")
     try:
         for name, content in files.items():
             _write(fresh / name, content)
