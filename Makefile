@@ -76,13 +76,9 @@ bench-boxes: $(READY)
 
 train-boxes: $(READY)
 	@echo "== Training the corrector by its recipe; it replaces SparseToPrecise/Resources/Models/boxes-corrector."
-	@cd SparseToPrecise && ../$(BIN)/python -m monai.bundle run training \
-		--config_file Resources/Models/boxes-corrector/configs/train.json \
-		--output Resources/Models/boxes-corrector
+	@$(BIN)/sparse-to-precise train boxes-corrector --output SparseToPrecise/Resources/Models/boxes-corrector
 	@echo "== Training the segmenter by its recipe; it replaces SparseToPrecise/Resources/Models/boxes-segmenter."
-	@cd SparseToPrecise && ../$(BIN)/python -m monai.bundle run training \
-		--config_file Resources/Models/boxes-segmenter/configs/train.json \
-		--output Resources/Models/boxes-segmenter
+	@$(BIN)/sparse-to-precise train boxes-segmenter --output SparseToPrecise/Resources/Models/boxes-segmenter
 
 bench-synthesis: $(READY)
 	@echo "== Running the benchmark of synthesis; the tables go to docs/benchmarks/synthesis.md."
@@ -91,9 +87,7 @@ bench-synthesis: $(READY)
 
 train-synthesis: $(READY)
 	@echo "== Training the synthesis model by its recipe; it replaces SparseToPrecise/Resources/Models/synthesis."
-	@cd SparseToPrecise && ../$(BIN)/python -m monai.bundle run training \
-		--config_file Resources/Models/synthesis/configs/train.json \
-		--output Resources/Models/synthesis
+	@$(BIN)/sparse-to-precise train synthesis --output SparseToPrecise/Resources/Models/synthesis
 
 samples: $(READY)
 	@$(BIN)/python Resources/make_samples.py

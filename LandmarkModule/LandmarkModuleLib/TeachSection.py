@@ -132,7 +132,9 @@ class TeachSection:
     def _start(self, arguments, minutes):
         from SparseToPreciseLib.desktop import settings
 
-        options = ["--output", str(self._output), "--device", settings.device()]
+        # The state goes with the images: nothing of a training that is cancelled stays.
+        state = str(self._folder.path / "training.checkpoint")
+        options = ["--output", str(self._output), "--device", settings.device(), "--checkpoint", state]
         if minutes > 0:
             options += ["--minutes", str(minutes)]
         title = _("Training of {name}").format(name=self._output.name)

@@ -64,7 +64,7 @@ class TrainPanel(qt.QWidget):
         self._output: Path | None = None
         self._enough = (False, _("Install what is missing first"))
         self._build()
-        self._child = ChildRow(self.run_row, self._trained, self._ended, curves)
+        self._child = ChildRow(self.run_row, self._trained, self._ended, curves, self._validated)
         self.refresh()
 
     @property
@@ -90,6 +90,10 @@ class TrainPanel(qt.QWidget):
             self._export.cancel()
         self._child.cancel()
 
+    def end_early(self) -> None:
+        """End a training, and keep the best weights so far."""
+        self._child.ask_to_end()
+
     def train(self) -> None:
         """Write the cases of the scene into a temporary folder, one after another, and start the child process."""
         from ..core.user_bundles import folder_for
@@ -102,10 +106,10 @@ class TrainPanel(qt.QWidget):
             return
         self.run_row.begin(_("Preparing the cases…"))
         self._update()
+        self._folder.make()
         if self.from_file:
             self._start(Path(self.datalist_edit.currentPath))
         else:
-            self._folder.make()
             self._export_next(self.cases.cases(), [])
 
     @property
@@ -139,15 +143,23 @@ class TrainPanel(qt.QWidget):
 
     def _start(self, datalist: Path) -> None:
         arguments = [*self._command, "--dataset", str(datalist), "--output", str(self._output)]
+        # Where it goes with the cases: nothing of a training that is cancelled stays.
+        arguments += ["--checkpoint", str(self._folder.path / "training.checkpoint"), "--keep-on-cancel"]
         arguments += ["--device", settings.device(), *self._options()]
         for option, box in (("--minutes", self.minutes_box), ("--epochs", self.epochs_box)):
             if box.value > 0:
                 arguments += [option, str(box.value)]
         self._child.start(arguments, _("Training of {name}").format(name=self._output.name))
 
+    def _validated(self) -> None:
+        if self._child.rows > 1:  # the first is of a network that has learnt nothing
+            self.run_row.allow_end()
+
     def _trained(self, outcome: Outcome) -> str:
         self._on_trained(self._output.name)
         more = self._told(outcome.result) if self._told is not None else ""
+        if outcome.result["training"]["cancelled"]:
+            more = f"{_('It was ended early.')} {more}"
         return f"{_('The model {name} is ready.').format(name=self._output.name)} {more}".rstrip()
 
     def _ended(self) -> None:
@@ -198,7 +210,7 @@ class TrainPanel(qt.QWidget):
             box.specialValueText = _("as the recipe says")
             box.toolTip = tip
             box.decimals = 2
-        self.run_row = RunRow(_("Train"), self.train, self.cancel, self)
+        self.run_row = RunRow(_("Train"), self.train, self.cancel, self, on_end=self.end_early)
         form = qt.QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         for label, widget in (
