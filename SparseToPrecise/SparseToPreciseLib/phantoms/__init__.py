@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .cases import FAMILIES, HELD_OUT_FAMILIES, TRAIN_FAMILIES, Phantom, make_phantom
+from .organs import FAMILIES, HELD_OUT_FAMILIES, TRAIN_FAMILIES, Phantom, make_phantom
 
 __all__ = ["FAMILIES", "HELD_OUT_FAMILIES", "TRAIN_FAMILIES", "Phantom", "make_phantom"]

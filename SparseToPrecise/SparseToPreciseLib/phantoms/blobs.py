@@ -10,13 +10,58 @@ import numpy as np
 from ..core.errors import InputError
 from ..core.volume import Volume
 from . import families, shapes
-from .blob_families import ball, liver, sac
-from .blob_looks import LOOKS, in_a_body
 from .families import Anatomy
 from .fields import UNITS_PER_CUBE
-from .imaging import COARSEST, Scanner, annotate, form_image, random_scanner
-from .neighbourhood import build_label_map
-from .packing import at_border, build_packed
+from .imaging import COARSEST, Scanner, TissueValues, annotate, ct_values, form_image, free_values, random_scanner
+from .neighbourhood import FIRST_TARGET_LABEL, LabelMap, build_label_map
+from .packing import FAT, OUTSIDE, at_border, build_packed
+
+
+def liver(rng: np.random.Generator) -> Anatomy:
+    """A large lobe that tapers into a tail, lesser lobes, a fissure and a hollow: several components on some slices."""
+    size = 24.0
+    main = shapes.superellipsoid(size * np.exp(rng.normal((0.1, -0.05, -0.1), 0.15, 3)), rng.uniform(2, 3), 0.3)
+    lobes = [main]
+    tail = shapes.smooth_path(rng, 2.2 * size, rng.uniform(0.2, 1.2), 6)
+    tail = tail - tail[0] + rng.normal(0, 0.2 * size, 3)
+    lobes.append(shapes.tube(tail, np.linspace(rng.uniform(0.4, 0.75), rng.uniform(0.08, 0.25), 6) * size, 1.4))
+    for _ in range(rng.integers(1, 4)):
+        lobe = shapes.superellipsoid(size * np.exp(rng.normal(-0.7, 0.25, 3)))
+        lobes.append(shapes.moved(lobe, shapes.random_rotation(rng), rng.normal(0, 0.65 * size, 3)))
+    body = shapes.union(lobes, rng.uniform(0.03, 0.12) * size)
+    if rng.random() < 0.7:
+        plate = shapes.superellipsoid((rng.uniform(1.0, 3.5), 1.6 * size, 0.9 * size))
+        body = shapes.cut(body, shapes.moved(plate, shapes.random_rotation(rng), rng.normal(0, 0.6 * size, 3)))
+    if rng.random() < 0.7:
+        hollow = shapes.superellipsoid(size * np.exp(rng.normal(-0.7, 0.25, 3)))
+        towards = shapes.random_rotation(rng)[0] * size * rng.uniform(0.7, 1.1)
+        body = shapes.cut(body, shapes.moved(hollow, shapes.random_rotation(rng), towards), 2.0)
+    rotation = shapes.random_rotation(rng)
+    vessels = []
+    for _ in range(rng.integers(0, 4)):
+        path = shapes.smooth_path(rng, 1.6 * size, 1.2, 5) + rng.normal(0, 0.25 * size, 3)
+        vessels.append(shapes.moved(shapes.tube(path, np.linspace(2.4, 1.0, 5)), rotation, (0, 0, 0)))
+    return Anatomy(shapes.moved(body, rotation, (0, 0, 0)), vessels)
+
+
+def sac(rng: np.random.Generator) -> Anatomy:
+    """A smooth pear: gallbladder, bladder, cyst."""
+    length = 20.0
+    width = length * rng.uniform(0.3, 0.8)
+    path = shapes.smooth_path(rng, 2 * (length - width) + 2, rng.uniform(0, 0.8), 5)
+    radii = width * np.linspace(1.0, rng.uniform(0.35, 1.0), 5)
+    return Anatomy(shapes.tube(path, radii, rng.uniform(1, 1.3)))
+
+
+def ball(rng: np.random.Generator) -> Anatomy:
+    """Nearly a sphere: a node, a tumour, a femoral head; sometimes with another core."""
+    body = shapes.superellipsoid(20 * np.exp(rng.normal(0, 0.08, 3)))
+    core = shapes.superellipsoid(20 * rng.uniform(0.4, 0.8) * np.exp(rng.normal(0, 0.1, 3)))
+    return Anatomy(body, [core] if rng.random() < 0.3 else [])
+
+
+# Mean in Hounsfield units, its spread between cases, how often a neighbour is made of it
+
 
 BLOBS: dict[str, tuple[Callable[[np.random.Generator], Anatomy], float]] = {
     "liver": (liver, 0.20),
@@ -85,7 +130,7 @@ def make_blob(
     spacing_mm
         Of a voxel.
     look
-        A key of `blob_looks.LOOKS`: what the images look like. None: CT or MR of any contrast.
+        A key of `LOOKS`: what the images look like. None: CT or MR of any contrast.
     cut
         Whether the field of view ends within the object; None: sometimes. Of a packed one it does where it happens to.
 
@@ -194,3 +239,67 @@ def _cut_by_field_of_view(
     last = int(round(extent[0] + (extent[-1] - extent[0] + 1) * rng.uniform(0.5, 0.9)))
     kept = tuple(slice(0, max(last, 8)) if other == axis else slice(None) for other in range(3))
     return np.ascontiguousarray(image[kept]), np.ascontiguousarray(mask[kept])
+
+
+ABDOMEN = (
+    (-95, 8, 0.34),  # fat
+    (55, 8, 0.18),  # muscle
+    (112, 16, 0.16),  # an organ that looks like the target
+    (20, 15, 0.14),  # bowel, fluid
+    (160, 25, 0.08),  # vessel, kidney
+    (-850, 60, 0.06),  # lung, gas
+    (350, 120, 0.04),  # bone
+)
+FAT_ROW = 0
+
+
+def portal_venous_liver(
+    rng: np.random.Generator, regions: LabelMap, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Means and textures (HU) of a liver CT; the contrast phase shifts the target by some 15 HU between cases."""
+    share = np.array([row[2] for row in ABDOMEN])
+    means, texture = np.zeros(count), rng.uniform(3, 10, count)
+    own = rng.normal(108, 14)
+    for label in range(count):
+        mean, spread, _ = ABDOMEN[rng.choice(len(ABDOMEN), p=share / share.sum())]
+        means[label] = rng.normal(mean, spread)
+        if label in regions.bone:
+            means[label], texture[label] = rng.uniform(300, 900), 60
+    means[FIRST_TARGET_LABEL] = own
+    means[FIRST_TARGET_LABEL + 1 :] = own + rng.uniform(15, 60)
+    return means, texture
+
+
+def distinct(values: TissueValues, least: float) -> TissueValues:
+    """Tissues of which most differ from the target by at least so much; what cannot be seen cannot be learnt."""
+
+    def chosen(rng: np.random.Generator, regions: LabelMap, count: int) -> tuple[np.ndarray, np.ndarray]:
+        means, texture = values(rng, regions, count)
+        own = means[FIRST_TARGET_LABEL]
+        for label in range(min(FIRST_TARGET_LABEL, count)):
+            if abs(means[label] - own) < least and rng.random() < 0.85:
+                means[label] = own + rng.choice([-1, 1]) * rng.uniform(1, 2.5) * least
+        return means, texture
+
+    return chosen
+
+
+def in_a_body(values: TissueValues, modality: str) -> TissueValues:
+    """As `values`, with air around a packed body and mostly fat between its organs."""
+
+    def chosen(rng: np.random.Generator, regions: LabelMap, count: int) -> tuple[np.ndarray, np.ndarray]:
+        means, texture = values(rng, regions, count)
+        means[OUTSIDE], texture[OUTSIDE] = (rng.uniform(-1000, -960), 4) if modality == "ct" else (0.01, 0.003)
+        if modality == "ct" and rng.random() < 0.8:
+            means[FAT], texture[FAT] = rng.uniform(-115, -75), rng.uniform(4, 14)
+        return means, texture
+
+    return chosen
+
+
+LOOKS: dict[str, tuple[str, TissueValues]] = {
+    "liver-ct": ("ct", portal_venous_liver),
+    "any-ct": ("ct", distinct(ct_values, 28.0)),
+    "any-mr": ("mr", distinct(free_values, 0.14)),
+}
+"""Name to the modality and the tissues."""

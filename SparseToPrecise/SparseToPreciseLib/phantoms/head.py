@@ -15,26 +15,11 @@ from scipy import ndimage
 
 from ..core.errors import InputError
 from ..core.volume import Grid, Volume
-from .head_bones import paint_base, paint_face, paint_vault
-from .head_brain import paint_brain
+from .head_anatomy import paint_base, paint_brain, paint_eyes, paint_face, paint_hollows, paint_soft, paint_vault
 from .head_canvas import Canvas
 from .head_outline import outline
 from .head_scan import OUTSIDE_HU, averaged, displaced, scan_ct, scan_mr
-from .head_sinuses import paint_hollows
-from .head_soft import paint_eyes, paint_soft
-from .head_tissues import (
-    AIR,
-    BLOOD,
-    CONTRASTS,
-    CSF,
-    DURA,
-    GREY,
-    LESION,
-    OEDEMA,
-    WHITE,
-    ct_tissues,
-    mr_tissues,
-)
+from .head_tissues import AIR, BLOOD, CONTRASTS, CSF, DURA, GREY, LESION, OEDEMA, WHITE, ct_tissues, mr_tissues
 
 FIRST_SEED = {
     "train": 0,

@@ -12,9 +12,7 @@ import numpy as np
 
 from ..core.volume import Volume
 from . import shapes
-from .blob_families import liver
-from .blob_looks import ABDOMEN, FAT_ROW
-from .blobs import Blob, fitted
+from .blobs import ABDOMEN, FAT_ROW, Blob, fitted, liver
 from .fields import coordinates, enlarged, smooth_field
 from .imaging import annotate, form_image, random_scanner
 from .neighbourhood import FIRST_TARGET_LABEL, LabelMap
