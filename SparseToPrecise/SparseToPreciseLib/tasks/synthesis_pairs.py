@@ -60,14 +60,14 @@ def read_pairs(datalist: Path, register: bool) -> dict[str, PairFiles]:
     Returns
     -------
     dict
-        "pairs", and "validation_pairs" where there are some.
+        "cases", and "validation_cases" where there are some.
 
     Raises
     ------
     InputError
         Missing or garbled file, no training pair, or a named file that is not there.
     """
-    names = {"training": "pairs", "validation": "validation_pairs"}
+    names = {"training": "cases", "validation": "validation_cases"}
     return {
         names[part]: PairFiles([(entry.file("image"), entry.file("label")) for entry in entries], register)
         for part, entries in read_entries(datalist).items()

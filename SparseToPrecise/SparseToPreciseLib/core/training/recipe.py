@@ -234,7 +234,7 @@ class TrainingRecipe:
         InputError
             The output, the device, the checkpoint or the cases are not as they should be.
         """
-        if given.get("cases", 0) is None and given.get("validation_cases") is not None:
+        if given.get("cases") is None and given.get("validation_cases") is not None:
             raise InputError("Cases to validate with were given, and none to train on; give both.")
         if resume and (checkpoint is None or not Path(checkpoint).is_file()):
             raise InputError(f"There is no checkpoint {checkpoint or ''} to resume from; leave --resume out to begin.")
