@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import shutil
 from pathlib import Path
@@ -12,7 +13,18 @@ import pytest
 pytest.importorskip("torch")
 
 from edit_cases import rotation
-from landmark_cases import GRIDS, MOVED, ORIGIN, TURN, grid_around, image_on, landmarks, reference, small_template
+from landmark_cases import (
+    GRIDS,
+    MOVED,
+    ORIGIN,
+    TURN,
+    depth,
+    grid_around,
+    image_on,
+    landmarks,
+    reference,
+    small_template,
+)
 
 from SparseToPreciseLib.core.bundles import open_bundle
 from SparseToPreciseLib.core.errors import Cancelled, InputError
@@ -104,6 +116,35 @@ class TestDetect:
         assert tried.report["mirror"]["scores"]["yes"] > tried.report["mirror"]["scores"]["no"]
         assert detect(template, other, mirror="yes").mirrored
 
+    @pytest.mark.parametrize("share", [0.2, 0.3])
+    def test_what_is_not_in_the_image_is_not_placed_in_it(self, template, share: float) -> None:
+        image = image_on(PLAIN, TURN, MOVED)
+        inside = np.argwhere(depth(PLAIN.points_ras(), TURN, MOVED) > 0)[:, 0]
+        lowest = int(np.ceil(inside.min() + share * np.ptp(inside)))  # the tip's end
+        cut = image.cropped((slice(lowest, None), slice(None), slice(None)))
+        assert [name for name, point in TRUTH.items() if not cut.grid.contains(point)] == ["tip"]
+        found = detect(template, cut)
+        (tip,) = [one for one in found.landmarks if one.name == "tip"]
+        assert tip.position is None and tip.reason == "it would lie outside the image"
+        assert set(found.placed) == {"big", "horn"}, found.as_text()
+        for name, position in found.placed.items():
+            assert np.linalg.norm(position - TRUTH[name]) < 2
+
+    @pytest.mark.parametrize("size", [0.7, 1.6])
+    def test_another_size_is_said_and_nothing_placed(self, template, size: float) -> None:
+        grid = grid_around(MOVED, half_mm=30 * max(1, size))
+        found = detect(template, image_on(grid, TURN, MOVED, size), seed_point=MOVED)
+        assert found.placed == {}, found.as_text()
+        assert found.report["size"]["factor"] == pytest.approx(size, rel=0.12)
+        (note,) = found.notes
+        assert f"about {found.report['size']['factor']:.2g} times as large as it was taught" in note
+        assert any("times the taught size fits better" in one.reason for one in found.landmarks)
+
+    def test_its_example(self, template) -> None:
+        given = {"detect": detect, "template": template, "target": image_on(PLAIN, TURN, MOVED)}
+        (example,) = doctest.DocTestFinder(recurse=False).find(detect, "detect", globs=given)
+        assert doctest.DocTestRunner().run(example) == doctest.TestResults(failed=0, attempted=3)
+
     def test_noise_and_waves_are_left_alone(self, template) -> None:
         noise = np.random.default_rng(1).normal(size=PLAIN.shape)
         waves = np.sin(PLAIN.points_ras() @ (0.5, 0.3, 0.2)) + 0.2 * noise
@@ -166,8 +207,9 @@ class TestTemplate:
         content = bytearray((copy / name).read_bytes())
         content[-2] ^= 1
         (copy / name).write_bytes(content)
-        with pytest.raises(InputError, match=f"{name} was changed"):
-            load_template(copy, "cpu")
+        for check in (load_template, lambda copy, _: open_bundle(copy).verify()):
+            with pytest.raises(InputError, match=f"{name} was changed"):
+                check(copy, "cpu")
         (copy / name).unlink()
         with pytest.raises(InputError, match=f"{name} is missing"):
             load_template(copy, "cpu")
@@ -178,7 +220,9 @@ class TestTemplate:
             ({"format": 99}, "the format 99 where this version reads 1"),
             ({"files_sha256": {}}, "name no reference files"),
             ({"files_sha256": {"../secret": "0"}}, "outside of it"),
-            ({"spacing_mm": -1}, "parameters are not in order"),
+            ({"spacing_mm": -1}, "pixels of -1 mm and patches of 48 pixels make no sense"),
+            ({"diameter_mm": 1e9}, r"its diameter_mm is 1e\+09 where the structure in its reference is 33\.\d mm long"),
+            ({"diameter_mm": float("nan")}, "its diameter_mm is nan"),
             ({"moments": [{}]}, "parameters are not in order"),
         ],
     )

@@ -12,7 +12,7 @@ from SparseToPreciseLib.core.itk_images import matrix_of, moved
 from SparseToPreciseLib.core.resampling import shrunk
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.landmarks.cases import random_rotation
-from SparseToPreciseLib.landmarks.deformable import deform
+from SparseToPreciseLib.landmarks.deformable import deform, warped_patch
 from SparseToPreciseLib.landmarks.fusion import weighted_median
 from SparseToPreciseLib.landmarks.inputs import Surroundings
 from SparseToPreciseLib.landmarks.metrics import landmark_errors
@@ -22,7 +22,7 @@ from SparseToPreciseLib.landmarks.reference import Reference
 from SparseToPreciseLib.landmarks.register import patch_of
 from SparseToPreciseLib.landmarks.rigid import PatchAligner
 from SparseToPreciseLib.landmarks.search import angle_between, rotation_grid
-from SparseToPreciseLib.landmarks.similarity import correlation, dependence, similarity
+from SparseToPreciseLib.landmarks.similarity import correlation, dependence, similarity, visible_similarity
 from SparseToPreciseLib.landmarks.working_grid import Scale, cube_around
 
 
@@ -76,6 +76,15 @@ class TestLikeness:
         assert similarity(values, rng.normal(size=5000)) < 0.1
         assert correlation(values, np.zeros(5000)) == dependence(values, np.zeros(5000)) == 0
 
+    def test_what_was_not_seen_counts_for_neither(self) -> None:
+        rng = np.random.default_rng(0)
+        values = rng.normal(size=5000)
+        cut = np.where(np.arange(5000) < 2000, np.nan, 2 * values)
+        assert correlation(values, cut) == pytest.approx(1) and similarity(cut, values) == pytest.approx(1)
+        assert 0.8 < visible_similarity(values, cut) < 0.95
+        assert visible_similarity(values, np.where(np.arange(5000) < 4000, np.nan, values)) == 0
+        assert similarity(values, np.full(5000, np.nan)) == 0
+
 
 class TestSampling:
     def test_shrinking_keeps_mean_and_place(self) -> None:
@@ -96,10 +105,13 @@ class TestSampling:
     def test_zero_beyond_the_image_and_where_there_is_no_number(self) -> None:
         image = image_on(grid_around(half_mm=20))
         seen = Surroundings.of(image, 16)
-        assert not seen.on(cube_around(ORIGIN + 500, 8, 1.5)).any()
+        beyond = cube_around(ORIGIN + 500, 8, 1.5)
+        assert not seen.on(beyond).any() and np.isnan(seen.seen_on(beyond)).all()
         holes = image.array.copy()
         holes[0, 0, 0] = np.nan
-        assert np.isfinite(Surroundings.of(image.with_array(holes), 16).on(seen.image.grid)).all()
+        with_hole = Surroundings.of(image.with_array(holes), 16)
+        assert np.isfinite(with_hole.on(seen.image.grid)).all()
+        assert np.isnan(with_hole.seen_on(seen.image.grid)[0, 0, 0])
 
     def test_inverted(self) -> None:
         seen = Surroundings.of(image_on(grid_around(half_mm=20)), 16)
@@ -170,6 +182,54 @@ class TestRegistration:
             # It came to lie where the bend takes it back to the reference.
             assert np.linalg.norm(bent(there)[0] - point) < 0.5 * np.linalg.norm(bent(point[None])[0] - point)
             assert np.linalg.norm(found.back(there)[0] - point) < 0.6
+
+    def test_demons_are_not_pulled_by_what_was_not_seen(self) -> None:
+        grid = grid_around(half_mm=24)
+        fixed = Volume(np.clip(depth(grid.points_ras(), np.eye(3), ORIGIN), -3, 3).astype(np.float32), grid.ijk_to_ras)
+        seen = np.array(fixed.array)
+        seen[..., seen.shape[2] // 2 :] = np.nan  # through the first ball
+        found = deform(fixed, seen)
+        points = np.stack(list(landmarks().values()))
+        assert np.linalg.norm(found.there(points) - points, axis=1).max() < 0.1
+        assert np.isnan(warped_patch(found, fixed, seen)[..., -1]).all()
+
+    @pytest.mark.parametrize("drifting", [(4,), (4, 2, 1)])
+    def test_levels_that_make_it_worse_are_dropped(self, monkeypatch, drifting: tuple[int, ...]) -> None:
+        import SimpleITK as sitk
+
+        real, sizes = sitk.DiffeomorphicDemonsRegistrationFilter, [42 // shrink for shrink in drifting]
+
+        class Drifting:
+            """Demons that drift by 9 mm on some levels."""
+
+            def __init__(self) -> None:
+                self.inner = real()
+
+            def __getattr__(self, name: str):
+                return getattr(self.inner, name)
+
+            def Execute(self, fixed, moving, field):
+                if fixed.GetSize()[0] not in sizes:
+                    return self.inner.Execute(fixed, moving, field)
+                values = sitk.GetArrayFromImage(field) + np.array([0, 9.0, 0])
+                moved_on = sitk.GetImageFromArray(values, isVector=True)
+                moved_on.CopyInformation(field)
+                return moved_on
+
+        monkeypatch.setattr(sitk, "DiffeomorphicDemonsRegistrationFilter", Drifting)
+        grid = grid_around(half_mm=24.6)
+        assert grid.shape == (42, 42, 42)
+        points = grid.points_ras()
+        fixed = Volume(np.clip(depth(points, np.eye(3), ORIGIN), -3, 3).astype(np.float32), grid.ijk_to_ras)
+        moving = np.clip(depth(points, np.eye(3), ORIGIN + [1.0, 0, 0]), -3, 3).astype(np.float32)
+        found = deform(fixed, moving)
+        marks = np.stack(list(landmarks().values()))
+        if len(drifting) == 3:
+            assert found.forward is None and found.after == found.before and found.kept == []
+            np.testing.assert_array_equal(found.there(marks), marks)
+        else:
+            assert found.kept == [2, 1] and found.after > found.before
+            assert np.abs(found.there(marks) - marks)[:, 1].max() < 1
 
 
 def test_weighted_median() -> None:

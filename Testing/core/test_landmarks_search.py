@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from edit_cases import rotation
@@ -9,6 +11,7 @@ from landmark_cases import MOVED, ORIGIN, TURN, grid_around, image_on, landmarks
 
 from SparseToPreciseLib.core.itk_images import moved
 from SparseToPreciseLib.core.volume import Volume
+from SparseToPreciseLib.landmarks.alternatives import OWN_MIRROR, mirror_similarity
 from SparseToPreciseLib.landmarks.inputs import Surroundings
 from SparseToPreciseLib.landmarks.localize import Place, lattice
 from SparseToPreciseLib.landmarks.pose import PoseResult, apart, find_pose
@@ -64,6 +67,17 @@ class TestSearch:
         (_, turned, where), *_ = search(patterns, image, centre, DIAMETER, 1, classes=True)
         assert angle_between(turned, TURN) < 25
         assert np.linalg.norm(where - centre) < 0.15 * DIAMETER
+
+    @pytest.mark.parametrize("classes", [False, True])
+    def test_what_lies_beyond_the_image_is_no_tissue(self, patterns: TurnedPatterns, classes: bool) -> None:
+        change = (lambda values: 300 - values) if classes else (lambda values: values)
+        centre = CENTRE["55 degrees"]
+        image = target(TURN, change).image
+        part = image.cropped((slice(None), slice(None), slice(int(image.grid.to_ijk(centre)[0]) - 3, None)))
+        cut = Surroundings.of(part, SCALE.window_mm)
+        found = search(patterns, cut, centre, DIAMETER, 1, classes=classes)
+        assert angle_between(found[0][1], TURN) < 25
+        assert np.linalg.norm(found[0][2] - centre) < 0.15 * DIAMETER
 
     def test_noise_scores_low(self, patterns: TurnedPatterns) -> None:
         noise = np.random.default_rng(2).normal(size=FIRST.image.shape).astype(np.float32)
@@ -136,3 +150,16 @@ class TestFindPose:
     def test_candidates_differ(self, pattern, patterns) -> None:
         found = self.found(pattern, patterns, target(TURN), [place(MOVED)]).candidates
         assert len(found) > 1 and len(apart(found, 10, DIAMETER)) == len(found)
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_what_is_its_own_mirror_image_is_known(symmetric: bool) -> None:
+    image, soi = (one.array.astype(np.float32) for one in (FIRST.image, FIRST.soi))
+    if symmetric:
+        image, soi = ((array + array[..., ::-1]) / 2 for array in (image, soi))
+    volumes = [one.with_array(array) for one, array in ((FIRST.image, image), (FIRST.soi, soi > 0))]
+    own = Reference(*volumes, FIRST.landmarks)
+    surroundings = Surroundings.of(own.image, SCALE.window_mm)
+    patterns = (Pattern.of(own, surroundings, DIAMETER), TurnedPatterns.of(own, surroundings, DIAMETER, 1000))
+    given = {"references": [own], "surroundings": [surroundings], "patterns": [patterns], "scale": SCALE}
+    assert (mirror_similarity(SimpleNamespace(**given)) >= OWN_MIRROR) == symmetric

@@ -86,7 +86,9 @@ class Context:
         return self.cache / "templates" / name
 
 
-_ONLY_DETECTION = {"confidence", "deformable", "detect", "fusion", "metrics", "propagation", "register", "rigid"}
+_ONLY_DETECTION = {
+    *("alternatives", "confidence", "deformable", "detect", "fusion", "metrics", "propagation", "register", "rigid"),
+}
 """Files of the family that no training uses."""
 
 
@@ -158,9 +160,7 @@ def told(found: Detection) -> dict[str, Any]:
 
 def joined(cases: Sequence[dict], others: Sequence[dict]) -> list[dict]:
     """The same cases with the rows of both."""
-    return [
-        {**one, "errors": {**one["errors"], **more["errors"]}} for one, more in zip(cases, others, strict=True)
-    ]
+    return [{**one, "errors": {**one["errors"], **more["errors"]}} for one, more in zip(cases, others, strict=True)]
 
 
 def summary(cases: Sequence[dict], row: str, near_mm: float) -> dict[str, float]:

@@ -80,14 +80,33 @@ class Bundle:
         return (self.path / CARD).read_text(encoding="utf-8")
 
     def verify(self) -> None:
-        """Check everything that can be checked without trusting the bundle: the hash, the weights, the network.
+        """Check everything that can be checked without trusting the bundle: the hashes, the weights, the network.
 
         Raises
         ------
         InputError
             Naming the bundle and the first thing that is wrong.
         """
+        wrong = self.wrong_files()
+        if wrong:
+            raise refusal(self, wrong)
         self.load_network()
+
+    def wrong_files(self) -> str:
+        """Why the files besides the weights, whose SHA-256 its parameters give, are not in order; "": they are."""
+        hashes = self.parameters.get("files_sha256", {})
+        if not isinstance(hashes, dict):
+            return "the files_sha256 in its metadata is no table of files"
+        for name, wanted in hashes.items():
+            if Path(name).is_absolute() or ".." in Path(name).parts:
+                return f"its metadata name {name}, which is outside of it"
+            try:
+                content = (self.path / name).read_bytes()
+            except OSError as error:
+                return f"{name} is missing or cannot be read ({error.strerror})"
+            if hashlib.sha256(content).hexdigest() != wanted:
+                return f"{name} was changed since it was made, or is damaged; get it again"
+        return ""
 
     def check_hash(self) -> None:
         """Check the weights' SHA-256, which needs no PyTorch.

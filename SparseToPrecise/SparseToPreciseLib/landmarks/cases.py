@@ -19,7 +19,7 @@ from .working_grid import covering_grid, cube_around
 _MISTAKEN = 0.05
 _MISTAKES_SHARE = 0.6
 _KNOTS = np.linspace(-2.5, 2.5, 7)
-"""Of the random curves, in deviations of the surroundings."""
+"""Intensities at which the random curves are drawn, in deviations of the surroundings."""
 _REACH = 6.0
 """Diameters of the structure around its centre from which slices without it are taken."""
 
@@ -35,7 +35,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How much slices differ from the reference.
+    """Limits within which slices differ from the reference.
 
     Attributes
     ----------
@@ -73,15 +73,15 @@ class SliceSampler:
     Parameters
     ----------
     references
-        What is cut.
+        The annotated images that are cut.
     spacing_mm
-        Of a pixel.
+        Size of a pixel.
     window_mm
-        Of the surroundings, see `Surroundings.of`.
+        Window of the surroundings, see `Surroundings.of`.
     size
         Pixels along a side.
     augmentation
-        How much slices differ from the references.
+        Limits within which slices differ from the references.
     """
 
     def __init__(

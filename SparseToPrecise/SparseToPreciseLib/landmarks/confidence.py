@@ -1,13 +1,15 @@
-"""How sure a landmark is, from what can be seen without knowing where it is."""
+"""Confidence in a landmark, from what can be seen without knowing where it is."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 PLACED = 0.3
 """Below this confidence a landmark stays unplaced."""
+NEAR = 1 / 6
+"""Distance from the truth, in diameters of the structure, within which a landmark counts as right."""
 
 WEIGHTS = {
     "bias": -12.8,
@@ -17,29 +19,38 @@ WEIGHTS = {
     "whole": 7.8,
     "margin": 5.6,
 }
-"""Of the logistic model; fitted with an L2 penalty to 126 landmarks of phantoms of the uses "test" and "calibration":
-18 detections, the same with every pose near the truth forbidden, and six phantoms without the structure."""
+"""Weights of the logistic model; fitted with an L2 penalty to 126 landmarks of phantoms of the uses "test" and
+"calibration": 18 detections, the same with every pose near the truth forbidden, and six phantoms without the
+structure."""
 
-_TIE, _CLEAR = 0.5, 0.2
-"""Where another answer is as alike, at most one of the two is right; from such a margin on it no longer counts."""
+BOTH_FIT = 0.05
+"""Margin of similarity below which two answers both fit, so that at most one of them is right; as measured between the
+two sides of nearly symmetric skulls, where chance decides, with room (up to 0.018)."""
+_MARGINS, _CERTAINTIES = (-0.1, 0.0, BOTH_FIT, 0.2), (0.0, 0.5, 0.5, 1.0)
+"""Factor of a confidence by the margin to the best other answer."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """About one landmark; lengths in diameters of the structure.
+    """Evidence for and against one landmark; lengths in diameters of the structure.
 
     Attributes
     ----------
     round_trip
-        From the reference to the target and back, how far from where it started.
+        Distance from where it started, after the way from the reference to the target and back.
     spread
-        How far apart it comes to lie from perturbed starts.
+        Mean distance to where perturbed starts bring it.
     local, whole
         `similarity` around the landmark, and of the whole patch.
     mass
-        Of the structure as the network sees it, relative to the reference: 1 is best.
+        Mass of the structure as the network sees it, relative to the reference: 1 is best.
     margin
-        By how much the patch is more alike under this pose than under the next best one.
+        Similarity of the patch under this pose, less that under the best pose that brings the landmarks elsewhere.
+    lead
+        Similarity less that of the best other answer about the whole image: the other side, another size. Negative
+        where that one fits better.
+    rival
+        The answer that `lead` is measured against, for the user.
     """
 
     round_trip: float
@@ -48,17 +59,23 @@ class Evidence:
     whole: float
     mass: float
     margin: float = 0.0
+    lead: float = 1.0
+    rival: str = ""
+
+    def against(self, lead: float, rival: str) -> Evidence:
+        """The same evidence beside another answer; the strongest of several counts."""
+        return replace(self, lead=lead, rival=rival) if lead < self.lead else self
 
     @property
     def confidence(self) -> float:
         """0..1: the share of landmarks with such evidence that lie within a sixth of the structure's diameter."""
         total = WEIGHTS["bias"] + sum(WEIGHTS.get(name, 0.0) * value for name, value in self.features.items())
-        certain = min(1.0, _TIE + (1 - _TIE) * self.features["margin"] / _CLEAR)
+        certain = np.interp(min(self.margin, self.lead), _MARGINS, _CERTAINTIES)
         return float(certain / (1 + np.exp(-np.clip(total, -30, 30))))
 
     @property
     def features(self) -> dict[str, float]:
-        """As the logistic model takes them."""
+        """The numbers that the logistic model takes."""
         return {
             "round_trip": min(self.round_trip, 0.5),
             "spread": min(self.spread, 0.5),
@@ -71,6 +88,8 @@ class Evidence:
     @property
     def weakness(self) -> str:
         """The evidence that speaks most against the landmark, for the user."""
+        if self.lead < min(self.margin, BOTH_FIT):
+            return f"{self.rival} fits {'better' if self.lead < 0 else 'as well'} (by {abs(self.lead):.2f})"
         texts = {
             "round_trip": f"going there and back ends {self.round_trip:.2f} of the structure's length away",
             "spread": f"other starts end {self.spread:.2f} of the structure's length apart",

@@ -34,15 +34,18 @@ class DeformableResult:
     ----------
     forward, backward
         Displacement in mm (LPS) on the patch's grid: from the reference's patch to the target as it lies on it, and
-        back. They are registered apart, so their disagreement measures both.
+        back. They are registered apart, so their disagreement measures both. None: no level was better than none.
     before, after
-        Correlation of the patch with the target.
+        Correlations by which levels are judged, see `deform`, without a deformation and with `forward`.
+    kept
+        Shrink factors of the levels that `forward` comes from.
     """
 
-    forward: SimpleITK.DisplacementFieldTransform
-    backward: SimpleITK.DisplacementFieldTransform
+    forward: SimpleITK.DisplacementFieldTransform | None
+    backward: SimpleITK.DisplacementFieldTransform | None
     before: float
     after: float
+    kept: Sequence[int] = ()
 
     def there(self, points: np.ndarray) -> np.ndarray:
         """(N, 3) RAS points of the reference, in the rigidly aligned target."""
@@ -54,18 +57,24 @@ class DeformableResult:
 
 
 def deform(
-    fixed: Volume, moving: np.ndarray, iterations: Sequence[int] = ITERATIONS, progress: Progress | None = None
+    fixed: Volume,
+    moving: np.ndarray,
+    inside: np.ndarray | None = None,
+    iterations: Sequence[int] = ITERATIONS,
+    progress: Progress | None = None,
 ) -> DeformableResult:
     """Register two patches on one grid.
 
     Parameters
     ----------
     fixed
-        The reference's patch.
+        The reference's patch; NaN where nothing was seen.
     moving
-        (K, J, I) the target on the same grid, rigidly aligned.
+        (K, J, I) the target on the same grid, rigidly aligned; NaN where nothing was seen.
+    inside
+        (K, J, I) where a level is judged; None: everywhere.
     iterations
-        Of demons, at a quarter, half and full resolution.
+        Iterations of demons at a quarter, half and full resolution.
     progress
         Asked between the levels whether to go on.
 
@@ -73,27 +82,35 @@ def deform(
     -----
     Fixed is the reference and moving the target, so the transform takes a landmark of the reference to the target, and
     nothing is inverted. `itk::DiffeomorphicDemonsRegistrationFilter` has one level and smooths in voxels; the pyramid
-    is around it.
+    is around it. The coarse levels may drift along a structure, so each level is judged by the correlation that it
+    reaches and dropped when the best so far, or no deformation at all, was better. Where one of the two was not seen,
+    both have the same values, so that nothing pulls there.
     """
     progress = progress or Progress()
-    other = fixed.with_array(translated(moving, fixed.array))
-    forward = _pyramid(fixed, other, iterations, progress.part(0.0, 0.5))
-    backward = _pyramid(other, fixed, iterations, progress.part(0.5, 1.0))
-    before = correlation(fixed.array, other.array)
-    return DeformableResult(forward, backward, before, correlation(fixed.array, _warped(fixed, other, forward)))
+    seen = np.isfinite(fixed.array) & np.isfinite(moving)
+    counted = seen if inside is None else seen & inside
+    still = fixed.with_array(np.nan_to_num(fixed.array))
+    other = np.array(still.array)
+    other[seen] = translated(moving[seen], fixed.array[seen])
+    target = fixed.with_array(other)
+    forward, kept, before, after = _pyramid(still, target, counted, iterations, progress.part(0.0, 0.5))
+    backward, *_ = _pyramid(target, still, counted, iterations, progress.part(0.5, 1.0))
+    return DeformableResult(forward, backward, before, after, kept)
 
 
 def translated(values: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """Intensities of one patch in terms of another's, so that their difference means something.
+    """Intensities of one set of voxels in terms of another's at the same places, so that their difference means
+    something.
 
-    Histogram matching in one modality; else the other patch's mean where the values lie in the same bin, which
+    Histogram matching in one modality; else the other set's mean where the values lie in the same bin, which
     also serves inverted contrast.
     """
     if correlation(values, like) > _LIKE:
         import SimpleITK as sitk
 
-        source, reference = (sitk.GetImageFromArray(np.ascontiguousarray(v, dtype=np.float32)) for v in (values, like))
-        return sitk.GetArrayFromImage(sitk.HistogramMatching(source, reference, 128, 12, True))
+        source, reference = (sitk.GetImageFromArray(np.float32(v).reshape(1, 1, -1)) for v in (values, like))
+        matched = sitk.HistogramMatching(source, reference, 128, 12, True)
+        return sitk.GetArrayFromImage(matched).reshape(values.shape)
     edges = np.quantile(values, np.linspace(0, 1, _BINS + 1))
     place = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, _BINS - 1)
     count = np.maximum(np.bincount(place.ravel(), minlength=_BINS), 1)
@@ -102,52 +119,71 @@ def translated(values: np.ndarray, like: np.ndarray) -> np.ndarray:
 
 
 def warped_patch(result: DeformableResult, fixed: Volume, moving: np.ndarray) -> np.ndarray:
-    """(K, J, I) the target on the patch after the deformation."""
-    return _warped(fixed, fixed.with_array(moving), result.forward)
+    """(K, J, I) the target on the patch after the deformation; NaN where nothing was seen."""
+    if result.forward is None:
+        return moving
+    return _warped(to_itk(fixed.with_array(moving)), result.forward)
 
 
 def _pyramid(
-    fixed: Volume, moving: Volume, iterations: Sequence[int], progress: Progress
-) -> SimpleITK.DisplacementFieldTransform:
+    fixed: Volume, moving: Volume, counted: np.ndarray, iterations: Sequence[int], progress: Progress
+) -> tuple[SimpleITK.DisplacementFieldTransform | None, list[int], float, float]:
+    """The displacement of the best levels, their shrink factors, and the correlation without and with it."""
     import SimpleITK as sitk
 
     fixed_image, moving_image = to_itk(fixed), to_itk(moving)
-    field = None
+    best, kept = None, []
+    before = after = correlation(fixed.array[counted], moving.array[counted])
     for number, (shrink, count) in enumerate(zip(_SHRINK, iterations, strict=True)):
         progress(number / len(_SHRINK), "deforming")
-        if shrink > 1 and min(fixed.shape) / shrink < _SMALLEST:
+        if not count or (shrink > 1 and min(fixed.shape) / shrink < _SMALLEST):
             continue
         images = [fixed_image, moving_image]
         if shrink > 1:
             sigma = 0.5 * shrink * float(fixed.spacing[0])
             images = [sitk.Shrink(sitk.SmoothingRecursiveGaussian(image, sigma), [shrink] * 3) for image in images]
-        if field is None:
-            field = sitk.Image(images[0].GetSize(), sitk.sitkVectorFloat64, 3)
-            field.CopyInformation(images[0])
-        else:
-            field = sitk.Resample(field, images[0], sitk.Transform(), sitk.sitkLinear, 0.0, sitk.sitkVectorFloat64)
         demons = sitk.DiffeomorphicDemonsRegistrationFilter()
         demons.SetNumberOfIterations(count)
         demons.SetSmoothDisplacementField(True)
         demons.SetStandardDeviations(_FIELD_SIGMA)
         demons.SetSmoothUpdateField(True)
         demons.SetUpdateFieldStandardDeviations(_UPDATE_SIGMA)
-        field = demons.Execute(*images, field)
-    if field is None:
-        field = sitk.Image(fixed_image.GetSize(), sitk.sitkVectorFloat64, 3)
-        field.CopyInformation(fixed_image)
-    return sitk.DisplacementFieldTransform(sitk.Cast(field, sitk.sitkVectorFloat64))
+        start = _field(images[0]) if best is None else _resampled(best, images[0])
+        field = _resampled(demons.Execute(*images, start), fixed_image)
+        warped = _warped(moving_image, sitk.DisplacementFieldTransform(sitk.Image(field)))
+        judged = correlation(fixed.array[counted], warped[counted])
+        if judged > after:
+            best, after, kept = field, judged, [*kept, shrink]
+    return None if best is None else sitk.DisplacementFieldTransform(best), kept, before, after
 
 
-def _warped(fixed: Volume, moving: Volume, transform: SimpleITK.Transform) -> np.ndarray:
+def _field(like: SimpleITK.Image) -> SimpleITK.Image:
+    """No displacement, on the grid of an image."""
+    import SimpleITK as sitk
+
+    field = sitk.Image(like.GetSize(), sitk.sitkVectorFloat64, 3)
+    field.CopyInformation(like)
+    return field
+
+
+def _resampled(field: SimpleITK.Image, like: SimpleITK.Image) -> SimpleITK.Image:
+    """A displacement on the grid of an image; at the patch's rim its own edge is repeated."""
+    import SimpleITK as sitk
+
+    kind = sitk.sitkVectorFloat64
+    return sitk.Resample(field, like, sitk.Transform(), sitk.sitkLinear, 0.0, kind, True)
+
+
+def _warped(image: SimpleITK.Image, transform: SimpleITK.Transform) -> np.ndarray:
     import SimpleITK as sitk
 
     # Beyond the patch its edge is repeated; a value of its own there would count as a difference.
     kind = sitk.sitkFloat32
-    result = sitk.Resample(to_itk(moving), to_itk(fixed), transform, sitk.sitkLinear, 0.0, kind, True)
-    return sitk.GetArrayFromImage(result)
+    return sitk.GetArrayFromImage(sitk.Resample(image, image, transform, sitk.sitkLinear, 0.0, kind, True))
 
 
-def _through(transform: SimpleITK.Transform, points: np.ndarray) -> np.ndarray:
+def _through(transform: SimpleITK.Transform | None, points: np.ndarray) -> np.ndarray:
+    if transform is None:
+        return np.array(points, dtype=np.float64)
     found = [transform.TransformPoint(point_to_lps(point)) for point in np.atleast_2d(points)]
     return np.array(found) @ FLIP

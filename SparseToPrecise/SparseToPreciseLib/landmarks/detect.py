@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ from ..core.errors import InputError
 from ..core.itk_images import moved
 from ..core.progress import Progress, timed
 from ..core.volume import Volume
-from .confidence import PLACED
+from .alternatives import OWN_MIRROR, fitting_size, mirror_similarity
+from .confidence import BOTH_FIT, NEAR, PLACED
 from .fusion import Landmark, fused
 from .inputs import Surroundings
 from .localize import Place, localize
@@ -26,30 +27,33 @@ _MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
 _FEWEST_VOXELS = 4
 _ELSEWHERE = 0.5
 """Diameters between two references' answers above which they mean different places."""
+_SURE = 0.7
+"""Mean confidence from which the structure's size is beyond doubt."""
+_PLACES = 2
 
 
 @dataclass(frozen=True)
 class Detection:
-    """What was found on one target.
+    """Landmarks on one target, and how they were found.
 
     Attributes
     ----------
     landmarks
         In the template's order.
     place
-        Where the network saw the structure (in the mirrored image where `mirrored`).
+        Place at which the structure was laid (in the mirrored image where `mirrored`).
     registered
         One for each reference; empty when nothing was found.
     mirrored
         Whether the target was taken for the other side.
     report
-        What each stage did, as plain numbers.
+        Results of each stage, as plain numbers.
     timings
         Seconds by stage.
     device
-        Where the network ran.
+        Device on which the network ran.
     notes
-        What the user should know.
+        Sentences for the user.
     """
 
     landmarks: Sequence[Landmark]
@@ -93,14 +97,15 @@ def detect(
     Parameters
     ----------
     template
-        What was taught.
+        The template that was taught.
     target
         Any grid, unit and modality.
     stages
         Which of `STAGES` are wanted. Without localize, the seed point, or else the place where the reference has its
         structure, is taken for the structure's centre.
     mirror
-        no; yes: the target shows the other side; try: both, and the better one counts.
+        no; yes: the target shows the other side; try: both, and the better one counts. Where both fit nearly alike, a
+        note says so, and no confidence is above 0.5.
     seed_point
         RAS point near the structure; None: the whole image is searched.
     threshold
@@ -115,6 +120,16 @@ def detect(
     InputError
         Unknown stages or mirror, a seed point outside the image, an image without contrast or with too few voxels
         for the structure. That the structure is not there is no error: the landmarks are then unplaced.
+
+    Examples
+    --------
+    A template that was taught on three landmarks, and an image that shows the same structure turned by 55 degrees:
+
+    >>> found = detect(template, target)
+    >>> sorted(found.placed)
+    ['big', 'horn', 'tip']
+    >>> found.placed["tip"].shape
+    (3,)
     """
     progress = progress or Progress()
     unknown = sorted(set(stages) - set(STAGES))
@@ -123,20 +138,117 @@ def detect(
     if mirror not in MIRRORS:
         raise InputError(f"Mirror is {', '.join(MIRRORS)}, not {mirror!r}.")
     _check_target(template, target, seed_point)
-    sides = {"no": (False,), "yes": (True,), "try": (False, True)}[mirror]
-    found = []
-    for number, mirrored in enumerate(sides):
-        part = progress.part(number / len(sides), (number + 1) / len(sides))
-        found.append(_detect(template, target, stages, mirrored, seed_point, threshold, signs, search, part))
-    best = max(found, key=_worth)
-    if len(found) > 1:
-        scores = {"no" if not one.mirrored else "yes": _worth(one) for one in found}
-        best.report["mirror"] = {"used": best.mirrored, "scores": scores}
-    return best
+    options = {"stages": stages, "seed_point": seed_point, "signs": signs, "search": search}
+    wanted = {"no": (False,), "yes": (True,), "try": (False, True)}[mirror]
+    sides = []
+    for number, mirrored in enumerate(wanted):
+        part = progress.part(0.95 * number / len(wanted), 0.95 * (number + 1) / len(wanted))
+        sides.append(_on_side(template, target, mirrored, progress=part, **options))
+    best, *others = sorted(sides, key=lambda side: -side.score)
+    notes = list(template.notes)
+    if others:
+        best = _against_other_side(best, others[0], notes)
+    elif mirror == "no" and best.registered and (alike := mirror_similarity(template)) >= OWN_MIRROR:
+        notes.append(
+            f"The structure is nearly its own mirror image (similarity {alike:.3f} of 1), so an image of the other "
+            "side would be taken for this one, with left and right exchanged; make sure which side it shows."
+        )
+    if "pose" in stages and search and best.unsure:
+        progress(0.95, "trying other sizes")
+        best = _against_other_sizes(template, best, notes)
+    if template.predictor.note:
+        notes.append(template.predictor.note)
+    return Detection(
+        _landmarks(template, best, threshold),
+        best.place,
+        best.registered,
+        best.mirrored,
+        best.report,
+        best.timings,
+        template.predictor.device,
+        tuple(notes),
+    )
 
 
-def _worth(one: Detection) -> float:
-    return max((laid.score for laid in one.registered), default=-1.0)
+@dataclass(frozen=True)
+class _Side:
+    """One hypothesis about the side: the target as it is, or its mirror image.
+
+    Attributes
+    ----------
+    target
+        The image as it was searched.
+    places
+        Places at which the structure may be, the likeliest first.
+    registered
+        One for each reference; empty when nothing was found.
+    """
+
+    mirrored: bool
+    target: Surroundings
+    places: Sequence[Place]
+    registered: Sequence[Registered]
+    report: dict[str, Any]
+    timings: dict[str, float]
+
+    @property
+    def score(self) -> float:
+        """The best reference's."""
+        return max((one.score for one in self.registered), default=-1.0)
+
+    @property
+    def place(self) -> Place:
+        """Where the reference that fits best was laid."""
+        return max(self.registered, key=lambda one: one.score).place if self.registered else self.places[0]
+
+    @property
+    def unsure(self) -> bool:
+        """Whether something was found, but not so that its size is beyond doubt."""
+        sure = [evidence.confidence for one in self.registered for evidence in one.evidence.values()]
+        return bool(sure) and float(np.mean(sure)) < _SURE
+
+    def against(self, lead: float, rival: str) -> _Side:
+        """The same beside another answer that fits better, or less well by `lead`."""
+        registered = [
+            replace(one, evidence={name: each.against(lead, rival) for name, each in one.evidence.items()})
+            for one in self.registered
+        ]
+        return replace(self, registered=registered)
+
+
+def _against_other_side(best: _Side, other: _Side, notes: list[str]) -> _Side:
+    lead = best.score - other.score
+    scores = {"yes" if side.mirrored else "no": side.score for side in (best, other)}
+    best.report["mirror"] = {"used": best.mirrored, "scores": scores, "lead": lead}
+    if best.registered and lead < BOTH_FIT:
+        notes.append(
+            f"The image as it is and its mirror image fit nearly alike ({scores['no']:.3f} and {scores['yes']:.3f} of "
+            "1), so it cannot be told which side it shows; say so with mirror yes or no."
+        )
+    return best.against(lead, "the other side")
+
+
+def _against_other_sizes(template: Template, best: _Side, notes: list[str]) -> _Side:
+    with timed(best.timings, "size"):
+        number = int(np.argmax([one.score for one in best.registered]))
+        fit = fitting_size(template, number, best.target, [best.place, *best.places[:_PLACES]])
+    best.report["size"] = {"factor": fit.factor, "score": fit.score, "score_as_taught": fit.score_as_taught}
+    if not fit.differs:
+        return best
+    taught = template.scale.diameter_mm
+    notes.append(
+        f"The structure seems to be about {fit.factor:.2g} times as large as it was taught ({fit.factor * taught:.3g} "
+        f"instead of {taught:.3g} mm), and other sizes are not searched; teach a template of this size."
+    )
+    return best.against(fit.score_as_taught - fit.score, f"a structure of {fit.factor:.2g} times the taught size")
+
+
+def _landmarks(template: Template, side: _Side, threshold: float) -> list[Landmark]:
+    if not side.registered:
+        reason = "the network sees nothing like the structure anywhere in the image"
+        return [Landmark(name, None, 0.0, reason) for name in template.landmarks]
+    flip, tolerance = _flip(side.mirrored), NEAR * template.scale.diameter_mm
+    return [fused(name, side.registered, threshold, side.target.image, flip, tolerance) for name in template.landmarks]
 
 
 def _check_target(template: Template, target: Volume, seed_point: np.ndarray | None) -> None:
@@ -157,43 +269,41 @@ def _check_target(template: Template, target: Volume, seed_point: np.ndarray | N
         raise InputError(f"The seed point {np.asarray(seed_point).tolist()} (RAS, mm) lies outside {name}.")
 
 
-def _detect(
+def _on_side(
     template: Template,
     target: Volume,
-    stages: Collection[str],
     mirrored: bool,
+    *,
+    stages: Collection[str],
     seed_point: np.ndarray | None,
-    threshold: float,
     signs: bool,
     search: bool,
     progress: Progress,
-) -> Detection:
+) -> _Side:
     timings: dict[str, float] = {}
-    flip = _MIRROR if mirrored else np.eye(4)
+    flip = _flip(mirrored)
     seen = Volume(target.array, flip @ target.ijk_to_ras, target.name)
     seed = None if seed_point is None else moved(flip, np.asarray(seed_point, dtype=np.float64))
-    scale, predictor = template.scale, template.predictor
+    scale = template.scale
     with timed(timings, "localize"):
         surroundings = Surroundings.of(seen, scale.window_mm, seed, 6 * scale.diameter_mm)
         if "localize" in stages:
             part = progress.part(0.0, 0.4)
-            places = localize(predictor, surroundings, _full_mass(template), scale.diameter_mm, seed, part)
+            mass = _full_mass(template)
+            places = localize(template.predictor, surroundings, mass, scale.diameter_mm, seed, part)
         else:
             places = [_given_place(template, seen, seed)]
     report: dict[str, Any] = {"localize": [_place_report(one) for one in places]}
     if not places[0].found:
-        reason = "the network sees nothing like the structure anywhere in the image"
-        unplaced = [Landmark(name, None, 0.0, reason) for name in template.landmarks]
-        return Detection(unplaced, places[0], (), mirrored, report, timings, predictor.device, _notes(template))
+        return _Side(mirrored, surroundings, places, (), report, timings)
     registered = _registered(template, surroundings, places, stages, signs, search, progress.part(0.4, 1.0))
     for each in registered:
         for stage, seconds in each.timings.items():
             timings[stage] = timings.get(stage, 0.0) + seconds
-    place = max(registered, key=lambda one: one.score).place
-    report["place"] = place.centre.tolist()
+    side = _Side(mirrored, surroundings, places, registered, report, timings)
+    report["place"] = side.place.centre.tolist()
     report["references"] = [one.report for one in registered]
-    landmarks = [fused(name, registered, threshold, seen, flip) for name in template.landmarks]
-    return Detection(landmarks, place, registered, mirrored, report, timings, predictor.device, _notes(template))
+    return side
 
 
 def _registered(
@@ -244,5 +354,5 @@ def _place_report(place: Place) -> dict[str, Any]:
     }
 
 
-def _notes(template: Template) -> tuple[str, ...]:
-    return (*template.notes, *((template.predictor.note,) if template.predictor.note else ()))
+def _flip(mirrored: bool) -> np.ndarray:
+    return _MIRROR if mirrored else np.eye(4)

@@ -1,4 +1,4 @@
-"""What several references say of one landmark, as one position, or as none."""
+"""Fusion of what several references say of one landmark: one position, or none."""
 
 from __future__ import annotations
 
@@ -35,13 +35,20 @@ class Landmark:
     reason: str = ""
 
 
-def fused(name: str, registered: Sequence[Registered], threshold: float, target: Volume, flip: np.ndarray) -> Landmark:
-    """The weighted median of what the references say.
+def fused(
+    name: str,
+    registered: Sequence[Registered],
+    threshold: float,
+    target: Volume,
+    flip: np.ndarray,
+    tolerance_mm: float,
+) -> Landmark:
+    """The weighted median of what the references say; where they disagree, the others count against it.
 
     Parameters
     ----------
     name
-        Of the landmark.
+        Name of the landmark.
     registered
         One for each reference.
     threshold
@@ -50,16 +57,28 @@ def fused(name: str, registered: Sequence[Registered], threshold: float, target:
         The image, as it was searched.
     flip
         4x4, from there to the world.
+    tolerance_mm
+        Distance up to which two references mean the same place.
     """
     positions = np.stack([one.landmarks[name] for one in registered])
     evidence: list[Evidence] = [one.evidence[name] for one in registered]
     weights = np.array([one.confidence for one in evidence])
     position = weighted_median(positions, weights)
-    confidence = float(weights.max()) if len(weights) == 1 else float(np.median(weights))
+    agree = np.linalg.norm(positions - position, axis=1) <= tolerance_mm
+    if not agree.all():
+        if not agree.any():
+            agree = np.linalg.norm(positions - positions[weights.argmax()], axis=1) <= tolerance_mm
+        position = weighted_median(positions[agree], weights[agree])
+    share = float(weights[agree].sum() / max(weights.sum(), 1e-6))
+    confidence = share * float(np.median(weights[agree]))
     if not target.grid.contains(position):
         return Landmark(name, None, 0.0, "it would lie outside the image")
     if confidence < threshold:
-        reason = evidence[int(weights.argmax())].weakness
+        best = int(weights.argmax())
+        reason = evidence[best].weakness
+        if weights[best] >= threshold:
+            apart = float(np.linalg.norm(positions - position, axis=1).max())
+            reason = f"the references disagree by {apart:.3g} mm"
         return Landmark(name, None, confidence, f"unsure ({confidence:.2f}): {reason}")
     return Landmark(name, moved(flip, position), confidence)
 

@@ -27,11 +27,11 @@ class SlicePredictor:
     network
         (B, 1, rows, columns) -> logits of the same shape.
     spacing_mm
-        Of the pixels it was trained on.
+        Size of the pixels it was trained on.
     size
-        Of its patches, pixels.
+        Side of its patches, pixels.
     device
-        Where it runs; falls back to the CPU, and says so in `note`.
+        Device on which it runs; falls back to the CPU, and says so in `note`.
     """
 
     def __init__(self, network: torch.nn.Module, spacing_mm: float, size: int, device: Device | None = None) -> None:
@@ -53,7 +53,7 @@ class SlicePredictor:
         return cube_around(centre, self.size, self.spacing_mm)
 
     def sparse(self, values: np.ndarray, step: int) -> np.ndarray:
-        """As `product`, from every `step`-th slice of each orientation, for blocks of `step` voxels along each side.
+        """The product from every `step`-th slice of each orientation, for blocks of `step` voxels along each side.
 
         A block counts as much as its likeliest voxel does in each orientation, so that what is thinner than a block is
         not lost.
@@ -62,7 +62,7 @@ class SlicePredictor:
         return result
 
     def blocks(self, values: np.ndarray, step: int) -> np.ndarray:
-        """As `sparse`, with each block's value at all of its voxels."""
+        """The values of `sparse`, each at all voxels of its block."""
         large = self.sparse(values, step)
         for axis in range(3):
             large = large.repeat(step, axis=axis)
@@ -73,7 +73,7 @@ class SlicePredictor:
         return self.product(surroundings.on(grid))
 
     def product(self, values: np.ndarray) -> np.ndarray:
-        """As `likelihood`, for (K, J, I) values in units of their surroundings."""
+        """The likelihood for (K, J, I) values in units of their surroundings."""
         result, self._device = run_with_fallback(lambda device: self._product(values, device), self._device)
         return result
 

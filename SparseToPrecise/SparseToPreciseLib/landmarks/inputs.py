@@ -1,4 +1,4 @@
-"""The intensities that are compared: images in units of their own surroundings.
+"""The intensities that are compared: images in units of their own surroundings, NaN where nothing was seen.
 
 Intensities are measured against the mean and deviation around each place: no modality, bit depth or scanner is special.
 """
@@ -26,9 +26,9 @@ class Surroundings:
     Attributes
     ----------
     image
-        With finite values only.
+        The part that is looked at; NaN where there is no number.
     mean, deviation
-        Of the intensities in a Gaussian window, on a coarse grid along RAS.
+        Mean and standard deviation of the intensities in a Gaussian window, on a coarse grid along RAS.
     """
 
     image: Volume
@@ -42,7 +42,7 @@ class Surroundings:
         Parameters
         ----------
         image
-            Any scalar type and grid; values that are no numbers count as the smallest.
+            Any scalar type and grid; where it has no numbers, nothing was seen.
         window_mm
             Standard deviation of the Gaussian window.
         around, reach_mm
@@ -56,7 +56,7 @@ class Surroundings:
         if around is not None:
             box = np.stack([around - reach_mm, around + reach_mm], axis=1)
             image = image.cropped_to_box(box)
-        image = image.with_array(_finite(image))
+        image = image.with_array(_with_gaps(image))
         step = window_mm / 4
         values = on_grid(image, covering_grid(image.grid, step))
         there = np.isfinite(values)
@@ -80,13 +80,18 @@ class Surroundings:
         return Surroundings(image, self.mean.with_array(-self.mean.array), self.deviation)
 
     def on(self, grid: Grid) -> np.ndarray:
-        """(K, J, I) float32 values on an isotropic grid, within -4..4; 0 beyond the image."""
+        """(K, J, I) float32 values on an isotropic grid, within -4..4; 0 where nothing was seen, for the network."""
+        return np.nan_to_num(self.seen_on(grid), nan=0.0)
+
+    def seen_on(self, grid: Grid) -> np.ndarray:
+        """The values of `on`, but NaN beyond the image: what was not seen is not tissue and compared with nothing."""
         values = on_grid(self.image, grid)
         scaled = (values - self.mean.resampled_to(grid).array) / self.deviation.resampled_to(grid).array
-        return np.clip(np.nan_to_num(scaled, nan=0.0), -4, 4).astype(np.float32)
+        return np.clip(scaled, -4, 4).astype(np.float32)
 
 
-def _finite(image: Volume) -> np.ndarray:
+def _with_gaps(image: Volume) -> np.ndarray:
+    """The array with NaN for infinite values; refused when it holds no number."""
     array = image.array
     if array.dtype.kind != "f":
         return array
@@ -95,7 +100,7 @@ def _finite(image: Volume) -> np.ndarray:
         return array
     if wrong.all():
         raise InputError(f"{image.name or 'The image'} holds no numbers; load another one.")
-    return np.where(wrong, array[~wrong].min(), array)
+    return np.where(wrong, np.nan, array)
 
 
 def _smooth(array: np.ndarray, sigma: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Where the structure is: a coarse scan of the whole image, then its centre of mass again and again."""
+"""Localisation of the structure: a coarse scan of the whole image, then its centre of mass again and again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ _LEAST = 1e-5
 _LATTICE, _WITHIN, _MOST_LATTICE = 0.75, 0.6, 27
 """Diameters between the points of a lattice, and that the structure needs within the image; and most points."""
 _CLEAR = 0.5
-"""Of the reference's mass: what the network sees so well needs no search with inverted intensities or of a lattice."""
+"""Share of the reference's mass: what the network sees so well needs no search with inverted intensities or of a
+lattice."""
 _UNSEEN = 1e-3
 """Mass of a place that was not looked at by the network."""
 _APART = 7.0
@@ -37,7 +38,7 @@ _APART = 7.0
 
 @dataclass(frozen=True)
 class Place:
-    """Where the structure was found.
+    """A place at which the structure may be.
 
     Attributes
     ----------
@@ -46,7 +47,7 @@ class Place:
     mass
         Sum of probabilities times the voxel's volume, over that of the reference; 0: nothing was found.
     moments
-        Of the largest component; None: nothing was found, or the place is as the scan saw it.
+        Moments of the largest component; None: nothing was found, or the place is as the scan saw it.
     likelihood
         The probabilities on the patch around the centre; None where no network looked.
     path

@@ -1,4 +1,4 @@
-"""How far landmarks are from where they should be."""
+"""Errors of landmarks: their distances from where they should be."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -31,24 +30,26 @@ from .working_grid import Scale
 FAMILY = "landmarks"
 FORMAT = 1
 NEEDED_BYTES = 2**30
+_SAME_SIZE = 1.5
+"""Ratio of lengths up to which structures may be the same."""
 
 
 @dataclass(frozen=True)
 class Template:
-    """What detection needs.
+    """An opened template: what detection needs.
 
     Attributes
     ----------
     references
         The annotated images.
     places
-        Of each, where the network sees the structure in it: moments and mass carry the same bias as on a target.
+        Place of the structure in each, as the network sees it: moments and mass carry the same bias as on a target.
     scale, predictor
         The lengths, and the network.
     name, sha256
-        Of the bundle, and of its weights.
+        Name of the bundle, and SHA-256 of its weights.
     notes
-        What was said when it was trained.
+        Sentences for the user from its training.
     """
 
     references: Sequence[Reference]
@@ -84,7 +85,7 @@ class Template:
 
 
 def _reach_of(reference: Reference) -> float:
-    """How far from its centre a reference is looked at when it is laid onto a target, mm."""
+    """Distance from its centre within which a reference is compared with a target, mm."""
     points = np.stack(list(reference.landmarks.values()))
     return float(np.linalg.norm(points - reference.centre, axis=1).max()) + reference.diameter_mm
 
@@ -107,7 +108,7 @@ def checked_together(references: Sequence[Reference]) -> None:
                 f"Landmark {different[0]} is not in every reference (see number {number}); name them alike in all."
             )
         ratio = other.diameter_mm / first.diameter_mm
-        if not 1 / 1.5 <= ratio <= 1.5:
+        if not 1 / _SAME_SIZE <= ratio <= _SAME_SIZE:
             raise InputError(
                 f"The structure is {other.diameter_mm:.3g} mm long in reference {number} and "
                 f"{first.diameter_mm:.3g} mm in the first; these are not the same structure."
@@ -115,7 +116,7 @@ def checked_together(references: Sequence[Reference]) -> None:
 
 
 def place_in(predictor: SlicePredictor, scale: Scale, reference: Reference) -> Place:
-    """Where the network sees the structure in a reference that it was trained on; its mass is the measure of others.
+    """The place where the network sees the structure in a reference that it was trained on, the measure of others.
 
     Where it does not see it, but the image is so small that a target like it is searched everywhere, the structure
     itself ("given").
@@ -182,32 +183,33 @@ def _loaded(bundle: Bundle, device: Device) -> Template:
                 f"it has the format {parameters.get('format')!r} where this version reads {FORMAT}; it was made by "
                 f"version {bundle.metadata.get('version')}, train it again"
             )
-        _check_files(bundle)
+        wrong = bundle.wrong_files() if parameters.get("files_sha256") else "its metadata name no reference files"
+        if wrong:
+            raise InputError(wrong)
         scale = Scale(float(parameters["diameter_mm"]), float(parameters["spacing_mm"]), int(parameters["size"]))
         moments = [Moments.from_parameters(given) for given in parameters["moments"]]
         references = [_reference(bundle, number) for number in range(len(moments))]
-        if not references or not scale.spacing_mm > 0 or not 16 <= scale.size <= 512:
-            raise ValueError("sizes that make no sense")
+        checked_together(references)
+        _check_scale(scale, references)
     predictor = SlicePredictor(bundle.load_network(1, 1), scale.spacing_mm, scale.size, device)
     places = [Place(own.centre, 1.0, own, None) for own in moments]
     notes = tuple(str(note) for note in parameters.get("notes", ()))
     return Template(references, places, scale, predictor, bundle.name, bundle.sha256, notes)
 
 
-def _check_files(bundle: Bundle) -> None:
-    """Raise the reason for which a template is refused when a reference is not as it was written."""
-    hashes = bundle.parameters.get("files_sha256")
-    if not isinstance(hashes, dict) or not hashes:
-        raise InputError("its metadata name no reference files")
-    for name, wanted in hashes.items():
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise InputError(f"its metadata name {name}, which is outside of it")
-        try:
-            content = (bundle.path / name).read_bytes()
-        except OSError as error:
-            raise InputError(f"{name} is missing or cannot be read ({error.strerror})") from error
-        if hashlib.sha256(content).hexdigest() != wanted:
-            raise InputError(f"{name} was changed since it was made, or is damaged; get the template again")
+def _check_scale(scale: Scale, references: Sequence[Reference]) -> None:
+    """Raise the reason for which lengths are refused: they follow from the references' structures."""
+    taught = Scale.of(references)
+    if not taught.diameter_mm / _SAME_SIZE <= scale.diameter_mm <= taught.diameter_mm * _SAME_SIZE:
+        raise InputError(
+            f"its diameter_mm is {scale.diameter_mm:.3g} where the structure in its reference is "
+            f"{taught.diameter_mm:.3g} mm long; get the template again"
+        )
+    if not 0.1 <= scale.spacing_mm / taught.spacing_mm <= 10 or not 16 <= scale.size <= 512:
+        raise InputError(
+            f"its pixels of {scale.spacing_mm:.3g} mm and patches of {scale.size} pixels make no sense for a structure "
+            f"of {scale.diameter_mm:.3g} mm; get the template again"
+        )
 
 
 def _reference(bundle: Bundle, number: int) -> Reference:

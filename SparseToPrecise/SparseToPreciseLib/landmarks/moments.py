@@ -17,7 +17,7 @@ ALIKE = 1.1
 
 @dataclass(frozen=True)
 class Moments:
-    """Of a probability map.
+    """Moments of a probability map.
 
     Attributes
     ----------
@@ -92,7 +92,7 @@ class Moments:
 
     @staticmethod
     def from_parameters(given: dict[str, Any]) -> Moments:
-        """What `as_parameters` gave; raises KeyError, TypeError or ValueError otherwise."""
+        """The moments that `as_parameters` wrote; raises KeyError, TypeError or ValueError otherwise."""
         arrays = {name: np.array(given[name], dtype=np.float64) for name in ("centre", "values", "axes", "skewness")}
         if [array.shape for array in arrays.values()] != [(3,), (3,), (3, 3), (3,)]:
             raise ValueError("moments of a wrong shape")

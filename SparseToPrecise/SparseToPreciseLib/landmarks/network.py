@@ -30,7 +30,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
         },
     },
 }
-"""By name: `small` sees as wide as the patch and trains in minutes on a CPU, which is why it is the default; `paper`
-has the one level and the widths of Wang et al., section 3.2."""
+"""Networks by name: `small` sees as wide as the patch and trains in minutes on a CPU, which is why it is the default;
+`paper` has the one level and the widths of Wang et al., section 3.2."""
 
 DEFAULT_NETWORK = "small"

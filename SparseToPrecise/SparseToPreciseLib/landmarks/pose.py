@@ -19,7 +19,7 @@ from ..core.progress import Progress
 from .inputs import Surroundings
 from .localize import Place
 from .search import SHIFT, Pattern, TurnedPatterns, angle_between, search
-from .similarity import similarity
+from .similarity import visible_similarity
 
 _PER_PLACE = 6
 _HALF_REFINED, _REFINED, _KEPT = 24, 8, 4
@@ -41,7 +41,7 @@ class Candidate:
     about, centre
         RAS in the reference and in the target, mm.
     score
-        Higher is better; `similarity` in and close to the structure, so comparable between all candidates.
+        Higher is better; `visible_similarity` in and close to the structure, so comparable between all candidates.
     how
         moments, search or given.
     place
@@ -75,7 +75,7 @@ class PoseResult:
     moments_score, search_score
         Best of each kind after refinement; None: the kind was not asked for, or moments were not there.
     ratios
-        Of the target's moments at the first place; None: no moments.
+        Ratios of the target's moments at the first place; None: no moments.
     """
 
     candidates: Sequence[Candidate]
@@ -95,7 +95,7 @@ class PoseScorer:
         self.values, self.grid = pattern.sampled.cube(target, place.centre, reach)
 
     def score(self, candidate: Candidate) -> float:
-        """`similarity` where the pattern counts."""
+        """`visible_similarity` where the pattern counts."""
         return self._score(candidate.rotation, candidate.centre + candidate.rotation @ self._away(candidate))
 
     def refined(self, candidate: Candidate, evaluations: int) -> Candidate:
@@ -120,7 +120,8 @@ class PoseScorer:
 
     def _score(self, rotation: np.ndarray, centre: np.ndarray) -> float:
         where = self.grid.to_ijk(self.pattern.points @ rotation.T + centre).T[::-1]
-        return similarity(self.pattern.values, ndimage.map_coordinates(self.values, where, order=1, mode="constant"))
+        seen = ndimage.map_coordinates(self.values, where, order=1, mode="constant", cval=np.nan)
+        return visible_similarity(self.pattern.values, seen)
 
 
 def find_pose(
@@ -141,17 +142,17 @@ def find_pose(
     Parameters
     ----------
     pattern, patterns
-        Of the reference.
+        The reference as it is compared.
     reference_place
-        Where the network sees the structure in the reference.
+        Place where the network sees the structure in the reference.
     target
         The image.
     places
-        Where the structure may be; candidates of all of them compete.
+        Places at which the structure may be; candidates of all of them compete.
     diameter_mm
-        Of the structure.
+        Length of the structure.
     moments, searched
-        Which kinds of candidates to try.
+        Kinds of candidates to try.
     signs
         Whether the ends of the axes of inertia are told apart by the score; False: as the paper, whatever the
         eigenvectors' signs happen to be.

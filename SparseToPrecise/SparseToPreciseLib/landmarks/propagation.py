@@ -1,4 +1,4 @@
-"""What a detection carries from a reference to the target besides landmarks: the structure, and the way there."""
+"""Propagation from a reference to the target of more than landmarks: the structure, and the transform itself."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
 
 @dataclass(frozen=True)
 class ReferenceTransform:
-    """From a reference to the target: first the displacement, then the matrix.
+    """The transform from a reference to the target: first the displacement, then the matrix.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class ReferenceTransform:
     displacement
         (K, J, I, 3) mm along R, A and S, on `grid` in the reference; None: none was found that is better than none.
     grid
-        Where it is defined.
+        Grid on which it is defined.
     """
 
     reference: int
@@ -42,12 +42,13 @@ class ReferenceTransform:
 
 
 def reference_transform(detection: Detection) -> ReferenceTransform | None:
-    """The way of the reference that the target resembles most; None: nothing was found."""
+    """The transform of the reference that the target resembles most; None: nothing was found."""
     if not detection.registered:
         return None
     number = _best(detection)
     one = detection.registered[number]
-    displacement = None if one.deformation is None else _displacement(one.deformation.forward, one.patch)
+    forward = None if one.deformation is None else one.deformation.forward
+    displacement = None if forward is None else _displacement(forward, one.patch)
     return ReferenceTransform(number, _flip(detection) @ one.matrix, displacement, one.patch)
 
 
@@ -57,7 +58,7 @@ def propagated_structure(template: Template, detection: Detection, target: Grid)
     Parameters
     ----------
     template, detection
-        What was looked for and found; the reference is that of `reference_transform`.
+        The template and what was found by it; the reference is that of `reference_transform`.
     target
         The target's grid.
 
@@ -72,7 +73,7 @@ def propagated_structure(template: Template, detection: Detection, target: Grid)
     one, reference = detection.registered[number], template.references[number]
     soi = reference.soi.with_array((reference.soi.array != 0).astype(np.float32))
     there = Volume(np.nan_to_num(on_grid(soi, one.patch), nan=0.0), one.patch.ijk_to_ras)
-    if one.deformation is not None:
+    if one.deformation is not None and one.deformation.backward is not None:
         there = there.with_array(_through(there, one.deformation.backward))
     inside = np.argwhere(there.array > 0.5)[:, ::-1]
     if not len(inside):

@@ -1,4 +1,4 @@
-"""What a user gives: an image, the structure of interest in it, and named landmarks; and what is wrong with it."""
+"""An annotated image: the structure of interest in it, named landmarks, and the checks of both."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Reference:
     landmarks
         Name to (3,) RAS position in mm.
     centre, diameter_mm
-        Of the SOI: its centroid in RAS, and twice the distance within which all but a hundredth of it lies.
+        The SOI's centroid in RAS, and twice the distance within which all but a hundredth of it lies.
     moments
-        Of the SOI's mask.
+        Moments of the SOI's mask.
 
     Raises
     ------
@@ -99,7 +99,7 @@ class Reference:
 
     @property
     def warnings(self) -> list[str]:
-        """What the user should know."""
+        """Sentences for the user."""
         ratios = self.moments.ratios
         if min(ratios) >= ALIKE:
             return []

@@ -1,4 +1,4 @@
-"""From a place in the target to the landmarks of one reference: pose, rigid, deformable, evidence."""
+"""Registration of one reference with a target around a place: pose, rigid, deformable, evidence."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .model import Template
 from .pose import Candidate, find_pose
 from .reference import Reference, distance_to_structure
 from .rigid import PatchAligner, RigidResult, best_alignment
-from .similarity import local_similarity, similarity
+from .similarity import local_similarity, similarity, visible_similarity
 from .working_grid import Scale
 
 _MARGIN = 0.3
@@ -29,7 +29,7 @@ _COUNTED = 0.15
 """Around them, in diameters: what the rigid alignment and the likeness count. Farther surroundings differ by nature."""
 _MOST_VOXELS = 90
 _FINEST = 1 / 48
-"""Of the patch's voxels, in diameters: finer images bring noise and time, not accuracy."""
+"""Size of the patch's voxels, in diameters: finer images bring noise and time, not accuracy."""
 _PERTURBED = (
     (np.array([1.0, 0.3, -0.4]), np.array([0.5, -0.6, 0.6])),
     (np.array([-0.5, 0.8, 0.6]), np.array([-0.7, 0.5, -0.4])),
@@ -49,19 +49,19 @@ class Registered:
     landmarks
         Name to RAS position in the target.
     evidence
-        By name; where the rigid stage was switched off, with a spread that stands for an unknown one.
+        Evidence by name; where the rigid stage was switched off, with a spread that stands for an unknown one.
     matrix
         4x4, reference to target, RAS, before the deformation.
     deformation
-        None: switched off, or it did not improve the likeness.
+        None: switched off.
     patch
         The grid in the reference on which it is defined.
     score
-        `similarity` of the patch at the end.
+        `visible_similarity` of the patch at the end.
     place
         At which of the places the reference was laid.
     report
-        What each stage did, as plain numbers.
+        Results of each stage, as plain numbers.
     timings
         Seconds by stage.
     """
@@ -106,13 +106,13 @@ def register(
     Parameters
     ----------
     template, number
-        What was taught, and which of its references is laid.
+        The template, and the number of the reference that is laid.
     target, places
         The image, and where the structure may be; the first place is used where the pose is switched off.
     stages
-        Which of pose, rigid and deformable are wanted; what is left out stays as it was before it.
+        Stages of pose, rigid and deformable that are wanted; what is left out stays as it was before it.
     signs, search
-        As in `find_pose` (signs, and whether rotations are searched besides the moments).
+        Options of `find_pose` (signs, and whether rotations are searched besides the moments).
     progress
         Told about the stages.
     """
@@ -147,8 +147,8 @@ def register(
         "moment_ratios": pose.ratios,
         "matrix": best.matrix.tolist(),
     }
-    aligned = RigidResult(best.matrix, aligner.score(best.matrix), best, "none")
-    rival = None
+    aligned, *others = (RigidResult(one.matrix, one.score, one, "none") for one in pose.candidates)
+    rival = _rival(aligned, others, points, scale)
     if "rigid" in stages:
         with timed(timings, "rigid"):
             aligned, *others = best_alignment(aligner, pose.candidates, progress.part(0.3, 0.6))
@@ -166,14 +166,15 @@ def register(
     landed = points
     if "deformable" in stages:
         with timed(timings, "deformable"):
-            deformation = deform(aligner.fixed, moving, progress=progress.part(0.6, 0.9))
-        improved = deformation.after > deformation.before
-        report["deformable"] = {"before": deformation.before, "after": deformation.after, "kept": improved}
-        if improved:
-            landed = deformation.there(points)
-            final = warped_patch(deformation, aligner.fixed, moving)
-        else:
-            deformation = None
+            deformation = deform(aligner.fixed, moving, aligner.inside, progress=progress.part(0.6, 0.9))
+        report["deformable"] = {
+            "before": deformation.before,
+            "after": deformation.after,
+            "kept": deformation.forward is not None,
+            "levels": list(deformation.kept),
+        }
+        landed = deformation.there(points)
+        final = warped_patch(deformation, aligner.fixed, moving)
     with timed(timings, "confidence"):
         progress(0.9, "checking")
         spread = np.full(len(points), _UNKNOWN_SPREAD)
@@ -181,8 +182,8 @@ def register(
             spread = _spread(aligner, aligned, points, scale)
         back = deformation.back(landed) if deformation is not None else points
         round_trip = np.linalg.norm(back - points, axis=1) / scale.diameter_mm
-        inside = mask > 0
-        whole = similarity(aligner.fixed.array[inside], final[inside])
+        pair = aligner.fixed.array[aligner.inside], final[aligner.inside]
+        whole = similarity(*pair)
         margin = aligned.score - (0.0 if rival is None else max(rival, 0.0))
         local = [local_similarity(aligner.fixed, final, point, scale.diameter_mm) for point in points]
         evidence = {
@@ -191,7 +192,8 @@ def register(
         }
     positions = moved(matrix, landed)
     landmarks = dict(zip(names, positions, strict=True))
-    return Registered(landmarks, evidence, matrix, deformation, patch, whole, place, report, timings)
+    score = visible_similarity(*pair)
+    return Registered(landmarks, evidence, matrix, deformation, patch, score, place, report, timings)
 
 
 def _rival(aligned: RigidResult, others: Sequence[RigidResult], points: np.ndarray, scale: Scale) -> float | None:

@@ -13,7 +13,7 @@ from ..core.progress import Progress
 from ..core.volume import Grid, Volume
 from .inputs import Surroundings
 from .pose import Candidate
-from .similarity import correlation, similarity
+from .similarity import correlation, visible_similarity
 
 _SHRINK = (4, 2, 1)
 _SAME_MODALITY = 0.3
@@ -33,7 +33,7 @@ class RigidResult:
     matrix
         4x4, reference to target, RAS; a rotation, a shift and, if it was asked for, one scale.
     score
-        `similarity` of the patch and the target under it.
+        `visible_similarity` of the patch and the target under it.
     start
         The candidate that it began with.
     metric
@@ -61,19 +61,18 @@ class PatchAligner:
 
     def __init__(self, reference: Surroundings, target: Surroundings, patch: Grid, mask: np.ndarray) -> None:
         self.patch = patch
-        self.mask = mask
         self.target = target
-        self.fixed = Volume(reference.on(patch), patch.ijk_to_ras)
+        self.fixed = Volume(reference.seen_on(patch), patch.ijk_to_ras)
+        self.inside = (mask > 0) & np.isfinite(self.fixed.array)
 
     def score(self, matrix: np.ndarray) -> float:
-        """`similarity` of the patch and the target under a 4x4 matrix, where the patch counts."""
-        inside = self.mask > 0
-        return similarity(self.fixed.array[inside], self.seen(matrix)[inside])
+        """`visible_similarity` of the patch and the target under a 4x4 matrix, where the patch counts."""
+        return visible_similarity(self.fixed.array[self.inside], self.seen(matrix)[self.inside])
 
     def seen(self, matrix: np.ndarray) -> np.ndarray:
-        """(K, J, I) the target under a 4x4 matrix from reference to target, on the patch's grid."""
+        """(K, J, I) the target under a 4x4 matrix from reference to target, on the patch's grid; NaN beyond it."""
         there = Grid(self.patch.shape, matrix @ self.patch.ijk_to_ras)
-        return self.target.on(there)
+        return self.target.seen_on(there)
 
     def align(self, start: Candidate, *, scaling: bool = True, levels: Sequence[int] = _SHRINK) -> RigidResult:
         """Improve a pose.
@@ -81,7 +80,7 @@ class PatchAligner:
         Parameters
         ----------
         start
-            Where to begin.
+            Pose to begin with.
         scaling
             Whether one scale may change, too, at the finest level.
         levels
@@ -91,8 +90,9 @@ class PatchAligner:
 
         moving = self._around(start.matrix)
         same = correlation(self.fixed.array, self.seen(start.matrix)) > _SAME_MODALITY
-        fixed_image, moving_image = to_itk(self.fixed), to_itk(moving)
-        mask = sitk.Cast(to_itk(self.fixed.with_array(self.mask)) > 0.5, sitk.sitkUInt8)
+        fixed_image, moving_image = (to_itk(one.with_array(np.nan_to_num(one.array))) for one in (self.fixed, moving))
+        mask = sitk.Cast(to_itk(self.fixed.with_array(self.inside)), sitk.sitkUInt8)
+        seen = np.isfinite(moving.array)
         transform: sitk.Transform = sitk.Euler3DTransform()
         transform.SetCenter(point_to_lps(start.about))
         transform.SetMatrix((FLIP @ start.rotation @ FLIP).ravel().tolist(), 1e-6)
@@ -107,6 +107,8 @@ class PatchAligner:
             else:
                 method.SetMetricAsMattesMutualInformation(32)
             method.SetMetricFixedMask(mask)
+            if not seen.all():
+                method.SetMetricMovingMask(sitk.Cast(to_itk(moving.with_array(seen)), sitk.sitkUInt8))
             # Every n-th voxel; SimpleITK moves each of them a little at random, seeded by the clock unless told
             # otherwise.
             method.SetMetricSamplingStrategy(method.REGULAR)
@@ -145,7 +147,7 @@ class PatchAligner:
         spacing = float(self.patch.spacing[0])
         reach = 0.15 * spacing * max(self.patch.shape)
         grid = Grid.around(moved(matrix, self.patch.to_ras(corners)), reach, spacing)
-        return Volume(self.target.on(grid), grid.ijk_to_ras)
+        return Volume(self.target.seen_on(grid), grid.ijk_to_ras)
 
 
 def best_alignment(

@@ -12,18 +12,19 @@ from scipy.spatial.transform import Rotation
 from ..core.volume import Grid
 from .inputs import Surroundings
 from .reference import Reference, distance_to_structure
+from .similarity import visibility
 from .working_grid import cube_around
 
 SHIFT = 0.55
 """Distance from the place where the structure is looked for, in diameters."""
 ROTATIONS = 2000
-"""Of the search: neighbours are some 15 degrees apart."""
+"""Rotations of the search: neighbours are some 15 degrees apart."""
 
 _STEP = 1 / 14
 """Between the points of a pattern, in diameters of the structure."""
 _NEAR = 0.12
-"""Of the structure, in diameters: what counts. Farther surroundings differ between individuals, and they are most of a
-ball around the structure."""
+"""Distance from the structure within which voxels count, in diameters. Farther surroundings differ between
+individuals, and they are most of a ball around the structure."""
 _COARSE_STEP, _COARSE_NEAR = 1 / 10, 0.15
 _SMOOTHING, _COARSE_SMOOTHING = 0.7, 0.4
 _CLASSES = 4
@@ -33,15 +34,21 @@ _APART_DEG = 25.0
 
 @dataclass(frozen=True)
 class Sampled:
-    """How an image is read for a comparison: the voxel's size in mm, and the smoothing in voxels."""
+    """The sampling of an image for a comparison: the voxel's size in mm, and the smoothing in voxels."""
 
     step_mm: float
     sigma: float
 
     def cube(self, image: Surroundings, centre: np.ndarray, reach: int) -> tuple[np.ndarray, Grid]:
-        """(K, J, I) values on a cube of 2 * reach + 1 voxels around a RAS point, and its grid."""
+        """(K, J, I) values on a cube of 2 * reach + 1 voxels around a RAS point, and its grid; NaN: was not seen."""
         grid = cube_around(centre, 2 * reach + 1, self.step_mm)
-        return ndimage.gaussian_filter(image.on(grid), self.sigma), grid
+        values = image.seen_on(grid)
+        seen = np.isfinite(values)
+        smooth = ndimage.gaussian_filter(np.where(seen, values, 0), self.sigma)
+        if not seen.all():
+            weight = ndimage.gaussian_filter(seen.astype(np.float32), self.sigma)
+            smooth = np.where(seen, smooth / np.maximum(weight, 1e-3), np.nan)
+        return smooth, grid
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,7 @@ class Pattern:
     reach
         Voxels from the centre to the farthest point.
     sampled
-        How the reference was read; a target is to be read in the same way.
+        Sampling of the reference; a target is to be read in the same way.
     """
 
     centre: np.ndarray
@@ -95,7 +102,7 @@ class TurnedPatterns:
     values
         (rotations, N) what is multiplied with a target's values: weighted, without mean, of unit weighted variance.
     centre, sampled
-        As in `Pattern`.
+        Centre and sampling, see `Pattern`.
     """
 
     rotations: np.ndarray
@@ -135,8 +142,13 @@ class TurnedPatterns:
 
     @cached_property
     def all_weights(self) -> np.ndarray:
-        """(rotations, N) of all classes together."""
+        """(rotations, N) weights of all classes together."""
         return self.weights.sum(axis=0)
+
+    @cached_property
+    def squares(self) -> np.ndarray:
+        """(rotations, N) weighted squares of the pattern's values, whose sum is 1 for each rotation."""
+        return self.values**2 / np.maximum(self.all_weights, 1e-12)
 
 
 def rotation_grid(count: int) -> np.ndarray:
@@ -171,15 +183,15 @@ def search(
     Parameters
     ----------
     patterns
-        Of the reference.
+        The reference's structure under all rotations.
     target
         The image.
     centre
         RAS, mm; the structure's centre is looked for within `SHIFT` diameters of it.
     diameter_mm
-        Of the structure.
+        Length of the structure.
     count
-        How many poses, any two of them some 25 degrees apart.
+        Number of poses, any two of them some 25 degrees apart.
     classes
         Whether the target is taken to have another contrast: then inverted intensities count, and how well the
         reference's classes of intensity foretell the target's intensities (the correlation ratio).
@@ -204,12 +216,7 @@ def search(
     strides = np.array([side * side, side, 1])
     index = ((patterns.offsets + patterns.reach + far) @ strides)[:, None] + (shifts @ strides)[None]
     seen = values.ravel()[index]
-    if classes:
-        scores = _by_classes(patterns, seen)
-    else:
-        mean = patterns.all_weights @ seen
-        variance = patterns.all_weights @ seen**2 - mean**2
-        scores = patterns.values @ seen / np.sqrt(np.maximum(variance, _LEAST_VARIANCE))
+    scores = _of_what_is_seen(patterns, seen, classes) if np.isnan(seen).any() else _of_all(patterns, seen, classes)
     best = scores.argmax(axis=1)
     reached = scores[np.arange(len(best)), best]
     found: list[tuple[float, np.ndarray, np.ndarray]] = []
@@ -223,17 +230,40 @@ def search(
     return found
 
 
-def _by_classes(patterns: TurnedPatterns, seen: np.ndarray) -> np.ndarray:
-    """(rotations, shifts) the correlation with inverted intensities, or where it is better the root of the correlation
-    ratio."""
+def _of_all(patterns: TurnedPatterns, seen: np.ndarray, classes: bool) -> np.ndarray:
+    """(rotations, shifts) the correlation; with `classes` that with inverted intensities, or where it is better the
+    root of the correlation ratio."""
     mean = patterns.all_weights @ seen
     variance = np.maximum(patterns.all_weights @ seen**2 - mean**2, _LEAST_VARIANCE)
+    correlation = patterns.values @ seen / np.sqrt(variance)
+    if not classes:
+        return correlation
     between = np.zeros_like(mean)
     for weights in patterns.weights:
         share = weights.sum(axis=1, keepdims=True)
         between += (weights @ seen - share * mean) ** 2 / np.maximum(share, 1e-6)
-    inverted = -(patterns.values @ seen) / np.sqrt(variance)
-    return np.maximum(inverted, np.sqrt(np.clip(between / variance, 0, 1)))
+    return np.maximum(-correlation, np.sqrt(np.clip(between / variance, 0, 1)))
+
+
+def _of_what_is_seen(patterns: TurnedPatterns, values: np.ndarray, classes: bool) -> np.ndarray:
+    """The values of `_of_all` where some of the target's values are NaN: means and variances of both are those of the
+    rest, and poses of which less is seen score less."""
+    known = np.isfinite(values).astype(np.float32)
+    seen = np.nan_to_num(values, nan=0.0)
+    share = patterns.all_weights @ known
+    total = np.maximum(share, 1e-3)
+    mean = patterns.all_weights @ seen / total
+    variance = np.maximum(patterns.all_weights @ seen**2 / total - mean**2, _LEAST_VARIANCE)
+    own_mean = patterns.values @ known / total
+    own_variance = np.maximum(patterns.squares @ known / total - own_mean**2, _LEAST_VARIANCE)
+    correlation = (patterns.values @ seen / total - own_mean * mean) / np.sqrt(variance * own_variance)
+    if classes:
+        between = np.zeros_like(mean)
+        for weights in patterns.weights:
+            part = weights @ known
+            between += (weights @ seen - part * mean) ** 2 / np.maximum(part, 1e-6)
+        correlation = np.maximum(-correlation, np.sqrt(np.clip(between / total / variance, 0, 1)))
+    return correlation * visibility(share)
 
 
 def _around(
@@ -242,5 +272,5 @@ def _around(
     """Values on a cube around the structure, which of them count, and how many voxels those reach from the centre."""
     reach = int(np.ceil((0.5 + 1.5 * near) * reference.diameter_mm / sampled.step_mm))
     values, grid = sampled.cube(seen, reference.centre, reach + 1)
-    counts = distance_to_structure(reference, grid) <= near * diameter_mm
-    return values, counts, reach
+    counts = (distance_to_structure(reference, grid) <= near * diameter_mm) & np.isfinite(values)
+    return np.nan_to_num(values, nan=0.0), counts, reach

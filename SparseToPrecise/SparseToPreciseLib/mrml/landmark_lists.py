@@ -27,13 +27,21 @@ UNPLACED = "unplaced"
 """Begins the description of a landmark that was not placed; the reason follows."""
 
 
-def landmarks_from_node(node: slicer.vtkMRMLMarkupsFiducialNode) -> dict[str, np.ndarray]:
+def landmarks_from_node(node: slicer.vtkMRMLMarkupsFiducialNode, complete: bool = False) -> dict[str, np.ndarray]:
     """Name to RAS position (mm) of the placed points, with the node's parent transforms (of any kind) applied.
+
+    Parameters
+    ----------
+    node
+        A point list; a point that is just being placed does not count.
+    complete
+        Whether a point without a position is refused, as in a reference, whose names become a template's.
 
     Raises
     ------
     InputError
-        Another kind of markup, a placed point without a name or with a position that is not finite, or a name twice.
+        Another kind of markup, a placed point without a name or with a position that is not finite, or a name twice;
+        with `complete`, a point that is not placed.
     """
     title = node.GetName() or "The landmark list"
     if not node.IsA("vtkMRMLMarkupsFiducialNode"):
@@ -41,11 +49,13 @@ def landmarks_from_node(node: slicer.vtkMRMLMarkupsFiducialNode) -> dict[str, np
     points: list[tuple[str, np.ndarray | None]] = []
     for index in range(node.GetNumberOfControlPoints()):
         position = np.zeros(3)
-        placed = node.GetNthControlPointPositionStatus(index) == node.PositionDefined
-        if placed:
+        status = node.GetNthControlPointPositionStatus(index)
+        if status == node.PositionPreview:
+            continue
+        if status == node.PositionDefined:
             node.GetNthControlPointPositionWorld(index, position)
-        points.append((node.GetNthControlPointLabel(index), position if placed else None))
-    return _by_name(points, title)
+        points.append((node.GetNthControlPointLabel(index), position if status == node.PositionDefined else None))
+    return _by_name(points, title, complete)
 
 
 def landmarks_to_node(
@@ -60,9 +70,9 @@ def landmarks_to_node(
     Parameters
     ----------
     landmarks
-        What `landmarks.detect` gives, or names with RAS positions.
+        Landmarks of a detection, or names with RAS positions.
     name
-        Of the node.
+        Name of the node.
     parent_transform
         A transform to put the node under; the points stay where they are in the world.
     scene
@@ -84,8 +94,15 @@ def landmarks_to_node(
     return node
 
 
-def read_landmarks(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+def read_landmarks(path: str | os.PathLike[str], complete: bool = False) -> dict[str, np.ndarray]:
     """Name to RAS position (mm) of a file's placed points; nothing stays in the scene.
+
+    Parameters
+    ----------
+    path
+        A list of points, .mrk.json or .fcsv.
+    complete
+        Whether a point without a position is refused.
 
     Raises
     ------
@@ -96,7 +113,7 @@ def read_landmarks(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     markup = read_markup(path, "a landmark list")
     if markup.kind != "Fiducial":
         raise InputError(f"{path} holds a markup of type {markup.kind}; landmarks are a point list.")
-    return _by_name([(point.label, point.position) for point in markup.points], str(path))
+    return _by_name([(point.label, point.position) for point in markup.points], str(path), complete)
 
 
 def write_landmarks(node: slicer.vtkMRMLMarkupsFiducialNode, path: str | os.PathLike[str]) -> Path:
@@ -111,13 +128,16 @@ def write_landmarks(node: slicer.vtkMRMLMarkupsFiducialNode, path: str | os.Path
     return write_node(path, slicer.vtkMRMLMarkupsJsonStorageNode, node, partial(check_written, node=node))
 
 
-def _by_name(points: Sequence[tuple[str, np.ndarray | None]], title: str) -> dict[str, np.ndarray]:
+def _by_name(points: Sequence[tuple[str, np.ndarray | None]], title: str, complete: bool) -> dict[str, np.ndarray]:
     """Name to position of the points that have one; errors as `landmarks_from_node`."""
     found: dict[str, np.ndarray] = {}
     for number, (label, position) in enumerate(points, start=1):
         name = label.strip()
         if name in found:
             raise InputError(f"{title} has two landmarks called {name!r}; give each its own name.")
+        if position is None and complete:
+            called = f"Landmark {name}" if name else f"Point {number}"
+            raise InputError(f"{called} of {title} has no position; place it, or delete it from the list.")
         if position is None:
             continue
         if not name:

@@ -72,7 +72,7 @@ def read_lesson(
     if landmarks is None:
         raise InputError("There are no landmarks; choose a point list.")
     soi = _structure(segmentation, segment_id, "structure of interest")
-    reference = Reference(volume_from_node(image), soi, landmarks_from_node(landmarks))
+    reference = Reference(volume_from_node(image), soi, landmarks_from_node(landmarks, complete=True))
     if validation_image is None and validation_segmentation is None:
         return Lesson(reference)
     if validation_image is None:
@@ -102,7 +102,7 @@ def write_images(lesson: Lesson, folder: Path) -> list[str]:
     Returns
     -------
     list
-        Files that `sparse-to-precise landmarks train` takes for them.
+        Arguments of `sparse-to-precise landmarks train` for them.
 
     Raises
     ------

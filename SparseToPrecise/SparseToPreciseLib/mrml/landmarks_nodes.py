@@ -90,9 +90,7 @@ def first_point(node: slicer.vtkMRMLMarkupsFiducialNode) -> np.ndarray | None:
     return None
 
 
-def show_landmarks(
-    inputs: TargetInputs, found: Detection, template: str = ""
-) -> slicer.vtkMRMLMarkupsFiducialNode:
+def show_landmarks(inputs: TargetInputs, found: Detection, template: str = "") -> slicer.vtkMRMLMarkupsFiducialNode:
     """A new point list, named after the target and under its transforms, so that it goes wherever the target goes.
 
     Unplaced landmarks have a name, no position, and the reason as description; unsure ones are not selected.

@@ -61,7 +61,7 @@ def read_lesson(
 
 def _reference(image: Path, landmarks: Path, soi: Path, segment: str | None) -> Reference:
     try:
-        return Reference(read_image(image), read_segment(soi, segment), read_landmarks(landmarks))
+        return Reference(read_image(image), read_segment(soi, segment), read_landmarks(landmarks, complete=True))
     except InputError as error:
         text = str(error)
         named = any(text.startswith(str(path)) for path in (image, landmarks, soi))
