@@ -123,7 +123,7 @@ class TestDetect:
         lowest = int(np.ceil(inside.min() + share * np.ptp(inside)))  # the tip's end
         cut = image.cropped((slice(lowest, None), slice(None), slice(None)))
         assert [name for name, point in TRUTH.items() if not cut.grid.contains(point)] == ["tip"]
-        found = detect(template, cut)
+        found = detect(template, cut, seed_point=MOVED)
         (tip,) = [one for one in found.landmarks if one.name == "tip"]
         assert tip.position is None and tip.reason == "it would lie outside the image"
         assert set(found.placed) == {"big", "horn"}, found.as_text()
