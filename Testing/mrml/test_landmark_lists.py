@@ -52,6 +52,17 @@ def test_unplaced_points_have_a_name_and_a_reason(scene) -> None:
     assert list(landmark_lists.landmarks_from_node(node)) == ["apex"]
 
 
+def test_an_unset_point_of_a_reference_is_named(scene, tmp_path: Path) -> None:
+    node = landmark_lists.landmarks_to_node(FOUND, "ear")
+    with pytest.raises(InputError, match="Landmark window of ear has no position; place it, or delete it"):
+        landmark_lists.landmarks_from_node(node, complete=True)
+    path = landmark_lists.write_landmarks(node, tmp_path / "ear.mrk.json")
+    with pytest.raises(InputError, match=r"Landmark window of .*ear.mrk.json has no position"):
+        landmark_lists.read_landmarks(path, complete=True)
+    node.RemoveNthControlPoint(1)
+    assert list(landmark_lists.landmarks_from_node(node, complete=True)) == ["apex"]
+
+
 def test_file_keeps_names_places_and_what_is_unplaced(scene, tmp_path: Path) -> None:
     path = tmp_path / "found.mrk.json"
     landmark_lists.write_landmarks(landmark_lists.landmarks_to_node(FOUND), path)

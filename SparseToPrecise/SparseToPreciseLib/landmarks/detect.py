@@ -229,7 +229,7 @@ def _against_other_side(best: _Side, other: _Side, notes: list[str]) -> _Side:
 
 
 def _against_other_sizes(template: Template, best: _Side, notes: list[str]) -> _Side:
-    with timed(best.timings, "size"):
+    with timed(best.timings, "confidence"):
         number = int(np.argmax([one.score for one in best.registered]))
         fit = fitting_size(template, number, best.target, [best.place, *best.places[:_PLACES]])
     best.report["size"] = {"factor": fit.factor, "score": fit.score, "score_as_taught": fit.score_as_taught}
