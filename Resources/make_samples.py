@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from SparseToPreciseLib.core.masks import dice
 from SparseToPreciseLib.core.volume import Volume
-from SparseToPreciseLib.editing.metrics import dice
 from SparseToPreciseLib.editing.simulated_user import draw_stroke
 from SparseToPreciseLib.editing.simulation import corrupt
 from SparseToPreciseLib.mrml import files

@@ -9,11 +9,11 @@ import pytest
 from edit_cases import CENTRE, DENT, INFLUENCE, RADIUS, Case, arc, case_on, distance_to_polyline, grid_around, rotation
 
 from SparseToPreciseLib.core.errors import Cancelled, InputError
+from SparseToPreciseLib.core.masks import dice
 from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.editing.edit import edit
 from SparseToPreciseLib.editing.editors import IMAGE_AWARE_WARP, WARPS, Warp
-from SparseToPreciseLib.editing.metrics import dice
 from SparseToPreciseLib.editing.working_grid import signed_distance
 from SparseToPreciseLib.editing.zone import PROTECTED_SHARE
 

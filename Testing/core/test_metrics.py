@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from SparseToPreciseLib.core.errors import InputError
+from SparseToPreciseLib.core.masks import dice
 from SparseToPreciseLib.editing import metrics
 
 
@@ -19,10 +20,10 @@ NOTHING = np.zeros((24, 24, 24), bool)
 
 
 def test_dice_of_half_a_cube():
-    assert metrics.dice(cube(6, 18), cube(6, 12)) == pytest.approx(2 / 3)
-    assert metrics.dice(cube(6, 18), cube(6, 18)) == 1
-    assert metrics.dice(cube(6, 18), NOTHING) == 0
-    assert metrics.dice(NOTHING, NOTHING) == 1
+    assert dice(cube(6, 18), cube(6, 12)) == pytest.approx(2 / 3)
+    assert dice(cube(6, 18), cube(6, 18)) == 1
+    assert dice(cube(6, 18), NOTHING) == 0
+    assert dice(NOTHING, NOTHING) == 1
 
 
 def test_contour_is_the_inner_boundary_but_not_the_edge_of_the_array():
@@ -133,7 +134,7 @@ def test_share_of_the_error_removed():
 
 def test_what_cannot_be_compared_is_refused():
     with pytest.raises(InputError, match="bring them to one grid"):
-        metrics.dice(NOTHING, np.zeros((3, 3, 3), bool))
+        dice(NOTHING, np.zeros((3, 3, 3), bool))
     with pytest.raises(InputError, match="-1"):
         metrics.average_surface_distance(cube(6, 18), cube(6, 15), -1)
     with pytest.raises(InputError, match="attention"):

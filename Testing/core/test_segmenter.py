@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from SparseToPreciseLib.editing.metrics import dice
+from SparseToPreciseLib.core.masks import dice
 from SparseToPreciseLib.editing.undertrained import hint, undertrained_segmenters
 
 AWAY = np.sqrt(((np.indices((30, 32, 34)) - 16) ** 2).sum(0))

@@ -7,7 +7,8 @@ import pytest
 from scipy import ndimage
 
 from SparseToPreciseLib.core.errors import InputError
-from SparseToPreciseLib.editing.metrics import contour, dice
+from SparseToPreciseLib.core.masks import dice
+from SparseToPreciseLib.editing.metrics import contour
 from SparseToPreciseLib.editing.simulated_user import draw_stroke, influence_radius_for
 from SparseToPreciseLib.editing.simulation import AMBIGUOUS_KINDS, GEOMETRIC_KINDS, corrupt
 

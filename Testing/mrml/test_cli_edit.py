@@ -11,8 +11,8 @@ import SimpleITK as sitk
 from edit_cases import CENTRE, INFLUENCE, arc, case_on, distance_to_polyline, grid_around, rotation
 
 from cli_files import GRID, RADIUS, labels_of, write_case
+from SparseToPreciseLib.core.masks import dice
 from SparseToPreciseLib.core.volume import Grid
-from SparseToPreciseLib.editing.metrics import dice
 from SparseToPreciseLib.mrml import files
 from SparseToPreciseLib.mrml.labelmaps import segmentation_from_labelmap
 from SparseToPreciseLib.mrml.lookup import find_segment

@@ -6,9 +6,9 @@ import numpy as np
 from edit_cases import INFLUENCE, case_on, rotation
 
 from cli_files import GRID
+from SparseToPreciseLib.core.masks import dice
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.editing.edit import edit
-from SparseToPreciseLib.editing.metrics import dice
 from SparseToPreciseLib.mrml.labelmaps import segmentation_from_labelmap
 from SparseToPreciseLib.mrml.markups import stroke_from_node, stroke_to_node
 from SparseToPreciseLib.mrml.segmentations import segment_to_volume, volume_to_segment

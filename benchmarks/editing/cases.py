@@ -10,10 +10,10 @@ import numpy as np
 import SimpleITK as sitk
 
 from SparseToPreciseLib.core.errors import InputError
+from SparseToPreciseLib.core.masks import dice
 from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.editing.guidance import densify, nearest_on_stroke
 from SparseToPreciseLib.editing.influence import default_influence_radius
-from SparseToPreciseLib.editing.metrics import dice
 from SparseToPreciseLib.editing.simulated_user import draw_stroke
 from SparseToPreciseLib.editing.simulation import AMBIGUOUS_KINDS, GEOMETRIC_KINDS, corrupt
 from SparseToPreciseLib.editing.undertrained import undertrained_segmenters

@@ -8,9 +8,9 @@ from functools import lru_cache
 import numpy as np
 
 from SparseToPreciseLib.core.errors import InputError
+from SparseToPreciseLib.core.masks import dice
 from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.editing.cases import Simulation, training_segmenters
-from SparseToPreciseLib.editing.metrics import dice
 from SparseToPreciseLib.editing.simulation import AMBIGUOUS_KINDS, GEOMETRIC_KINDS, corrupt
 from SparseToPreciseLib.editing.working_grid import normalised
 from SparseToPreciseLib.phantoms import HELD_OUT_FAMILIES, make_phantom

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from SparseToPreciseLib.core.masks import dice
 from SparseToPreciseLib.core.volume import Grid, Volume
-from SparseToPreciseLib.editing.metrics import dice
 from SparseToPreciseLib.pictures.editing import planes_through
 from SparseToPreciseLib.pictures.slices import Plane
 

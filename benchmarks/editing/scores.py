@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from SparseToPreciseLib.core.masks import dice
 from SparseToPreciseLib.editing.metrics import (
     average_surface_distance,
-    dice,
     editing_distance,
     in_zone_error_removed,
     near_error,

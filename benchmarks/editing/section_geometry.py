@@ -6,10 +6,10 @@ import itertools
 
 import numpy as np
 
+from SparseToPreciseLib.core.masks import dice
 from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.editing.edit import edit
 from SparseToPreciseLib.editing.editors import Editor
-from SparseToPreciseLib.editing.metrics import dice
 
 from ..tables import number, table
 from . import scores

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from SparseToPreciseLib.core.images import read_image
+from SparseToPreciseLib.core.masks import largest_component
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.landmarks.detect import detect
 from SparseToPreciseLib.landmarks.reference import Reference
@@ -62,9 +63,9 @@ def reference() -> Reference:
     image, marks = head()
     brain = ndimage.binary_closing(np.pad(image.array > _DARK / 2, 20), iterations=8)[20:-20, 20:-20, 20:-20]
     deep = ndimage.distance_transform_edt(brain, sampling=image.grid.spacing_kji) > _DEEP_MM
-    labels, _ = ndimage.label((ndimage.gaussian_filter(image.array.astype(np.float32), _SMOOTH) < _DARK) & deep)
-    largest = 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
-    return Reference(image, image.with_array((labels == largest).astype(np.uint8), "lateral ventricles"), marks)
+    dark = ndimage.gaussian_filter(image.array.astype(np.float32), _SMOOTH) < _DARK
+    ventricles = largest_component(dark & deep)
+    return Reference(image, image.with_array(ventricles.astype(np.uint8), "lateral ventricles"), marks)
 
 
 def target(number_: int) -> tuple[Volume, dict[str, np.ndarray]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from SparseToPreciseLib.core.masks import largest_component
 from SparseToPreciseLib.landmarks.detect import detect
 from SparseToPreciseLib.landmarks.reference import Reference
 
@@ -38,8 +39,7 @@ def reference() -> Reference:
     Bone alone is thinner than a pixel of the network where the whole skull is twenty pixels long.
     """
     skull = individual()
-    labels, _ = ndimage.label(skull.image.array > 100)
-    bone = labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
+    bone = largest_component(skull.image.array > 100)
     away = ndimage.distance_transform_edt(~bone, sampling=SPACING_MM) > _CLOSED_MM
     solid = ndimage.binary_fill_holes(ndimage.distance_transform_edt(~away, sampling=SPACING_MM) > _CLOSED_MM)
     return Reference(skull.image, skull.image.with_array(solid.astype(np.uint8), "skull"), skull.landmarks)

@@ -7,10 +7,11 @@ from functools import lru_cache
 import numpy as np
 
 from SparseToPreciseLib.core.images import read_image
+from SparseToPreciseLib.core.masks import dice
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.synthesis.body import grown
 from SparseToPreciseLib.synthesis.hu import AIR_BELOW, BONE_ABOVE
-from SparseToPreciseLib.synthesis.metrics import dice, evaluate
+from SparseToPreciseLib.synthesis.metrics import evaluate
 from SparseToPreciseLib.synthesis.model import load_model
 from SparseToPreciseLib.synthesis.synthesize import SynthesisResult, synthesize
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..core.box import Box
+from ..core.masks import bounding_slices
 from ..core.volume import Grid, Volume
 
 TIGHT_SHARE = 0.25
@@ -45,10 +46,10 @@ def loose_box(
 def cut_by_field_of_view(image: Volume, mask: Volume, rng: np.random.Generator) -> tuple[Volume, Volume]:
     """An image that ends somewhere within the object in a mask, and the mask; 50 to 90 % of its length remain."""
     axis = int(rng.integers(3))
-    there = np.flatnonzero(mask.array.any(axis=tuple(other for other in range(3) if other != axis)))
-    kept = max(round((there[-1] + 1 - there[0]) * rng.uniform(0.5, 0.9)), 1)
+    there = bounding_slices(mask.array)[axis]
+    kept = max(round((there.stop - there.start) * rng.uniform(0.5, 0.9)), 1)
     slices = [slice(None)] * 3
-    slices[axis] = slice(0, int(there[0]) + kept) if rng.random() < 0.5 else slice(int(there[-1]) + 1 - kept, None)
+    slices[axis] = slice(0, there.start + kept) if rng.random() < 0.5 else slice(there.stop - kept, None)
     return image.cropped(tuple(slices)), mask.cropped(tuple(slices))
 
 

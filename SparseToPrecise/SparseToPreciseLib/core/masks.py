@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from .errors import InputError
+
 
 def largest_component(mask: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
     """The component of voxels joined by faces that has the most voxels, or the greatest sum of a weight.
@@ -36,11 +38,33 @@ def largest_component(mask: np.ndarray, weight: np.ndarray | None = None) -> np.
     return labels == 1 + int(np.argmax(sizes))
 
 
+def components_with(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """The components of voxels joined by faces that hold a seed.
+
+    Parameters
+    ----------
+    seeds
+        bool, of the mask's shape; those outside the mask do not count.
+
+    Examples
+    --------
+    >>> components_with(np.array([True, True, False, True]), np.array([False, True, True, False])).tolist()
+    [True, True, False, False]
+    """
+    labels, count = ndimage.label(mask)
+    kept = np.zeros(count + 1, bool)
+    kept[labels[seeds]] = True
+    kept[0] = False
+    return kept[labels]
+
+
 def bounding_slices(mask: np.ndarray, margin: int = 0) -> tuple[slice, ...] | None:
     """Slices of the smallest part that holds a mask and a margin, within the array; None of an empty mask.
 
     Parameters
     ----------
+    mask
+        Of any type; all but 0 counts.
     margin
         Voxels on every side.
 
@@ -61,6 +85,11 @@ def bounding_slices(mask: np.ndarray, margin: int = 0) -> tuple[slice, ...] | No
 def dice(first: np.ndarray, second: np.ndarray) -> float:
     """Dice overlap of two masks; two empty ones agree, so that they have 1, and one empty one of two gives 0.
 
+    Raises
+    ------
+    InputError
+        They have different shapes.
+
     Examples
     --------
     >>> dice(np.array([True, True]), np.array([True, False]))
@@ -68,9 +97,26 @@ def dice(first: np.ndarray, second: np.ndarray) -> float:
     >>> dice(np.zeros(2, bool), np.zeros(2, bool))
     1.0
     """
-    first, second = np.asarray(first, bool), np.asarray(second, bool)
+    first, second = on_one_grid(first, second)
     total = np.count_nonzero(first) + np.count_nonzero(second)
     return 2.0 * float(np.count_nonzero(first & second)) / float(total) if total else 1.0
+
+
+def on_one_grid(*masks: np.ndarray) -> list[np.ndarray]:
+    """Masks as bool.
+
+    Raises
+    ------
+    InputError
+        They have different shapes.
+    """
+    arrays = [np.asarray(mask, bool) for mask in masks]
+    for array in arrays[1:]:
+        if array.shape != arrays[0].shape:
+            raise InputError(
+                f"Masks of shapes {arrays[0].shape} and {array.shape} cannot be compared; bring them to one grid first."
+            )
+    return arrays
 
 
 def mean_diameter(mask: np.ndarray, spacing_kji: np.ndarray) -> float:

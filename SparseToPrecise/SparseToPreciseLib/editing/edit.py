@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 import numpy as np
-from scipy import ndimage
 
 from ..core.errors import InputError
+from ..core.masks import components_with
 from ..core.progress import Progress, timed
 from ..core.volume import Grid, Volume
 from .editors import IMAGE_AWARE_WARP, Editor
@@ -232,11 +232,8 @@ def _tidy(before: np.ndarray, after: np.ndarray, on_stroke: np.ndarray) -> None:
     if np.array_equal(before, after):
         return
     for inside in (True, False):
-        parts, count = ndimage.label(after == inside)
-        founded = np.zeros(count + 1, dtype=bool)
-        founded[parts[(before == inside) | on_stroke]] = True
-        founded[0] = True
-        after[~founded[parts]] = not inside
+        there = after == inside
+        after[there & ~components_with(there, (before == inside) | on_stroke)] = not inside
 
 
 def _old_distance(mask: Volume, grid: Grid, image: Grid) -> tuple[Volume | None, bool]:

@@ -14,18 +14,9 @@ import numpy as np
 from scipy import ndimage
 
 from ..core.errors import InputError
+from ..core.masks import bounding_slices, on_one_grid
 
 Spacing = float | Sequence[float]
-
-
-def _masks(*masks: np.ndarray) -> list[np.ndarray]:
-    arrays = [np.asarray(mask, bool) for mask in masks]
-    for array in arrays[1:]:
-        if array.shape != arrays[0].shape:
-            raise InputError(
-                f"Masks of shapes {arrays[0].shape} and {array.shape} cannot be compared; bring them to one grid first."
-            )
-    return arrays
 
 
 def _spacing(spacing: Spacing) -> np.ndarray:
@@ -38,24 +29,13 @@ def _spacing(spacing: Spacing) -> np.ndarray:
 def _box(*masks: np.ndarray) -> tuple[slice, ...]:
     """Bounding box of all masks together with one voxel around, so that distances are computed on a small array."""
     together = np.logical_or.reduce(masks)
-    box = []
-    for axis in range(together.ndim):
-        line = np.flatnonzero(together.any(axis=tuple(other for other in range(together.ndim) if other != axis)))
-        box.append(slice(max(0, line[0] - 1), line[-1] + 2) if len(line) else slice(0, 1))
-    return tuple(box)
+    return bounding_slices(together, 1) or (slice(0, 1),) * together.ndim
 
 
 def contour(mask: np.ndarray) -> np.ndarray:
     """Inner boundary voxels of a mask: (K, J, I) bool."""
     mask = np.asarray(mask, bool)
     return mask & ~ndimage.binary_erosion(mask, border_value=1)
-
-
-def dice(a: np.ndarray, b: np.ndarray) -> float:
-    """Dice overlap; 1 when both masks are empty."""
-    a, b = _masks(a, b)
-    total = np.count_nonzero(a) + np.count_nonzero(b)
-    return 2.0 * np.count_nonzero(a & b) / total if total else 1.0
 
 
 def average_surface_distance(a: np.ndarray, b: np.ndarray, spacing: Spacing) -> float:
@@ -65,7 +45,7 @@ def average_surface_distance(a: np.ndarray, b: np.ndarray, spacing: Spacing) -> 
     `monai.metrics.compute_average_surface_distance(symmetric=True)`, computed on a crop and without PyTorch.
     0 when neither mask has a contour, infinite when only one has.
     """
-    a, b = _masks(a, b)
+    a, b = on_one_grid(a, b)
     first, second = contour(a), contour(b)
     if not first.any() or not second.any():
         return 0.0 if first.any() == second.any() else float("inf")
@@ -114,7 +94,7 @@ def editing_distance(
         "mean", "p95", "near_mean", "near_p95", "far_mean", "far_p95". NaN for a part without contour voxels; infinite
         where the edited segmentation has no contour to measure to.
     """
-    truth, initial, edited = _masks(truth, initial, edited)
+    truth, initial, edited = on_one_grid(truth, initial, edited)
     attention = np.asarray(attention, float)
     if attention.shape != truth.shape:
         raise InputError(f"The attention's shape {attention.shape} is not the masks' {truth.shape}; use one grid.")
@@ -134,7 +114,7 @@ def near_error(truth: np.ndarray, edited: np.ndarray, zone: np.ndarray, spacing:
     Measured again after later edits it tells whether an earlier edit was retained. NaN where the zone holds no true
     contour, infinite when the edited segmentation has none.
     """
-    truth, edited, zone = _masks(truth, edited, zone)
+    truth, edited, zone = on_one_grid(truth, edited, zone)
     outline, after = contour(truth) & zone, contour(edited)
     if outline.any() and not after.any():
         return float("inf"), float("inf")
@@ -146,7 +126,7 @@ def near_error(truth: np.ndarray, edited: np.ndarray, zone: np.ndarray, spacing:
 
 def off_target_change_mm3(before: np.ndarray, after: np.ndarray, zone: np.ndarray, spacing: Spacing) -> float:
     """Volume (mm3) that changed outside the zone."""
-    before, after, zone = _masks(before, after, zone)
+    before, after, zone = on_one_grid(before, after, zone)
     return float(np.count_nonzero((before ^ after) & ~zone) * _spacing(spacing).prod())
 
 
@@ -155,7 +135,7 @@ def in_zone_error_removed(truth: np.ndarray, before: np.ndarray, after: np.ndarr
 
     1 is a perfect zone, 0 no gain, negative a loss. NaN where the zone held no error.
     """
-    truth, before, after, zone = _masks(truth, before, after, zone)
+    truth, before, after, zone = on_one_grid(truth, before, after, zone)
     wrong = np.count_nonzero((truth ^ before) & zone)
     if wrong == 0:
         return float("nan")

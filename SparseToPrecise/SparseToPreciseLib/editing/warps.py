@@ -64,6 +64,7 @@ def evidence(case: WorkingCase, warped: np.ndarray) -> tuple[np.ndarray, float]:
     bins = np.clip((case.image * BINS).astype(np.int16), 0, BINS - 1)
     histograms = []
     for region in (inside, outside):
+        # Not `core.intensities`: smoothed as shares and to the ends, as the weights of this warp were chosen.
         histogram = np.bincount(bins[region], minlength=BINS).astype(np.float64)
         histogram = ndimage.gaussian_filter1d(histogram / histogram.sum(), 2.0, mode="nearest") + 1e-3
         histograms.append(histogram / histogram.sum())

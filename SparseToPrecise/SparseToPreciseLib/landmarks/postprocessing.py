@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
+from ..core.masks import largest_component
 from ..core.volume import Grid
 from .moments import Moments
 
@@ -14,9 +14,8 @@ LEVEL = 0.125
 
 def main_component(likelihood: np.ndarray, grid: Grid) -> tuple[np.ndarray, Moments] | None:
     """The component above `LEVEL` with the greatest sum of probabilities, 0 elsewhere, and its moments."""
-    labels, count = ndimage.label(likelihood > LEVEL)
-    if not count:
+    component = largest_component(likelihood > LEVEL, likelihood)
+    if not component.any():
         return None
-    sums = ndimage.sum_labels(likelihood, labels, np.arange(1, count + 1))
-    kept = np.where(labels == 1 + int(np.argmax(sums)), likelihood, 0)
+    kept = np.where(component, likelihood, 0)
     return kept, Moments.of(kept, grid)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..core.errors import InputError
+from ..core.masks import bounding_slices
 from ..core.volume import Volume
 from . import families, shapes
 from .families import Anatomy
@@ -235,8 +236,8 @@ def _cut_by_field_of_view(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The rest of an image that ends somewhere within the object, at the upper end of an axis."""
     axis = int(rng.integers(3))
-    extent = np.nonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))[0]
-    last = int(round(extent[0] + (extent[-1] - extent[0] + 1) * rng.uniform(0.5, 0.9)))
+    extent = bounding_slices(mask)[axis]
+    last = int(round(extent.start + (extent.stop - extent.start) * rng.uniform(0.5, 0.9)))
     kept = tuple(slice(0, max(last, 8)) if other == axis else slice(None) for other in range(3))
     return np.ascontiguousarray(image[kept]), np.ascontiguousarray(mask[kept])
 

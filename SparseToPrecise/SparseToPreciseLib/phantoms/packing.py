@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from ..core.masks import largest_component
 from . import shapes
 from .fields import UNITS_PER_CUBE, coordinates, enlarged, smooth_field
 from .neighbourhood import FIRST_TARGET_LABEL, LabelMap
@@ -58,8 +59,7 @@ def build_packed(rng: np.random.Generator, shape: tuple[int, int, int]) -> Label
         return None
     likely = np.array([_likelihood(labels == one) for one in fit])
     chosen = int(rng.choice(fit, p=likely / likely.sum()))
-    pieces, _ = ndimage.label(labels == chosen)
-    target = pieces == 1 + int(np.bincount(pieces.ravel())[1:].argmax())
+    target = largest_component(labels == chosen)
     labels[(labels == chosen) & ~target] = FAT
     if not _usable(target):
         return None

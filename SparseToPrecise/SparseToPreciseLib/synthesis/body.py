@@ -6,6 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..core.errors import InputError
+from ..core.masks import largest_component
 from ..core.resampling import shrunk
 from ..core.volume import Grid, Volume
 
@@ -53,7 +54,7 @@ def _body(image: Volume, above: float | None) -> np.ndarray:
     spacing = image.grid.spacing_kji
     # Noise and thin bridges to the table go first, else the largest component would hold them.
     opened = _opened(bright, _OPENING_MM, spacing)
-    body = _largest(opened if opened.any() else bright)
+    body = largest_component(opened if opened.any() else bright)
     if not body.any():
         raise InputError(f"No body was found in {name}; give a body mask.")
     body = _closed(body, _CLOSING_MM, spacing)
@@ -116,13 +117,6 @@ def grown(mask: np.ndarray, radius_mm: float, spacing: np.ndarray) -> np.ndarray
     return near if grows else ~near
 
 
-def _largest(mask: np.ndarray) -> np.ndarray:
-    labels, count = ndimage.label(mask)
-    if count < 2:
-        return mask
-    return labels == 1 + int(np.bincount(labels.ravel())[1:].argmax())
-
-
 def mask_on(mask: Volume, grid: Grid) -> np.ndarray:
     """(K, J, I) bool: a mask (non-zero is inside) on another grid, its boundary interpolated."""
     inside = mask.with_array((mask.array != 0).astype(np.uint8))
@@ -130,12 +124,3 @@ def mask_on(mask: Volume, grid: Grid) -> np.ndarray:
         return inside.array > 0
     small = shrunk(inside, float(grid.spacing.min()))
     return small.resampled_to(grid, fill=0.0).array >= 0.5
-
-
-def box_around(mask: np.ndarray, margin: int) -> tuple[slice, slice, slice]:
-    """K,J,I slices of the smallest box with a mask and a margin, within the array."""
-    slices = []
-    for axis in range(3):
-        used = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
-        slices.append(slice(max(int(used[0]) - margin, 0), min(int(used[-1]) + margin + 1, mask.shape[axis])))
-    return tuple(slices)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import InputError
+from ..core.masks import bounding_slices
 from ..core.volume import Volume
 from .inputs import BACKGROUND, HIGHEST, NetworkInput, network_input
 
@@ -31,10 +32,7 @@ def histogram_distance(one: np.ndarray, other: np.ndarray) -> float:
 
 def extent_mm(mask: np.ndarray, spacing_mm: float) -> list[float]:
     """Lengths along R, A and S of the box around a mask on a working grid, mm."""
-    return [
-        float(np.ptp(np.flatnonzero(mask.any(axis=tuple(o for o in range(3) if o != axis)))) + 1) * spacing_mm
-        for axis in (2, 1, 0)
-    ]
+    return [(part.stop - part.start) * spacing_mm for part in reversed(bounding_slices(mask))]
 
 
 def seen_in(mrs: Iterable[Volume], spacing_mm: float) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.errors import InputError
+from ..core.masks import bounding_slices
 from ..core.progress import Progress
 from ..core.volume import Grid, Volume
-from .body import body_mask, box_around, mask_on
+from .body import body_mask, mask_on
 from .modality import refuse_ct, unpadded
 from .working_grid import onto_working_grid, outer_corners, working_grid_around
 
@@ -99,7 +100,7 @@ def network_input(
             state = "is empty" if not body.array.any() else f"lies outside {mr.name or 'the MR'}"
             raise InputError(f"The body mask {body.name} {state}; choose another one or none.")
     progress(0.9, "measuring its intensities")
-    slices = box_around(mask, round(MARGIN_MM / spacing_mm))
+    slices = bounding_slices(mask, round(MARGIN_MM / spacing_mm))
     # Only air near the body counts: farther away there may be padding.
     mask = np.ascontiguousarray(mask[slices])
     z, (location, scale) = standardised(values.array[slices], mask)
@@ -186,6 +187,6 @@ def _rough_body(mr: Volume, spacing_mm: float, body: Volume | None) -> np.ndarra
             return outer
     if not body.array.any():
         return outer
-    slices = box_around(body.array != 0, 0)
+    slices = bounding_slices(body.array)
     box = np.array([[part.start, part.stop - 1] for part in slices[::-1]], dtype=np.float64)
     return body.grid.to_ras(np.stack(np.meshgrid(*box, indexing="ij"), axis=-1).reshape(-1, 3))

@@ -11,11 +11,12 @@ import numpy as np
 from scipy import ndimage
 
 from ..core.errors import InputError
+from ..core.masks import bounding_slices, dice
 from ..core.progress import Progress
 from ..core.resampling import on_grid, shrunk
 from ..core.volume import Volume
 from .bands import split_bands
-from .body import body_mask, box_around, grown, mask_on
+from .body import body_mask, grown, mask_on
 from .hu import AIR_BELOW, BONE_ABOVE, HuWindow
 
 BAND_MM = 5.0
@@ -164,13 +165,13 @@ def evaluate(
             )
         both = f"{ct.name or 'The CT'} and {reference.name or 'the reference'}"
         raise InputError(f"{both} have no place in common; register them first.")
-    part = box_around(inside, SSIM_WINDOW)
+    part = bounding_slices(inside, SSIM_WINDOW)
     grid = ct.grid.cropped(part)
     inside = inside[part]
     made, true = (_within(array[part], inside, window) for array in (ct.array, true))
     error = made - true
     progress(0.3, "similarity")
-    bone = (true > BONE_ABOVE) & inside
+    bone, made_bone = ((array > BONE_ABOVE) & inside for array in (true, made))
     air = (true < AIR_BELOW) & inside
     spacing = grid.spacing_kji
     edge = grown(bone, BAND_MM / 2, spacing) & ~grown(bone, -BAND_MM / 2, spacing) & inside
@@ -194,7 +195,7 @@ def evaluate(
         bone=mean_absolute(error, bone),
         bone_edge=mean_absolute(error, edge),
         high_frequency=mean_absolute(high, inside),
-        bone_dice=dice((made > BONE_ABOVE) & inside, bone),
+        bone_dice=dice(made_bone, bone) if made_bone.any() or bone.any() else math.nan,
         spectrum=spectrum,
         voxels={name: int(np.count_nonzero(m)) for name, m in (("mask", inside), ("air", air), ("bone", bone))},
         error=ct.with_array(whole, f"{ct.name} error".strip()),
@@ -295,12 +296,6 @@ def ssim(one: np.ndarray, other: np.ndarray, where: np.ndarray, data_range: floa
         )
         total += float(found[start - low : stop - low][where[start:stop]].sum(dtype=np.float64))
     return total / int(np.count_nonzero(where))
-
-
-def dice(one: np.ndarray, other: np.ndarray) -> float:
-    """Overlap of two masks; NaN when both are empty."""
-    both = np.count_nonzero(one) + np.count_nonzero(other)
-    return 2 * float(np.count_nonzero(one & other)) / both if both else float("nan")
 
 
 def spectrum_ratio(

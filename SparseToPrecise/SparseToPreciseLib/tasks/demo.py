@@ -74,7 +74,8 @@ class DemoOutcome(Outcome):
         """Agreement with the truth before and after."""
         import numpy as np
 
-        from ..editing.metrics import average_surface_distance, dice
+        from ..core.masks import dice
+        from ..editing.metrics import average_surface_distance
 
         truth, spacing = self.truth.array, tuple(self.truth.grid.spacing_kji)
         rows = table("Against the phantom's truth", [""], ["Dice", "average surface distance (mm)", "wrong voxels"])
