@@ -25,7 +25,8 @@ _AS_TAUGHT = 1.15
 OWN_MIRROR = 0.95
 """Similarity from which a structure is its own mirror image, as far as other individuals are alike: measured 0.997 for
 a skull, whose individuals resemble each other by 0.96; 0.82 for an inner ear."""
-_MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
+MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
+"""4x4, from the world to its mirror image, in which the other side looks like the taught one."""
 _ALIKE, _BETTER = 0.6, 0.05
 """Similarity from which another size is believed, and by how much it must fit better."""
 
@@ -91,8 +92,8 @@ def fitting_size(template: Template, number: int, target: Surroundings, places: 
 def mirror_similarity(template: Template, number: int = 0) -> float:
     """Similarity of a reference's structure and its own mirror image; near 1, its sides cannot be told apart."""
     image, scale = template.surroundings[number].image, template.scale
-    mirrored = Surroundings.of(Volume(image.array, _MIRROR @ image.ijk_to_ras, image.name), scale.window_mm)
-    centre = template.references[number].centre * np.diag(_MIRROR)[:3]
+    mirrored = Surroundings.of(Volume(image.array, MIRROR @ image.ijk_to_ras, image.name), scale.window_mm)
+    centre = template.references[number].centre * np.diag(MIRROR)[:3]
     return _posed(*_patterns(template, number), mirrored, centre, scale.diameter_mm, 1.0).score
 
 

@@ -12,7 +12,7 @@ from ..core.errors import InputError
 from ..core.itk_images import moved
 from ..core.progress import Progress, timed
 from ..core.volume import Volume
-from .alternatives import OWN_MIRROR, fitting_size, mirror_similarity
+from .alternatives import MIRROR, OWN_MIRROR, fitting_size, mirror_similarity
 from .confidence import BOTH_FIT, NEAR, PLACED
 from .fusion import Landmark, fused
 from .inputs import Surroundings
@@ -23,7 +23,6 @@ from .register import Registered, register
 STAGES = ("localize", "pose", "rigid", "deformable")
 MIRRORS = ("no", "yes", "try")
 
-_MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
 _FEWEST_VOXELS = 4
 _ELSEWHERE = 0.5
 """Diameters between two references' answers above which they mean different places."""
@@ -247,7 +246,7 @@ def _landmarks(template: Template, side: _Side, threshold: float) -> list[Landma
     if not side.registered:
         reason = "the network sees nothing like the structure anywhere in the image"
         return [Landmark(name, None, 0.0, reason) for name in template.landmarks]
-    flip, tolerance = _flip(side.mirrored), NEAR * template.scale.diameter_mm
+    flip, tolerance = flip_of(side.mirrored), NEAR * template.scale.diameter_mm
     return [fused(name, side.registered, threshold, side.target.image, flip, tolerance) for name in template.landmarks]
 
 
@@ -281,7 +280,7 @@ def _on_side(
     progress: Progress,
 ) -> _Side:
     timings: dict[str, float] = {}
-    flip = _flip(mirrored)
+    flip = flip_of(mirrored)
     seen = Volume(target.array, flip @ target.ijk_to_ras, target.name)
     seed = None if seed_point is None else moved(flip, np.asarray(seed_point, dtype=np.float64))
     scale = template.scale
@@ -354,5 +353,6 @@ def _place_report(place: Place) -> dict[str, Any]:
     }
 
 
-def _flip(mirrored: bool) -> np.ndarray:
-    return _MIRROR if mirrored else np.eye(4)
+def flip_of(mirrored: bool) -> np.ndarray:
+    """4x4, between the world and the space in which a target was searched."""
+    return MIRROR if mirrored else np.eye(4)

@@ -10,13 +10,11 @@ import numpy as np
 from ..core.itk_images import FLIP, moved, to_itk
 from ..core.resampling import on_grid
 from ..core.volume import Grid, Volume
-from .detect import Detection
+from .detect import Detection, flip_of
 from .model import Template
 
 if TYPE_CHECKING:
     import SimpleITK
-
-_MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ def reference_transform(detection: Detection) -> ReferenceTransform | None:
     one = detection.registered[number]
     forward = None if one.deformation is None else one.deformation.forward
     displacement = None if forward is None else _displacement(forward, one.patch)
-    return ReferenceTransform(number, _flip(detection) @ one.matrix, displacement, one.patch)
+    return ReferenceTransform(number, flip_of(detection.mirrored) @ one.matrix, displacement, one.patch)
 
 
 def propagated_structure(template: Template, detection: Detection, target: Grid) -> Volume | None:
@@ -78,7 +76,7 @@ def propagated_structure(template: Template, detection: Detection, target: Grid)
     inside = np.argwhere(there.array > 0.5)[:, ::-1]
     if not len(inside):
         return None
-    matrix = _flip(detection) @ one.matrix
+    matrix = flip_of(detection.mirrored) @ one.matrix
     reached = moved(matrix, there.grid.to_ras(inside))
     slices = target.slices_around(reached, float(there.spacing.max()))
     if any(part.stop <= part.start for part in slices):
@@ -91,10 +89,6 @@ def propagated_structure(template: Template, detection: Detection, target: Grid)
 
 def _best(detection: Detection) -> int:
     return int(np.argmax([one.score for one in detection.registered]))
-
-
-def _flip(detection: Detection) -> np.ndarray:
-    return _MIRROR if detection.mirrored else np.eye(4)
 
 
 def _displacement(transform: SimpleITK.DisplacementFieldTransform, grid: Grid) -> np.ndarray:
