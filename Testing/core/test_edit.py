@@ -242,6 +242,15 @@ class TestBadInput:
         with pytest.raises(InputError, match=f"must be a positive number of millimetres, not {radius:g}"):
             edit(case.image, case.before, case.stroke, radius)
 
+    @pytest.mark.parametrize("radius", [1e-300, 1e-5])
+    def test_radius_far_below_a_voxel(self, case: Case, radius: float) -> None:
+        with pytest.raises(InputError, match=f"{radius:g} mm is far smaller than a voxel"):
+            edit(case.image, case.before, case.stroke, radius)
+
+    def test_a_stroke_that_stays_at_one_place(self, case: Case) -> None:
+        with pytest.raises(InputError, match="All 4 points of the stroke are at one place"):
+            edit(case.image, case.before, np.repeat(case.stroke[:1], 4, axis=0), 12.0)
+
     def test_radius_larger_than_the_image(self, case: Case) -> None:
         with pytest.raises(InputError, match=r"500 mm is larger than the image \(64 x 64 x 64 mm\)"):
             edit(case.image, case.before, case.stroke, 500.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 
@@ -34,3 +35,14 @@ def one_line(error: BaseException) -> str:
     """The message of a library's error as a part of a sentence: without its lines' ends, and not endless."""
     text = " ".join(str(error).split()).rstrip(".")
     return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def in_digits(value: float) -> str:
+    """A length, area or volume with as many digits as it needs: whole from 10 on, else two that count.
+
+    >>> [in_digits(value) for value in (1234.5, 10.4, 9.96, 0.48, 0.0075, 0.0)]
+    ['1234', '10', '10', '0.48', '0.0075', '0']
+    """
+    if not value or not math.isfinite(value):
+        return f"{value:g}"
+    return f"{value:.{max(0, 1 - math.floor(math.log10(abs(value)) + 1e-9)) if abs(value) < 9.95 else 0}f}"

@@ -6,6 +6,7 @@ The one reader and writer of the library: also Slicer's nodes are filled from wh
 from __future__ import annotations
 
 import os
+from itertools import combinations
 from math import prod
 from pathlib import Path
 
@@ -138,19 +139,32 @@ def nifti_header(path: str | os.PathLike[str]) -> NiftiHeader | None:
         return read_nifti_header(stream)
 
 
-def placement_note(path: str | os.PathLike[str]) -> str:
-    """A sentence about a file whose forms do not place it where it was read; "" for all others."""
-    header = nifti_header(path)
-    if header is None:
-        return ""
-    grid = information(Path(path))[1]
-    far = _SAME_PLACE_VOXELS * float(grid.spacing.max())
-    away = {name: distance for name, distance in differences_mm(header, grid).items() if distance > far}
-    if not away:
-        return ""
-    used = sorted(set(differences_mm(header, grid)) - set(away))
-    said = " and ".join(f"its {name} places it up to {distance:.3g} mm elsewhere" for name, distance in away.items())
-    return f"{path} was read by its {' and '.join(used) or 'voxel sizes'}; {said}."
+def placement_notes(*paths: str | os.PathLike[str] | None) -> list[str]:
+    """Sentences about files that have been read and belong together, where their headers leave doubt where they lie.
+
+    One for each NIfTI file of which a form places it elsewhere than where it was read, and one for two files that were
+    read by different forms and do not lie on each other. Other formats, and None, have nothing to say.
+    """
+    notes, read = [], []
+    for path in paths:
+        header = None if path is None else nifti_header(path)
+        if header is None:
+            continue
+        grid = information(Path(path))[1]
+        far = _SAME_PLACE_VOXELS * float(grid.spacing.max())
+        distances = differences_mm(header, grid)
+        used = [name for name, distance in distances.items() if distance <= far] or ["voxel sizes"]
+        away = [f"its {name} places it up to {mm:.3g} mm elsewhere" for name, mm in distances.items() if mm > far]
+        if away:
+            notes.append(f"{path} was read by its {' and '.join(used)}; {' and '.join(away)}.")
+        read.append((path, used, grid))
+    for (one, used, grid), (other, also, there) in combinations(read, 2):
+        if not set(used) & set(also) and not grid.same_as(there, _SAME_PLACE_VOXELS * float(grid.spacing.max())):
+            notes.append(
+                f"{one} was read by its {' and '.join(used)} and {other} by its {' and '.join(also)}, and they lie "
+                "differently; check that they lie on each other."
+            )
+    return notes
 
 
 def whole_labels(array: np.ndarray, title: str) -> tuple[np.ndarray, np.ndarray]:

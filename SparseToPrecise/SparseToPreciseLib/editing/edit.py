@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from ..core.errors import InputError
+from ..core.errors import InputError, in_digits
 from ..core.masks import components_with
 from ..core.progress import Progress, timed
 from ..core.volume import Grid, Volume
@@ -16,6 +16,9 @@ from .editors import IMAGE_AWARE_WARP, Editor
 from .guidance import RADIUS_PER_SIGMA, densify
 from .working_grid import SIGMA_VOXELS, around, signed_distance, working_case, working_grid
 from .zone import zone_around
+
+SMALLEST_VOXELS = 0.01
+"""An influence radius below this many voxels is no length that anybody means."""
 
 LONGEST_PIECE_SIGMAS = 6.0
 """A longer stroke is worked on in pieces, so that memory does not grow with its length."""
@@ -201,10 +204,10 @@ def _result(
     )
 
 
-def checked_stroke(stroke_ras: np.ndarray, influence_radius_mm: float, image: Volume) -> np.ndarray:
-    """The stroke as (N, 3) float64, or an `InputError` that says what is wrong with it or with the radius."""
+def checked_stroke(stroke_ras: np.ndarray, influence_radius_mm: float | None, image: Volume) -> np.ndarray:
+    """The stroke as (N, 3) float64, or an `InputError` that says what is wrong with it or with the radius, if given."""
     stroke = np.asarray(stroke_ras, dtype=np.float64)
-    if not np.isfinite(influence_radius_mm) or influence_radius_mm <= 0:
+    if influence_radius_mm is not None and not 0 < influence_radius_mm < np.inf:
         raise InputError(f"The influence radius must be a positive number of millimetres, not {influence_radius_mm:g}.")
     if stroke.ndim != 2 or stroke.shape[1:] != (3,):
         raise InputError(f"A stroke is a list of points with three coordinates, not an array of shape {stroke.shape}.")
@@ -218,11 +221,21 @@ def checked_stroke(stroke_ras: np.ndarray, influence_radius_mm: float, image: Vo
             f"{outside} of the stroke's {len(stroke)} points lie outside the image {image.name}; "
             "draw the stroke on the image (and check that both are in the same world coordinates)."
         )
+    if not np.ptp(stroke, axis=0).any():
+        raise InputError(f"All {len(stroke)} points of the stroke are at one place; draw it along the boundary.")
+    if influence_radius_mm is None:
+        return stroke
     extent = image.grid.spacing * np.array(image.shape[::-1])
     if influence_radius_mm > np.linalg.norm(extent):
         raise InputError(
             f"The influence radius {influence_radius_mm:g} mm is larger than the image "
-            f"({' x '.join(f'{size:.0f}' for size in extent)} mm); choose a smaller one."
+            f"({' x '.join(map(in_digits, extent))} mm); choose a smaller one."
+        )
+    finest = float(image.spacing.min())
+    if influence_radius_mm < SMALLEST_VOXELS * finest:
+        raise InputError(
+            f"The influence radius {influence_radius_mm:g} mm is far smaller than a voxel ({finest:.3g} mm), so that "
+            "nothing can change; choose a larger one."
         )
     return stroke
 

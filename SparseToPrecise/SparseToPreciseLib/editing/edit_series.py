@@ -29,11 +29,14 @@ class Stroke:
         (N, 3) RAS, mm.
     influence_radius_mm
         None: chosen from the stroke and the segment, see `influence.default_influence_radius`.
+    lies_on
+        Name of another segment on which it lies, if one does; for the sentence that refuses it.
     """
 
     name: str
     points: np.ndarray
     influence_radius_mm: float | None = None
+    lies_on: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,8 +136,9 @@ def edit_series(
         started = time.perf_counter()
         radius = stroke.influence_radius_mm
         try:
-            checked_stroke(stroke.points, 1.0 if radius is None else radius, image)
-            radius = default_influence_radius(after, stroke.points, image.grid) if radius is None else radius
+            checked_stroke(stroke.points, radius, image)
+            if radius is None:
+                radius = default_influence_radius(after, stroke.points, image.grid, stroke.lies_on)
             if may_grow:
                 # One voxel more than can change: what touches it from outside shows there.
                 margin = radius + float(after.spacing.max())

@@ -10,6 +10,9 @@ import numpy as np
 # because it is where the optimum of the editing loss stops following the truth and keeps the old segmentation.
 RADIUS_PER_SIGMA = math.sqrt(2.0 * math.log(2.0))
 
+_PAIRS_AT_ONCE = 1 << 22
+"""Products of points and stroke points, 4 bytes each, that are looked at together."""
+
 
 def densify(stroke: np.ndarray, step: float) -> np.ndarray:
     """Points along a polyline, at most `step` apart.
@@ -55,12 +58,13 @@ def nearest_on_stroke(points: np.ndarray, stroke: np.ndarray) -> tuple[np.ndarra
     half_norms = 0.5 * (targets**2).sum(axis=1)
     distance = np.empty(len(points), dtype=np.float32)
     index = np.empty(len(points), dtype=np.intp)
-    for start in range(0, len(points), 65536):
-        part = (points[start : start + 65536] - centre).astype(np.float32)
+    rows = max(1, _PAIRS_AT_ONCE // len(targets))
+    for start in range(0, len(points), rows):
+        part = (points[start : start + rows] - centre).astype(np.float32)
         # argmin |p - q|^2 = argmin |q|^2/2 - p.q : one matrix product instead of all the differences
         nearest = (half_norms - part @ targets.T).argmin(axis=1)
-        index[start : start + 65536] = nearest
-        distance[start : start + 65536] = np.sqrt(((part - targets[nearest]) ** 2).sum(axis=1))
+        index[start : start + rows] = nearest
+        distance[start : start + rows] = np.sqrt(((part - targets[nearest]) ** 2).sum(axis=1))
     return distance, index
 
 

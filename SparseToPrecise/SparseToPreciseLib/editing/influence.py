@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from ..core.errors import InputError
 from ..core.volume import Grid, Volume
 from .guidance import densify
 from .working_grid import room_within, sampled, signed_distance, with_background
@@ -23,7 +26,9 @@ SMALLEST_VOXELS = 3.0
 _FIRST_REACH_VOXELS = 16.0
 
 
-def default_influence_radius(segmentation: Volume, stroke_ras: np.ndarray, image: Grid | None = None) -> float:
+def default_influence_radius(
+    segmentation: Volume, stroke_ras: np.ndarray, image: Grid | None = None, lies_on: str = ""
+) -> float:
     """An influence radius (mm) that reaches what the stroke corrects.
 
     The greatest of: `DEPTH_FACTOR` times the greatest distance from the stroke to the boundary; `LENGTH_SHARE` of the
@@ -38,11 +43,19 @@ def default_influence_radius(segmentation: Volume, stroke_ras: np.ndarray, image
     image
         The image's grid: up to its border there is background where the segmentation ends. None: nothing is known
         there.
+    lies_on
+        Name of another segment on which the stroke lies; for the sentence.
 
     Returns
     -------
     float
-        mm, rounded to a tenth. Without any boundary, the smallest radius.
+        mm, rounded to a tenth of a voxel. Without any boundary, the smallest radius.
+
+    Raises
+    ------
+    InputError
+        The stroke is farther from the boundary than it is long and than `SIZE_SHARE` of the segment's size: it was
+        hardly meant for this segment, and the radius would take in whatever lies between.
     """
     voxel = float(np.cbrt(segmentation.grid.voxel_volume_mm3))
     stroke = densify(stroke_ras, voxel)
@@ -61,10 +74,22 @@ def default_influence_radius(segmentation: Volume, stroke_ras: np.ndarray, image
             break
         reach *= 2
     if not np.isfinite(depth):
-        return round(smallest, 1)
+        return _rounded(smallest, voxel)
     length = float(np.linalg.norm(np.diff(stroke, axis=0), axis=1).sum())
-    size = np.cbrt(np.count_nonzero(segmentation.array) * grid.voxel_volume_mm3 * 3 / (4 * np.pi))
-    return round(max(DEPTH_FACTOR * depth, min(LENGTH_SHARE * length, SIZE_SHARE * size), smallest), 1)
+    size = SIZE_SHARE * np.cbrt(np.count_nonzero(segmentation.array) * grid.voxel_volume_mm3 * 3 / (4 * np.pi))
+    if depth > max(length, size, smallest):
+        name = segmentation.name or "the segment"
+        raise InputError(
+            f"The stroke {f'lies on {lies_on} and ' if lies_on else ''}is {depth:.3g} mm from the boundary of {name}, "
+            f"farther than it is long ({length:.3g} mm); choose the segment that it was drawn for, or give an "
+            "influence radius."
+        )
+    return _rounded(max(DEPTH_FACTOR * depth, min(LENGTH_SHARE * length, size), smallest), voxel)
+
+
+def _rounded(radius: float, voxel: float) -> float:
+    """A radius in as many digits as a tenth of a voxel has, at least as a tenth of a millimetre has."""
+    return round(radius, max(1, math.ceil(1 - math.log10(voxel))))
 
 
 def _greatest_distance(segmentation: Volume, stroke: np.ndarray) -> float:

@@ -56,11 +56,20 @@ def zone_around(
     if any(part.start >= part.stop for part in slices):
         raise InputError(f"The segmentation {segmentation.name} does not reach the stroke, so nothing can be edited.")
     grid = segmentation.grid.cropped(slices)
-    distance, nearest = nearest_on_stroke(grid.points_ras().reshape(-1, 3), stroke)
-    distance, nearest = distance.reshape(grid.shape), nearest.reshape(grid.shape)
+    distance, nearest = _nearest(grid, stroke)
     free = distance < influence_radius_mm
     _protect(free, grid, distance, stroke, earlier_strokes, PROTECTED_SHARE * influence_radius_mm)
     return Zone(slices, grid, distance, nearest, free)
+
+
+def _nearest(grid: Grid, stroke: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(K, J, I) distance (mm, float32) of a grid's voxels to a stroke, and index (int32) of its nearest point."""
+    distance, nearest = np.empty(grid.shape, np.float32), np.empty(grid.shape, np.int32)
+    for number in range(grid.shape[0]):  # plane by plane: positions take 24 bytes per voxel
+        plane = grid.cropped((slice(number, number + 1), slice(None), slice(None)))
+        found = nearest_on_stroke(plane.points_ras().reshape(-1, 3), stroke)
+        distance[number], nearest[number] = (values.reshape(plane.shape[1:]) for values in found)
+    return distance, nearest
 
 
 def _protect(
@@ -81,5 +90,5 @@ def _protect(
         if any(side.start >= side.stop for side in part):
             continue
         ours = grid.cropped(part)
-        theirs = nearest_on_stroke(ours.points_ras().reshape(-1, 3), points)[0].reshape(ours.shape)
+        theirs, _ = _nearest(ours, points)
         free[part] &= ~((theirs < protected_mm) & (theirs < distance[part]))

@@ -10,12 +10,15 @@ import numpy as np
 import slicer
 
 from ..core.errors import InputError
+from ..core.itk_images import moved
 from ..core.masks import bounding_slices
 from ..core.volume import Grid, Volume
 from .lookup import find_segment
-from .segment_lattice import Lattice, layers_of, stored_labelmap
+from .segment_lattice import IndexBox, Lattice, layers_of, stored_labelmap
 from .segmentations import grown_to_hold, onto_grid
 from .volumes import parent_to_world
+
+_NEIGHBOURS = np.array([(0, 0, 0), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1)])
 
 ALL = "all"
 """Instead of a segment's name: every segment but the corrected one."""
@@ -42,6 +45,32 @@ class OtherSegment:
     before: int
     changed: int
     overlapped: int
+
+
+def segment_at(node: slicer.vtkMRMLSegmentationNode, points_ras: np.ndarray, beside: str) -> str:
+    """Name of the segment on which most of (N, 3) RAS points (mm) lie, or beside which within a voxel.
+
+    "" where no segment but the one of the ID `beside` has half of the points.
+    """
+    points = moved(np.linalg.inv(parent_to_world(node)), np.asarray(points_ras, dtype=np.float64))
+    if len(points) == 0 or not np.isfinite(points).all():
+        return ""
+    most, name = len(points) / 2, ""
+    for lattice, ids in layers_of(node):
+        voxels = np.round(Grid((1, 1, 1), lattice.matrix).to_ijk(points)).astype(int)[:, None] + _NEIGHBOURS
+        low = voxels.min(axis=(0, 1))
+        box = IndexBox(tuple(low), tuple(voxels.max(axis=(0, 1)) + 1)).intersection(lattice.stored)
+        if box.empty:
+            continue
+        inside = ((voxels >= box.start) & (voxels < box.stop)).all(axis=-1)
+        labels = np.zeros(inside.shape, dtype=np.int64)
+        i, j, k = (voxels[inside] - box.start).T
+        labels[inside] = lattice.array(box)[k, j, i]
+        for label, segment_id in ids.items():
+            count = np.count_nonzero((labels == label).any(axis=1))
+            if segment_id != beside and count >= most:
+                most, name = count, node.GetSegmentation().GetSegment(segment_id).GetName() or segment_id
+    return name
 
 
 def protected_segments(node: slicer.vtkMRMLSegmentationNode, segment_id: str, wanted: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ A target says what is corrected and how it is written, see `stroke_targets`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 import numpy as np
@@ -23,7 +23,7 @@ from ..editing.model import MULTIPLE
 from ..editing.working_grid import MARGIN_SIGMAS, SIGMA_VOXELS
 from .edit_histories import EditHistories
 from .markups import stroke_from_node
-from .other_segments import OtherSegment, compared, protected_segments, voxels_of
+from .other_segments import OtherSegment, compared, protected_segments, segment_at, voxels_of
 from .segment_lattice import IndexBox, Lattice, lattice_of
 from .stroke_job import Job, Options
 from .stroke_targets import Target
@@ -145,7 +145,7 @@ def prepare(
         options=options,
         image=image.with_array(image.array.copy()),
         segment=Volume(part.view(np.uint8), to_world @ lattice.grid(box).ijk_to_ras, name),
-        strokes=read,
+        strokes=[replace(one, lies_on=segment_at(node, one.points, segment_id)) for one in read],
         refused=refused,
         earlier_strokes=[transformed(to_world, one) for one in earlier],
         protected=voxels_of(node, protected_segments(node, segment_id, options.protect)),

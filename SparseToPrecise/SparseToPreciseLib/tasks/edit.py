@@ -107,13 +107,13 @@ class Edit(Task):
 
     def run(self, progress: Progress | None = None, truth: Volume | None = None) -> EditOutcome:
         """Read, apply the strokes in order, write; `truth` is drawn into the picture where it is known."""
-        from ..core.images import read_image
+        from ..core.images import placement_notes, read_image
         from ..editing.edit_series import Stroke, edit_series
         from ..editing.model import load_editor
         from ..mrml import files
         from ..mrml.headless import scene
         from ..mrml.lookup import find_segment
-        from ..mrml.other_segments import lost_to, overlapped_by, protected_segments, voxels_of
+        from ..mrml.other_segments import lost_to, overlapped_by, protected_segments, segment_at, voxels_of
         from ..mrml.segmentations import segment_to_volume, segmentation_grid, volume_to_segment
         from ..pictures.editing import draw_edit
 
@@ -123,9 +123,14 @@ class Edit(Task):
         with timed(timings, "read"):
             progress(0.0, "reading")
             image = read_image(self.image)
-            strokes = [Stroke(str(path), _read_stroke(path), self.influence_radius_mm) for path in self.strokes]
+            points = [_read_stroke(path) for path in self.strokes]
             node = files.read_segmentation(self.segmentation)
             segment_id = find_segment(node, self.segment)
+            strokes = [
+                Stroke(str(path), stroke, self.influence_radius_mm, segment_at(node, stroke, segment_id))
+                for path, stroke in zip(self.strokes, points, strict=True)
+            ]
+            placed = placement_notes(self.image, self.segmentation)
             before = segment_to_volume(node, segment_id)
             protected = protected_segments(node, segment_id, self.protect)
         with timed(timings, "load model"):
@@ -155,7 +160,7 @@ class Edit(Task):
             strokes=series.strokes,
             editor=editor,
             others=others,
-            notes=[*_gone(others), *grown],
+            notes=[*placed, *_gone(others), *grown],
         )
         volume_to_segment(series.after, node, segment_id)
         outcome.write(
