@@ -9,7 +9,7 @@ import pytest
 from edit_cases import DENT_RADIUS, arc, case_on, distance_to_polyline, grid_around, rotation
 
 from SparseToPreciseLib.core.errors import InputError
-from SparseToPreciseLib.core.volume import Grid, Volume
+from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.editing.guidance import RADIUS_PER_SIGMA, attention, densify, nearest_on_stroke
 from SparseToPreciseLib.editing.influence import default_influence_radius
 from SparseToPreciseLib.editing.zone import zone_around

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK
+import slicer
 
 from known_shape import matrix, shape_on
 from SparseToPreciseLib.core.errors import InputError
@@ -33,6 +34,12 @@ def same_place(one: Volume, other: Volume, tolerance: float = 1e-5) -> None:
 def test_images_lie_where_slicer_puts_them(scene, grid: Grid, tmp_path: Path, extension: str) -> None:
     values = np.random.default_rng(1).integers(-900, 900, grid.shape).astype(np.int16)
     path = files.write_volume(Volume(values, grid.ijk_to_ras), tmp_path / f"image{extension}")
+    storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
+    storage.SetForceRightHandedIJKCoordinateSystem(False)
+    storage.SetFileName(str(path))
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
+    assert storage.ReadData(node)
+    same_place(read_image(path), volume_from_node(node))
     same_place(read_image(path), volume_from_node(files.read_volume(path)))
     same_place(read_image(path), Volume(values, grid.ijk_to_ras), 1e-4)
 

@@ -18,11 +18,21 @@ from .errors import InputError
 
 def known_extension(path: str | os.PathLike[str], extensions: Sequence[str], what: str) -> tuple[Path, str]:
     """The path and the longest of the extensions that it ends with; `what` is the kind of thing, with its article."""
-    path = Path(path)
+    path = _named_in_utf8(path)
     for extension in sorted(extensions, key=len, reverse=True):
         if path.name.lower().endswith(extension) and len(path.name) > len(extension):
             return path, extension
     raise InputError(f"{path} does not have a known extension; {what} is stored as {', '.join(extensions)}.")
+
+
+def _named_in_utf8(path: str | os.PathLike[str]) -> Path:
+    """The path, which native readers and writers can take: they end the process on other names."""
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError as error:
+        name = os.fsencode(path).decode(errors="backslashreplace")
+        raise InputError(f"{name} has a name that is not UTF-8; rename the file or its folder.") from error
+    return Path(path)
 
 
 def readable_file(path: str | os.PathLike[str], extensions: Sequence[str], what: str) -> tuple[Path, str]:
@@ -156,7 +166,7 @@ def _runs(process: int) -> bool:
 
 
 def _checked(path: str | os.PathLike[str]) -> Path:
-    path = Path(path)
+    path = _named_in_utf8(path)
     if not path.parent.is_dir():
         raise InputError(f"The folder {path.parent} does not exist; create it or choose another output.")
     if path.is_dir():

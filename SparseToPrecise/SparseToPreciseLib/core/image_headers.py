@@ -212,6 +212,8 @@ def check_segments(path: Path, header: Header) -> dict[int, tuple[int, int]]:
     """
     segments = {}
     keys = header.keys
+    if any("\ufffd" in text for key, value in keys.items() if key.startswith("Segment") for text in (key, value)):
+        raise InputError(f"{path} has names of segments that are not in UTF-8; save the segmentation again.")
     for number in sorted(int(found[1]) for found in map(_SEGMENT_ID.fullmatch, keys) if found):
         # Files of old Slicer versions give neither; then every segment is a layer of its own.
         layer = keys.get(f"Segment{number}_Layer", str(number if header.components > 1 else 0))

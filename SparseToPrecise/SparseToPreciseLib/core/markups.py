@@ -171,13 +171,18 @@ def _point(row: dict[str, Any], number: int, to_ras: np.ndarray) -> ControlPoint
     status, position = row.get("positionStatus", "defined"), row.get("position")
     if status not in _STATUSES:
         raise ValueError(f"the status of point {number} is {_short(status)}")
-    label, description = (row.get(name) for name in ("label", "description"))
     placed = status == "defined" and position is not None
     return ControlPoint(
-        "" if label is None else str(label),
+        _text(row.get("label")),
         to_ras * _numbers(position, 3, f"the position of point {number}") if placed else None,
-        "" if description is None else str(description),
+        _text(row.get("description")),
     )
+
+
+def _text(value: object) -> str:
+    """A text that native code can take: halves of characters and zeros end the process there."""
+    text = "" if value is None else str(value)
+    return text.encode(errors="replace").decode().replace("\0", "")
 
 
 def _numbers(value: object, count: int, what: str) -> np.ndarray:
@@ -238,7 +243,7 @@ def _from_fcsv(path: Path, text: str, kind: str) -> Markup:
         cells += [""] * (_STATUS + 1 - len(cells))
         placed = not versioned or cells[_STATUS].strip() in ("", _PLACED)
         label, description = (cells[_LABEL], cells[_DESCRIPTION]) if versioned else (cells[0], "")
-        points.append(ControlPoint(label, to_ras * position if placed else None, description))
+        points.append(ControlPoint(_text(label), to_ras * position if placed else None, _text(description)))
     return Markup("Fiducial", tuple(points))
 
 
