@@ -14,7 +14,7 @@ import pytest
 import SimpleITK
 
 from SparseToPreciseLib.core.errors import InputError
-from SparseToPreciseLib.core.images import nifti_header, placement_note, read_image, read_labelmap, write_image
+from SparseToPreciseLib.core.images import nifti_header, placement_notes, read_image, read_labelmap, write_image
 from SparseToPreciseLib.core.volume import Volume
 
 VOXELS = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
@@ -190,18 +190,26 @@ class TestForms:
 
     def test_a_disagreement_is_said_with_its_size(self, tmp_path: Path) -> None:
         path = nifti(tmp_path / "a.nii", codes=(1, 2))
-        assert placement_note(path) == f"{path} was read by its qform; its sform places it up to 15.4 mm elsewhere."
+        assert placement_notes(path) == [f"{path} was read by its qform; its sform places it up to 15.4 mm elsewhere."]
         path = nifti(tmp_path / "b.nii", codes=(1, 1))
-        assert placement_note(path) == f"{path} was read by its sform; its qform places it up to 15.4 mm elsewhere."
+        assert placement_notes(path) == [f"{path} was read by its sform; its qform places it up to 15.4 mm elsewhere."]
         path = nifti(tmp_path / "c.nii", codes=(0, 1), pixdim=(1, 3, 3, 3))
-        assert "c.nii was read by its voxel sizes; its sform places it up to 5.39 mm elsewhere" in placement_note(path)
+        (said,) = placement_notes(path)
+        assert "c.nii was read by its voxel sizes; its sform places it up to 5.39 mm elsewhere" in said
+
+    def test_two_files_that_were_read_by_different_forms(self, tmp_path: Path) -> None:
+        one, other = nifti(tmp_path / "a.nii", codes=(1, 0)), nifti(tmp_path / "b.nii", codes=(0, 1))
+        (said,) = placement_notes(one, other, None, tmp_path / "x.nrrd")
+        assert said.startswith(f"{one} was read by its qform and {other} by its sform, and they lie differently")
+        there = nifti(tmp_path / "b.nii", codes=(0, 1), rows=(2, 0, 0, 1, 0, 2, 0, 2, 0, 0, 2, 3))
+        assert placement_notes(one, there) == []
 
     def test_forms_that_agree_need_no_word(self, tmp_path: Path) -> None:
         volume = Volume(VOXELS, np.array([[0, -2.0, 0, 7], [2, 0, 0, 8], [0, 0, 2, 9], [0, 0, 0, 1]]))
         for extension in (".nii", ".nrrd"):
-            assert placement_note(write_image(volume, tmp_path / f"a{extension}")) == ""
+            assert placement_notes(write_image(volume, tmp_path / f"a{extension}")) == []
         for codes in ((0, 1), (1, 0), (0, 0)):
-            assert placement_note(nifti(tmp_path / "b.nii", codes=codes)) == ""
+            assert placement_notes(nifti(tmp_path / "b.nii", codes=codes)) == []
 
     def test_sheared_axes_are_refused_with_the_reason(self, tmp_path: Path) -> None:
         sheared = TURNED.copy()
@@ -216,4 +224,4 @@ class TestForms:
         scale = {1: 1e-3, 2: 1.0, 3: 1e3}[units]
         path = nifti(tmp_path / "a.nii", rows=TURNED.ravel() * scale, pixdim=(1, *[2 * scale] * 3), units=(units,))
         np.testing.assert_allclose(read_image(path).ijk_to_ras[:3], TURNED, rtol=1e-5)
-        assert placement_note(path) == ""
+        assert placement_notes(path) == []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -454,3 +456,57 @@ def test_the_report_is_made_once(cli, folder: Path, monkeypatch: pytest.MonkeyPa
     result = json.loads(answer.out.splitlines()[-1])["result"]
     assert result["timings"].pop("write") > 0
     assert result == json.loads((folder / "r.json").read_text())
+
+
+class TestNifti:
+    """A labelmap whose qform and sform differ by 15 degrees, with names of labels as TotalSegmentator writes them."""
+
+    def given(self, folder: Path, codes: tuple[int, int] = (1, 2)) -> Path:
+        path = folder / "labels.nii.gz"
+        content = bytearray(gzip.decompress(path.read_bytes()))
+        matrix = np.reshape(struct.unpack_from("<12f", content, 280), (3, 4))
+        turned = rotation((0, 0, 1), 15) @ matrix
+        struct.pack_into("<2h", content, 252, *codes)
+        struct.pack_into("<12f", content, 280, *turned.ravel())
+        text = b"<CaretExtension><LabelTable><Label Key='3'>kidney_left</Label></LabelTable></CaretExtension>"
+        extension = struct.pack("<2i", 112, 0) + text.ljust(104, b"\0")
+        struct.pack_into("<f", content, 108, 352 + len(extension))
+        content[348:352] = b"\1\0\0\0" + extension
+        path.write_bytes(gzip.compress(bytes(content)))
+        return path
+
+    def header(self, path: Path) -> bytes:
+        return gzip.decompress(path.read_bytes())[:700]
+
+    def test_names_are_understood_and_forms_and_names_are_kept(self, cli, folder: Path) -> None:
+        path, out = self.given(folder), folder / "out.nii.gz"
+        answer = cli.succeeds(
+            "edit", folder / "image.nrrd", path, folder / "stroke.mrk.json", "-o", out,
+            "--segment", "kidney_left", "--influence-radius", RADIUS, "--report", folder / "r.json",
+        )  # fmt: skip
+        said = "labels.nii.gz was read by its qform; its sform places it up to"
+        assert said in answer.out and said in json.loads((folder / "r.json").read_text())["warnings"][0]
+        before, after = self.header(path), self.header(out)
+        for start, stop in ((76, 92), (252, 328)):
+            assert after[start:stop] == before[start:stop]
+        assert b"Label Key='3'>kidney_left<" in after
+        assert not np.array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(out))), 0)
+        edited = read_segment(out, "kidney_left").array
+        cli.succeeds(
+            "edit", folder / "image.nrrd", folder / "ball.seg.nrrd", folder / "stroke.mrk.json",
+            "-o", folder / "out.nrrd", "--segment", "Ball", "--influence-radius", RADIUS,
+        )  # fmt: skip
+        assert np.array_equal(edited, read_segment(folder / "out.nrrd", "3").array)
+
+
+def test_a_stroke_on_another_segment_is_refused_with_its_name_unless_a_radius_is_given(cli, folder: Path) -> None:
+    labels = labels_of(CASE)
+    far = labels.array == 7
+    array = np.where(far, 0, labels.array)
+    array[1:3, 1:3, 1:3] = 7
+    files.write_volume(labels.with_array(array), folder / "far.nrrd")
+    arguments = ["edit", folder / "image.nrrd", folder / "far.nrrd", folder / "stroke.mrk.json", "--segment", "7"]
+    said = cli.refuses(*arguments, "-o", folder / "o.nrrd")
+    assert "stroke.mrk.json: The stroke lies on Segment_3 and is " in said
+    assert "mm from the boundary of Segment_7, farther than it is long" in said
+    cli.succeeds(*arguments, "-o", folder / "o.nrrd", "--influence-radius", "70", "--model", "image-aware-warp")

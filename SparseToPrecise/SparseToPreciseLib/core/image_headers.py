@@ -33,6 +33,15 @@ if TYPE_CHECKING:
 IMAGE_EXTENSIONS = (".nrrd", ".nii", ".nii.gz", ".mha")
 
 _LONGEST_TEXT_HEADER = 1 << 24
+_NRRD_FIELDS = {
+    "type", "dimension", "sizes", "space", "space dimension", "space units", "space origin", "space directions",
+    "measurement frame", "kinds", "encoding", "endian", "content", "min", "max", "old min", "oldmin", "old max",
+    "oldmax", "block size", "blocksize", "line skip", "lineskip", "byte skip", "byteskip", "number", "sample units",
+    "sampleunits", "spacings", "thicknesses", "axis mins", "axismins", "axis maxs", "axismaxs", "centers",
+    "centerings", "labels", "units", "data file", "datafile",
+}  # fmt: skip
+_LONGEST_NRRD_FIELD = 500
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f]")
 _SEGMENT_ID = re.compile(r"Segment(\d{1,6})_ID")
 _WHOLE_NUMBERS = re.compile(r"-?\d{1,9}")
 
@@ -116,13 +125,19 @@ def _nrrd(path: Path) -> Header:
         raise ValueError("magic")
     fields: dict[str, str] = {}
     keys: dict[str, str] = {}
-    for line in lines[1:]:
-        if ":=" in line and not re.match(r"^[a-z ]+: ", line):
-            key, _, value = line.partition(":=")
-            keys[key] = value
-        elif ": " in line and not line.startswith("#"):
-            key, _, value = line.partition(": ")
-            fields[key.strip().lower()] = value.strip()
+    for line in lines[1:-1]:
+        field, separator, value = line.partition(": ")
+        key, assignment, text = line.partition(":=")
+        if line.startswith("#"):
+            continue
+        # The reader ends the process on a long line of which it has to say that it is wrong.
+        is_field = separator and field.strip().lower() in _NRRD_FIELDS and len(line) <= _LONGEST_NRRD_FIELD
+        if not is_field and not assignment or _CONTROL.search(line):
+            raise ValueError("a line that is no field")
+        if is_field:
+            fields[field.strip().lower()] = value.strip()
+        else:
+            keys[key] = text
     encoding = fields["encoding"].lower()
     if "data file" in fields or "datafile" in fields:
         raise InputError(f"{path} keeps its voxels in another file; export it again as one file.")

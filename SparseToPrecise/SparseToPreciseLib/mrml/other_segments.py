@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import slicer
@@ -14,11 +15,14 @@ from ..core.itk_images import moved
 from ..core.masks import bounding_slices
 from ..core.volume import Grid, Volume
 from .lookup import find_segment
-from .segment_lattice import IndexBox, Lattice, layers_of, stored_labelmap
+from .segment_lattice import Lattice, layers_of, stored_labelmap
 from .segmentations import grown_to_hold, onto_grid
 from .volumes import parent_to_world
 
-_NEIGHBOURS = np.array([(0, 0, 0), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1)])
+_DIRECTIONS = np.array([one for one in product((-1.0, 0.0, 1.0), repeat=3) if any(one)])
+_DIRECTIONS /= np.linalg.norm(_DIRECTIONS, axis=1, keepdims=True)
+_STEPS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+"""Voxels."""
 
 ALL = "all"
 """Instead of a segment's name: every segment but the corrected one."""
@@ -47,30 +51,35 @@ class OtherSegment:
     overlapped: int
 
 
-def segment_at(node: slicer.vtkMRMLSegmentationNode, points_ras: np.ndarray, beside: str) -> str:
-    """Name of the segment on which most of (N, 3) RAS points (mm) lie, or beside which within a voxel.
+def segment_at(node: slicer.vtkMRMLSegmentationNode, stroke_ras: np.ndarray, beside: str) -> str:
+    """Name of the segment along which a stroke was drawn, other than the one of the ID `beside`; "" where none is.
 
-    "" where no segment but the one of the ID `beside` has half of the points.
+    It is the nearest one (looked for in 26 directions, up to half the stroke's length) of at least half of the
+    (N, 3) RAS points, mm.
     """
-    points = moved(np.linalg.inv(parent_to_world(node)), np.asarray(points_ras, dtype=np.float64))
-    if len(points) == 0 or not np.isfinite(points).all():
+    points = moved(np.linalg.inv(parent_to_world(node)), np.asarray(stroke_ras, dtype=np.float64))
+    if points.ndim != 2 or len(points) < 2 or not np.isfinite(points).all():
         return ""
-    most, name = len(points) / 2, ""
-    for lattice, ids in layers_of(node):
-        voxels = np.round(Grid((1, 1, 1), lattice.matrix).to_ijk(points)).astype(int)[:, None] + _NEIGHBOURS
-        low = voxels.min(axis=(0, 1))
-        box = IndexBox(tuple(low), tuple(voxels.max(axis=(0, 1)) + 1)).intersection(lattice.stored)
-        if box.empty:
-            continue
-        inside = ((voxels >= box.start) & (voxels < box.stop)).all(axis=-1)
-        labels = np.zeros(inside.shape, dtype=np.int64)
-        i, j, k = (voxels[inside] - box.start).T
-        labels[inside] = lattice.array(box)[k, j, i]
-        for label, segment_id in ids.items():
-            count = np.count_nonzero((labels == label).any(axis=1))
-            if segment_id != beside and count >= most:
-                most, name = count, node.GetSegmentation().GetSegment(segment_id).GetName() or segment_id
-    return name
+    length = np.linalg.norm(np.diff(points, axis=0), axis=1).sum()
+    nearest = np.full(len(points), np.inf)
+    ids = np.full(len(points), "", dtype=object)
+    for lattice, names in layers_of(node):
+        spacing = float(np.mean(lattice.grid(lattice.stored).spacing))
+        steps = np.array([step for step in _STEPS if step <= max(1, length / 2 / spacing)])
+        voxels = np.round(Grid((1, 1, 1), lattice.matrix).to_ijk(points))[:, None, None]
+        voxels = np.round(voxels + steps[:, None, None] * _DIRECTIONS).astype(int)  # (point, step, direction, 3)
+        for label, segment_id in names.items():
+            if segment_id == beside:
+                continue
+            hit = Lattice(lattice.image, label).values(voxels.reshape(-1, 3)).reshape(voxels.shape[:3]).any(axis=2)
+            distance = np.where(hit.any(axis=1), steps[hit.argmax(axis=1)] * spacing, np.inf)
+            ids[distance < nearest] = segment_id
+            nearest = np.minimum(nearest, distance)
+    found, counts = np.unique(ids[ids != ""].astype(str), return_counts=True)
+    if not len(found) or counts.max() < len(points) / 2:
+        return ""
+    segment_id = str(found[counts.argmax()])
+    return node.GetSegmentation().GetSegment(segment_id).GetName() or segment_id
 
 
 def protected_segments(node: slicer.vtkMRMLSegmentationNode, segment_id: str, wanted: Sequence[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -68,6 +68,7 @@ class SegmentBox(BoxTask):
         from ..boxes.corrector.model import load_corrector
         from ..boxes.segmenter.model import load_segmenter
         from ..boxes.segmenter.segment import segment
+        from ..core.images import placement_notes
         from ..mrml.files import SEGMENTATION_EXTENSIONS
         from ..mrml.headless import scene
         from ..pictures.boxes import draw_boxes
@@ -99,6 +100,7 @@ class SegmentBox(BoxTask):
             slices=within,
             progress=progress.part(0.5 if corrector else 0.2, 0.9),
         )
+        result = replace(result, notes=[*placement_notes(self.image, self.roi), *result.notes])
         outcome = SegmentOutcome(
             task=self, image=image, given=given, name=name, tightened=tightened, result=result, segmenter=segmenter
         )

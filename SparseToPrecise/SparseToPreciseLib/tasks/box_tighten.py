@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -71,6 +71,7 @@ class TightenBox(BoxTask):
     def run(self, progress: Progress | None = None) -> TightenOutcome:
         """Read the image and the box, tighten the box, write."""
         from ..boxes.corrector.model import load_corrector
+        from ..core.images import placement_notes
         from ..mrml.files import SEGMENTATION_EXTENSIONS
         from ..mrml.headless import scene
         from ..mrml.rois import ROI_EXTENSION, place_roi, write_roi
@@ -93,6 +94,7 @@ class TightenBox(BoxTask):
                 progress(0.2, "loading the model")
                 corrector = load_corrector(self.model, self.device)
             result = self.tightened(image, given, corrector, progress.part(0.3, 0.9))
+            result = replace(result, notes=[*placement_notes(self.image, self.roi), *result.notes])
             outcome = TightenOutcome(
                 task=self, image=image, given=given, name=name, tightened=result, corrector=corrector
             )

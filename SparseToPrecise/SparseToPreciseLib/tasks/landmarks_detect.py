@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -201,6 +201,7 @@ class DetectLandmarks(Task):
         """What was found on a target, and its image; without one the target was finished by an earlier run."""
         import numpy as np
 
+        from ..core.images import placement_notes
         from ..landmarks.detect import detect
 
         progress(0.0, f"{name}: reading")
@@ -212,6 +213,7 @@ class DetectLandmarks(Task):
             found = detect(template, image, stages=self.stages, mirror=self.mirror, seed_point=seed, progress=progress)
         except InputError as error:
             return TargetOutcome(path, name, error=str(error)), None
+        found = replace(found, notes=[*placement_notes(path), *found.notes])
         return TargetOutcome.of(path, name, found), image
 
 

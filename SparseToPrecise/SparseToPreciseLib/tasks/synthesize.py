@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -184,7 +184,7 @@ class Synthesize(Task):
         progress: Progress,
     ) -> None:
         """Make one CT, write it, and add it to the outcome."""
-        from ..core.images import read_image
+        from ..core.images import placement_notes, read_image
         from ..synthesis.synthesize import synthesize
 
         timings: dict[str, float] = {}
@@ -201,6 +201,7 @@ class Synthesize(Task):
             overlap=self.overlap,
             progress=progress.part(0.05, 0.95),
         )
+        result = replace(result, warnings=[*placement_notes(files.mr, self.body_mask), *result.warnings])
         if self.picture is not None and len(drawn) < DRAWN:
             drawn.append((mr, result))
         case = CaseOutcome(files, _case_as_json(files, mr, result, timings), tuple(result.warnings))
@@ -318,7 +319,7 @@ class SynthesizeOutcome(ReportedOutcome):
 
 
 def _outputs(files: CaseFiles, result: SynthesisResult) -> list[tuple[Path | None, Writer]]:
-    from ..mrml.files import write_volume
+    from ..core.images import nifti_header, write_image
     from ..mrml.synthesis_nodes import write_classes
     from ..synthesis.hu import classify
 
@@ -329,8 +330,9 @@ def _outputs(files: CaseFiles, result: SynthesisResult) -> list[tuple[Path | Non
         files.high: result.high,
         files.probability: result.high_probability,
     }
+    like = nifti_header(files.mr)
     outputs: list[tuple[Path | None, Writer]] = [
-        (path, lambda path, volume=volume: write_volume(volume, path)) for path, volume in volumes.items()
+        (path, lambda path, volume=volume: write_image(volume, path, like)) for path, volume in volumes.items()
     ]
     if files.classes is not None:
         labels = classify(result.ct, result.body)
