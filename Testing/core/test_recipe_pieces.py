@@ -140,6 +140,7 @@ def test_what_is_in_the_way_of_a_training_is_told_before_it(tmp_path: Path) -> N
         ("is no model bundle", "mine", {}),
         ("no device 'tpu'", "new", {"device": "tpu"}),
         ("no checkpoint .* to resume from", "new", {"checkpoint": tmp_path / "none", "resume": True}),
+        ("folder .*nowhere does not exist", "new", {"checkpoint": tmp_path / "nowhere" / "state"}),
     ):
         with pytest.raises(InputError, match=words):
             train("synthesis", tmp_path / output, **wrong)

@@ -21,6 +21,7 @@ import torch
 from ...families import FAMILIES
 from ..bundles import Bundle, open_bundle, search_roots
 from ..errors import InputError
+from ..files import ensure_writable
 from ..networks import build_network, network_channels
 from ..progress import Progress
 from .card import Description, TrainingSummary, bundle_metadata, filled_card, validation_curve
@@ -239,6 +240,8 @@ class TrainingRecipe:
         if resume and (checkpoint is None or not Path(checkpoint).is_file()):
             raise InputError(f"There is no checkpoint {checkpoint or ''} to resume from; leave --resume out to begin.")
         with training_run(output, self.family, device, progress, self.needed_bytes) as run:
+            if checkpoint is not None:
+                ensure_writable(checkpoint)
             torch.manual_seed(self.seed)
             network = self.first_network()
             cases = self.cases(run, run.progress.part(0.0, self.shares[0]), **given)
