@@ -51,7 +51,7 @@ class EditingModule(ScriptedLoadableModule):
 
 @parameterNodeWrapper
 class EditingModuleParameterNode:
-    """What the panel shows; saved with the scene."""
+    """State of the panel; saved with the scene."""
 
     image: vtkMRMLScalarVolumeNode
     segmentation: vtkMRMLSegmentationNode

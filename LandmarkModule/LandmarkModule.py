@@ -42,7 +42,7 @@ class LandmarkModule(ScriptedLoadableModule):
 
 @parameterNodeWrapper
 class LandmarkModuleParameterNode:
-    """What the panel shows; saved with the scene."""
+    """State of the panel; saved with the scene."""
 
     reference: vtkMRMLScalarVolumeNode
     structure: vtkMRMLSegmentationNode

@@ -41,7 +41,7 @@ class SynthesisModule(ScriptedLoadableModule):
 
 @parameterNodeWrapper
 class SynthesisModuleParameterNode:
-    """What the panel shows; saved with the scene."""
+    """State of the panel; saved with the scene."""
 
     mr: vtkMRMLScalarVolumeNode
     model: str

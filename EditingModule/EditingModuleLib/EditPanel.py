@@ -1,4 +1,4 @@
-"""What the module EditingModule does with markups: Apply, the batch, undo and redo, and the table of results."""
+"""Edits of the module EditingModule with markups: Apply, the batch, undo and redo, and the table of results."""
 
 import slicer
 from slicer.i18n import tr as _
@@ -148,7 +148,7 @@ class EditPanel(WorkSection):
         self.follow()
 
     def _lacking(self, p):
-        """What must be chosen before anything can run; empty when nothing is missing."""
+        """Choice that is missing before anything can run; empty when none is."""
         if p is None or p.image is None:
             return _("Choose the image")
         if p.segmentation is None or p.segmentation.GetSegmentation().GetSegment(p.segmentID) is None:

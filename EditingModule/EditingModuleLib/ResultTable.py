@@ -1,4 +1,4 @@
-"""What every stroke did, as a table."""
+"""Results of every stroke, as a table."""
 
 import qt
 from slicer.i18n import tr as _

@@ -1,4 +1,4 @@
-"""What "Reload and Test", ctest and Testing/desktop run for the module EditingModule."""
+"""Self-test of the module EditingModule, for "Reload and Test", ctest and Testing/desktop."""
 
 import slicer
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleTest

@@ -1,4 +1,4 @@
-"""What is drawn on one slice view: the stroke, and the band around it in which voxels may change."""
+"""Drawing on one slice view: the stroke, and the band around it in which voxels may change."""
 
 import vtk
 

@@ -32,7 +32,7 @@ class StrokeInput(VTKObservationMixin):
 
     @property
     def advice(self):
-        """What there is to do with it."""
+        """Action for it."""
         if self.complete:
             return _("Correct the segment near the stroke")
         return _("Choose or draw a stroke") if self._node is None else _("Place at least two points of the stroke")

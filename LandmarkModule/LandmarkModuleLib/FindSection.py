@@ -82,7 +82,7 @@ class FindSection(WorkSection):
         self.table.show(p.found if p else None)
 
     def missing(self):
-        """What must be there before anything can be found; empty when nothing is missing."""
+        """Input that is missing before anything can be found; empty when none is."""
         if not self._setupReady:
             return _("Install what is missing first")
         return "" if self.templates.model else _("There is no template; teach one, or choose its folder")
@@ -140,7 +140,7 @@ class FindSection(WorkSection):
         self.ui.placeWidget.setPlaceModeEnabled(True)
 
     def say(self, text):
-        """What came out of the last search."""
+        """Results of the last search."""
         self.ui.verdictLabel.text = text
         self.ui.verdictLabel.visible = bool(text)
 

@@ -1,4 +1,4 @@
-"""What "Reload and Test", ctest and Testing/desktop run for the module LandmarkModule."""
+"""Self-test of the module LandmarkModule, for "Reload and Test", ctest and Testing/desktop."""
 
 import tempfile
 

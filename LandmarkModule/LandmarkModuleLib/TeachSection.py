@@ -125,7 +125,7 @@ class TeachSection:
         self.child.ask_to_end()
 
     def say(self, warnings):
-        """What the user should know about what is taught."""
+        """Sentence for the user about the case that is taught."""
         self.ui.teachNotesLabel.text = "\n".join(f"⚠ {one}" for one in warnings)
         self.ui.teachNotesLabel.visible = bool(warnings)
 

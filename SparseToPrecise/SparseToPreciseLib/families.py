@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Family:
-    """What the rest of the software must know of a family; places are "module:name" below this package.
+    """A family as the rest of the software knows it; places are "module:name" below this package.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ FAMILIES: dict[str, Family] = {row.name: row for row in _ROWS}
 
 
 def resolved(place: str) -> Callable[..., Any]:
-    """What a "module:name" below this package stands for."""
+    """Object that a "module:name" below this package names."""
     module, _, name = place.partition(":")
     return getattr(import_module(f"{__package__}.{module}"), name)
 

@@ -1,4 +1,4 @@
-"""What "Reload and Test", ctest and Testing/desktop run for the module SynthesisModule."""
+"""Self-test of the module SynthesisModule, for "Reload and Test", ctest and Testing/desktop."""
 
 import tempfile
 
@@ -41,7 +41,7 @@ class SynthesisModuleTest(ScriptedLoadableModuleTest):
         self.assertEqual((parameters.mr, parameters.reference), (mr, ct))
 
     def test_aResultIsShown(self):
-        """What a model would give is made by a threshold here."""
+        """A threshold here in place of a model."""
         import numpy as np
 
         from SparseToPreciseLib.mrml.synthesis_nodes import Synthetic, read_inputs, show_synthetic

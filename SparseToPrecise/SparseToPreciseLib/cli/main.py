@@ -50,7 +50,7 @@ def options(
     # Taken out of the arguments by run(), wherever it stands; declared here for --help.
     debug: bool = typer.Option(False, "--debug", help="Show warnings, and the whole traceback of an error."),
 ) -> None:
-    """What can be said before a command."""
+    """Options before a command."""
     if version:
         print(f"sparse-to-precise {__version__}")
     elif context.invoked_subcommand is None:

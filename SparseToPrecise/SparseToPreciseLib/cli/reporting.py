@@ -25,7 +25,7 @@ class ProgressMode(str, Enum):
 
 
 class Reporter:
-    """What a command says on stdout.
+    """Output of a command on stdout.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What the training commands of all families have alike: their options, declared once, and how they run."""
+"""Common part of the training commands of all families: their options, declared once, and their running."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class TrainOptions:
 
 @dataclass(frozen=True)
 class Training:
-    """What a family's command has made of its own options.
+    """Arguments that a family's command has made of its own options.
 
     Attributes
     ----------

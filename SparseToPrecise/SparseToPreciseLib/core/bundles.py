@@ -26,7 +26,7 @@ METADATA = "configs/metadata.json"
 WEIGHTS = "models/model.pt"
 CARD = "docs/README.md"
 LAYOUT = (METADATA, "configs/inference.json", "configs/train.json", WEIGHTS, CARD)
-"""What every bundle holds, relative to its folder."""
+"""Files of every bundle, relative to its folder."""
 
 USER_FOLDER_VARIABLE = "SPARSE_TO_PRECISE_MODELS"
 
@@ -61,17 +61,17 @@ class Bundle:
 
     @property
     def sha256(self) -> str:
-        """Of the weights, as the metadata give it."""
+        """Hash of the weights, as the metadata give it."""
         return self.metadata["weights_sha256"]
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What the family's algorithm needs to know of the model."""
+        """Values that the family's algorithm needs of the model."""
         return self.metadata.get("parameters", {})
 
     @property
     def licence(self) -> str:
-        """Of the bundle; MONAI's key for it is "copyright"."""
+        """Licence of the bundle; MONAI's key for it is "copyright"."""
         return str(self.metadata.get("license") or self.metadata.get("copyright") or "")
 
     @property
@@ -282,7 +282,7 @@ def _opened(folder: Path) -> Bundle:
 
 
 def wrong_metadata(metadata: Any) -> str:
-    """What is wrong with a bundle's metadata, empty when nothing is."""
+    """Fault of a bundle's metadata; empty when there is none."""
     if not isinstance(metadata, dict):
         return "is no JSON object"
     if not isinstance(metadata.get("family"), str):

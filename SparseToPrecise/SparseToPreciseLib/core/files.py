@@ -178,7 +178,7 @@ def _checked(path: str | os.PathLike[str]) -> Path:
 
 
 def _behind(path: Path) -> Path:
-    """What a link leads to; else the path itself."""
+    """Target of a link; else the path itself."""
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 

@@ -1,4 +1,4 @@
-"""What a file's header says, and whether the file is whole.
+"""Headers of image files, and whether a file is whole.
 
 SimpleITK reads the headers; only what its readers do not check is checked here: they take a NIfTI file without its
 end for whole, make zeros of a damaged MetaImage, and Slicer's ends the process on a damaged .seg.nrrd.
@@ -251,7 +251,7 @@ def check_segments(path: Path, header: Header) -> dict[int, tuple[int, int]]:
 
 
 def information(path: Path) -> tuple[Header, Grid | None]:
-    """What SimpleITK says of a file without reading its voxels; no grid for other than 3D images."""
+    """Header of a file by SimpleITK, without its voxels; no grid for other than 3D images."""
     import SimpleITK
 
     with reading(path) as reader:
@@ -300,7 +300,7 @@ def told_by_name(path: Path) -> Iterator[Path]:
 
 
 def _reason(error: RuntimeError) -> str:
-    """What ITK says, without where in its source."""
+    """Message of ITK without the place in its source."""
     said = str(error).rpartition("ERROR:")[2] if "ERROR:" in str(error) else str(error)
     if "orthonormal" in said:
         return "its axes are not at right angles, which a NIfTI file may not have"

@@ -32,7 +32,7 @@ _COMMENT = re.compile(r'^"?#\s*(.+?)\s*=\s*(.*?)[\s,"]*$')
 _LABEL, _DESCRIPTION, _STATUS = 11, 12, 14
 """Columns of a .fcsv file that says its version; one that does not begins each row with the label."""
 _PLACED = "2"
-"""What stands in the column of the status, which files of older versions do not have, for a placed point."""
+"""Value of a placed point in the column of the status, which files of older versions do not have."""
 
 
 @dataclass(frozen=True)

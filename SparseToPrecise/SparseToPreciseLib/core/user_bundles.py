@@ -38,7 +38,7 @@ class InstalledBundle:
 
     @property
     def size_bytes(self) -> int:
-        """Of all its files."""
+        """Size of all its files."""
         return sum(file.lstat().st_size for file in self.path.rglob("*") if not file.is_dir())
 
 

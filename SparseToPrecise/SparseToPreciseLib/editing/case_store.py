@@ -19,7 +19,7 @@ from ..core.progress import Progress
 from .cases import FIELDS, Simulation, VolumeScenes, phantom_scene, simulated_cases, training_segmenters
 
 FORMAT = 2
-"""Of the stored cases; a store of another format is made anew. Raise it whenever the same recipe gives other cases."""
+"""Format of the stored cases; a store of another one is made anew. Raise it when the same recipe gives other cases."""
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ class EditHistory:
         return [edit.stroke for edit in self.in_effect(values)]
 
     def revert(self, number: int, values: Values) -> tuple[np.ndarray, np.ndarray]:
-        """What to change so that one edit is undone and the later ones stay.
+        """Changes by which one edit is undone and the later ones stay.
 
         Returns
         -------

@@ -19,7 +19,7 @@ from .working_grid import room_within, with_background
 
 @dataclass(frozen=True, eq=False)
 class Stroke:
-    """What the user has drawn.
+    """Strokes as the user has drawn them.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class AppliedStroke:
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """What several strokes did.
+    """Result of several strokes.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What an edit needs of an editor, and the two that need no training."""
+"""Protocol of an editor, and the two that need no training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .working_grid import WorkingCase
 
 
 class Editor(Protocol):
-    """What corrects a working case: a model or a warp."""
+    """Corrects a working case: a model or a warp."""
 
     name: str
     device: str

@@ -12,13 +12,13 @@ from .guidance import densify
 from .working_grid import room_within, sampled, signed_distance, with_background
 
 DEPTH_FACTOR = 1.5
-"""Of the greatest distance from the stroke to the boundary as it is; the stroke runs where it should be."""
+"""Multiple of the greatest distance from the stroke to the boundary as it is; the stroke runs where it should be."""
 
 LENGTH_SHARE = 1 / 3
-"""Of the stroke's length; an error is about as wide as the stroke that was drawn for it."""
+"""Share of the stroke's length; an error is about as wide as the stroke that was drawn for it."""
 
 SIZE_SHARE = 1 / 2
-"""Of the radius of the ball with the segment's volume; a stroke all around a segment is no reason for more."""
+"""Share of the radius of the ball with the segment's volume; a stroke all around a segment is no reason for more."""
 
 SMALLEST_VOXELS = 3.0
 """Below this many voxels (of the mean size) a zone holds too few of them to tell a shape."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FAMILY = "editing"
 
 DEFAULT_EDITOR = "editing"
-"""What corrects where nothing else is asked for: the best on the real cases of docs/benchmarks/editing.md."""
+"""The editor where nothing else is asked for: the best on the real cases of docs/benchmarks/editing.md."""
 
 MULTIPLE = 16
 """Working grids have sides of multiples of this, so that every network of the table fits."""

@@ -1,4 +1,4 @@
-"""What the editing networks see and what they say.
+"""Inputs and outputs of the editing networks.
 
 Two forms: the paper's (image, old mask, guidance -> logits), and a residual one that starts from the image-aware
 warp and can, by training, only improve on it.
@@ -52,7 +52,7 @@ def channel_constants() -> dict[str, float]:
 
 
 def form_parameters(form: NetworkForm) -> dict:
-    """What a bundle's metadata say of its form; the inverse of `form_from`, with the `channel_constants`."""
+    """The form of a network for a bundle's metadata; the inverse of `form_from`, with the `channel_constants`."""
     return {"inputs": list(form.inputs), "residual": form.residual, **channel_constants()}
 
 

@@ -39,7 +39,7 @@ WORKING_SPACING = (
 
 @dataclass(frozen=True)
 class EditingCases:
-    """What a training works with.
+    """Cases of a training.
 
     Attributes
     ----------

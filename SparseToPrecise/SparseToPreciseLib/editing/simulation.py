@@ -207,7 +207,7 @@ def _around(shape: tuple[int, ...], point: np.ndarray, reach: float) -> tuple[sl
 def _low_contrast(
     truth: np.ndarray, image: np.ndarray, points: np.ndarray, radius: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Of a sample of boundary points (N, 3), those around which object and surroundings look most alike."""
+    """Those of a sample of boundary points (N, 3) around which object and surroundings look most alike."""
     sample = points[rng.choice(len(points), min(_SITES_COMPARED, len(points)), replace=False)]
     contrast = []
     for point in sample:

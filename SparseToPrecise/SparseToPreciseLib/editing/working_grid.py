@@ -26,7 +26,7 @@ MARGIN_SIGMAS = 3.0
 
 @dataclass(frozen=True)
 class WorkingCase:
-    """What an editor sees: arrays (K, J, I) on one isotropic grid, lengths in voxels.
+    """Input of an editor: arrays (K, J, I) on one isotropic grid, lengths in voxels.
 
     Attributes
     ----------

@@ -35,7 +35,7 @@ _VALIDATION_SLICES = 96
 
 @dataclass(frozen=True)
 class SlicesOfReferences:
-    """What a training works with.
+    """Cases of a training.
 
     Attributes
     ----------

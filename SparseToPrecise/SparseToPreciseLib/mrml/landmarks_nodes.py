@@ -191,7 +191,7 @@ def _moved(one: Landmark, matrix: np.ndarray) -> Landmark:
 
 @dataclass(frozen=True)
 class FoundLandmarks:
-    """What was found on a target.
+    """Landmarks of a target.
 
     Attributes
     ----------

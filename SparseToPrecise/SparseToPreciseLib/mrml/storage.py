@@ -1,4 +1,4 @@
-"""What all kinds of files have in common: names, Slicer's storage nodes, and what went wrong in one sentence."""
+"""Common part of all kinds of files: names, Slicer's storage nodes, and failures in one sentence."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def write_node(
 
 
 def _reason(messages: slicer.vtkMRMLMessageCollection, printed: str, hide: Path | None = None) -> str:
-    """What Slicer says about the failure, as " (...)" on one line; "" when it says nothing."""
+    """Message of Slicer about the failure, as " (...)" on one line; "" when it says nothing."""
     texts = [messages.GetNthMessageText(index) for index in range(messages.GetNumberOfMessages())] + [printed]
     text = next((text for text in texts if text.strip()), "")
     text = text.rpartition("Description:")[2] if "Description:" in text else text

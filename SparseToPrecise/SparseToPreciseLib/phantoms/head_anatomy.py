@@ -1,4 +1,4 @@
-"""What a head phantom is painted of: bones, brain and fluid, hollows, soft tissue outside the skull."""
+"""Anatomy of a head phantom: bones, brain and fluid, hollows, soft tissue outside the skull."""
 
 from __future__ import annotations
 

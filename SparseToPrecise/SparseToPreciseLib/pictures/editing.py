@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 BEFORE, AFTER, STROKE, ZONE, TRUTH = "#ffb000", "#2fd3ff", "#ff3d9a", "#ffffff", "#b6ff3d"
 _CONTEXT_RADII = 2.2
 _STRAIGHT = 0.05
-"""Of a stroke's length: what strays less from a line has no plane of its own."""
+"""Share of a stroke's length: a stroke that strays less from a line has no plane of its own."""
 
 
 @dataclass(frozen=True)

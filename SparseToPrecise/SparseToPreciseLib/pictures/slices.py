@@ -1,4 +1,4 @@
-"""What all pictures share: planes as a radiologist sees them, slices with contours, the sheet on which they lie."""
+"""Common part of all pictures: planes as a radiologist sees them, slices with contours, the sheet on which they lie."""
 
 from __future__ import annotations
 

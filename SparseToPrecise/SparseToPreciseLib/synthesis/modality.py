@@ -27,7 +27,7 @@ _LEAST_SOFT, _LEAST_NEAR, _LEAST_BONE, _LEAST_SKIN = 0.87, 0.42, 0.007, 0.02
 whatever they are multiplied."""
 _LOOKED_AT = 1_000_000
 _LEAST_SHARE = 0.01
-"""Of the voxels that have the value."""
+"""Share of the voxels that have the value."""
 _SOLID = 0.5
 """Share of those that lie among their like: the noise of air, too, has a most frequent value."""
 _BLURRED = 2

@@ -26,9 +26,9 @@ from .model import BANDS, FAMILY
 from .trainer import OBJECTIVES, SynthesisTrainer
 
 HELD_BACK = 0.2
-"""Of a user's pairs, where there are none to validate with and at least five."""
+"""Share of a user's pairs, where there are none to validate with and at least five."""
 MEASURED = 60
-"""Of how many MRs spacing, extent and histogram are measured."""
+"""Number of MRs whose spacing, extent and histogram are measured."""
 LARGEST_SIGMA_MM = 100.0
 """Beyond it the low band would hold nothing of a head but its mean."""
 
@@ -43,7 +43,7 @@ _OUTPUTS = {
 
 @dataclass(frozen=True)
 class PreparedPairs:
-    """What a training works with.
+    """Cases of a training.
 
     Attributes
     ----------
@@ -133,7 +133,7 @@ class SynthesisRecipe(PhantomRecipe):
     def cases(
         self, run: Run, progress: Progress, *, cases: Pairs | None = None, validation_cases: Pairs | None = None
     ) -> PreparedPairs:
-        """What is trained on and validated with.
+        """Cases for training and validation.
 
         Parameters
         ----------

@@ -15,7 +15,7 @@ from .hu import BONE_ABOVE, HuWindow
 from .losses import absolute_error, frequency_loss
 
 PATCHES_PER_CASE = 1
-"""Of a validation case."""
+"""Measures of a validation case."""
 
 
 def _l1(said: torch.Tensor, given: Given) -> torch.Tensor:

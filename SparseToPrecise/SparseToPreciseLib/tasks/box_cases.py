@@ -72,7 +72,7 @@ def segmenter_cases(path: Path, label: int | None) -> dict[str, FileCases]:
 
 
 def correction_by(corrector: str | None, coverage: float | None, device: str) -> BoxCorrection:
-    """What tightens the boxes of a datalist before they are learnt from; None is the default of each.
+    """Correction of the boxes of a datalist before they are learnt from; None is the default of each.
 
     Raises
     ------

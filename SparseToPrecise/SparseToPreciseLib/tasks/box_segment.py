@@ -116,7 +116,7 @@ class SegmentBox(BoxTask):
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentOutcome(BoxOutcome):
-    """What segmenting did.
+    """Outcome of segmenting.
 
     Attributes
     ----------

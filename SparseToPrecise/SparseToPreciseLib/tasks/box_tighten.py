@@ -117,13 +117,13 @@ class TightenBox(BoxTask):
 
 @dataclass(frozen=True, kw_only=True)
 class TightenOutcome(BoxOutcome):
-    """What tightening did; `corrector` tightened."""
+    """Outcome of tightening with `corrector`."""
 
     corrector: Corrector
 
     @property
     def result(self) -> TightenResult:
-        """What the library says."""
+        """Result of the library."""
         return self.tightened
 
     @property

@@ -1,4 +1,4 @@
-"""What the tasks with an image and a box share: their options, reading, checking, and what they say of a box."""
+"""Common part of the tasks with an image and a box: options, reading, checking, and reports of a box."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class BoxTask(Task):
 
 @dataclass(frozen=True, kw_only=True)
 class BoxOutcome(ReportedOutcome):
-    """What happened to a box.
+    """Outcome of a task with a box.
 
     Attributes
     ----------
@@ -165,7 +165,7 @@ class BoxOutcome(ReportedOutcome):
     tightened: TightenResult | None
 
     def common_json(self, model: Any, device: str) -> dict[str, Any]:
-        """What the reports of all tasks begin with."""
+        """Beginning of the reports of all tasks."""
         task = self.task
         return {
             "inputs": {
@@ -182,7 +182,7 @@ class BoxOutcome(ReportedOutcome):
 
     @property
     def advice(self) -> list[str]:
-        """What to do where the box was kept."""
+        """Advice where the box was kept."""
         if self.tightened is None or self.tightened.safe:
             return []
         return [

@@ -59,7 +59,7 @@ class Demo(Task):
 
 @dataclass(frozen=True, kw_only=True)
 class DemoOutcome(Outcome):
-    """What came of the edit, and the truth (uint8 0/1)."""
+    """Segmentation after the edit, and the truth (uint8 0/1)."""
 
     edit: EditOutcome
     truth: Volume

@@ -188,7 +188,7 @@ class Edit(Task):
 
 @dataclass(frozen=True, kw_only=True)
 class EditOutcome(ReportedOutcome):
-    """What an edit did.
+    """Outcome of an edit.
 
     Attributes
     ----------

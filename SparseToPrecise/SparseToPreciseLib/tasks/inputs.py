@@ -1,4 +1,4 @@
-"""What tasks work on: a segment of a file, the images of folders and what their results are called after."""
+"""Inputs of tasks: a segment of a file, the images of folders and the names of their results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a batch has finished, beside its results, so that the same command goes on where it was stopped."""
+"""Journal of a batch's finished inputs, beside its results, so that the same command goes on where it was stopped."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Journal:
                 self._goes_on = False
 
     def entry(self, source: Path) -> Any:
-        """What was noted of an input; None where it is new or was changed."""
+        """Entry of an input; None where it is new or was changed."""
         return self._entries.get(_identity(source))
 
     def add(self, source: Path, entry: Any) -> None:

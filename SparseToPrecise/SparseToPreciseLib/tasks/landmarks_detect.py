@@ -198,7 +198,7 @@ class DetectLandmarks(Task):
     def _target(
         self, path: Path, name: str, template: Template, journal: Journal, progress: Progress
     ) -> tuple[TargetOutcome, Volume | None]:
-        """What was found on a target, and its image; without one the target was finished by an earlier run."""
+        """Landmarks of a target, and its image; without one the target was finished by an earlier run."""
         import numpy as np
 
         from ..core.images import placement_notes
@@ -219,7 +219,7 @@ class DetectLandmarks(Task):
 
 @dataclass(frozen=True, kw_only=True)
 class DetectOutcome(ReportedOutcome):
-    """What was found on all targets.
+    """Landmarks of all targets.
 
     Attributes
     ----------
@@ -273,7 +273,7 @@ class DetectOutcome(ReportedOutcome):
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """What the results of each image are called after; a name that two of them share is refused."""
+    """Name of the results of each image; a name that two of them share is refused."""
     names = [image_stem(path) or path.name for path in paths]
     for number, name in enumerate(names):
         if name in names[:number]:

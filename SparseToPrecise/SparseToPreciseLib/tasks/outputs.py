@@ -1,4 +1,4 @@
-"""What a task is going to write: checked before it works, written together at its end, and said."""
+"""Outputs of a task: checked before it works, written together at its end, and said."""
 
 from __future__ import annotations
 

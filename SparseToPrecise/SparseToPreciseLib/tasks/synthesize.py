@@ -252,7 +252,7 @@ class CaseOutcome:
 
 @dataclass(frozen=True, kw_only=True)
 class SynthesizeOutcome(ReportedOutcome):
-    """What was made of all MRs.
+    """Outcome of all MRs.
 
     Attributes
     ----------

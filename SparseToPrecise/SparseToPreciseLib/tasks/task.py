@@ -1,4 +1,4 @@
-"""What a task is: a dataclass whose fields are the options of a command, and which has `run`."""
+"""A task: a dataclass whose fields are the options of a command, and which has `run`."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Task(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome(ABC):
-    """What a task did.
+    """Outcome of a task.
 
     Attributes
     ----------
@@ -102,12 +102,12 @@ class Outcome(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class ReportedOutcome(Outcome):
-    """What a task did that has --report: lengths in mm, volumes in mm^3, places in RAS, times in seconds."""
+    """Outcome of a task that has --report: lengths in mm, volumes in mm^3, places in RAS, times in seconds."""
 
     @property
     @abstractmethod
     def warnings(self) -> list[str]:
-        """What the user should know, each sentence once."""
+        """Sentences for the user, each once."""
 
     @abstractmethod
     def as_json(self) -> dict[str, Any]:

@@ -29,10 +29,10 @@ from .working_grid import PATCHES
 
 CALIBRATION_MARGINS = (0.0, 0.1, 0.25, 0.5, 1.0)
 SHARE_OF_BOXES = 0.6
-"""Of the progress of calibrating: where its boxes have been looked at."""
+"""Share of the progress of calibrating at which its boxes have been predicted."""
 CORRECTOR_MINUTES = 30.0
-"""Of computing time (on two cores half as long) with a user's cases. With this and what is below, correctors of 3 to
-20 masks of the benchmark's series are much tighter than with 8 minutes alone; that of one mask is not."""
+"""Minutes of computing time (on two cores half as long) with a user's cases. With this and what is below, correctors of
+3 to 20 masks of the benchmark's series are much tighter than with 8 minutes alone; that of one mask is not."""
 CORRECTOR_CASES = {
     "sampling::largest_margin": 1.0,
     "sampling::tight_share": 0.15,
@@ -40,7 +40,7 @@ CORRECTOR_CASES = {
     "sampling::view::oriented": True,
     "calibration_boxes": 100,
 }
-"""What a corrector does otherwise with a user's cases: looser boxes, most of them close all the same, and images that
+"""Differences of a training with a user's cases: looser boxes, most of them close all the same, and images that
 all lie the same way in RAS."""
 CHANNEL_NAMES = (
     "intensity around the middle's median",
@@ -97,7 +97,7 @@ class CorrectorRecipe(PhantomRecipe):
         return {"minutes": CORRECTOR_MINUTES, "start": start, **CORRECTOR_CASES}
 
     def cases(self, run: Run, progress: Progress, *, cases: Iterable[tuple[Volume, Volume]] | None = None) -> SceneSets:
-        """What is trained on, validated with and calibrated on.
+        """Cases for training, validation and calibration.
 
         Parameters
         ----------
@@ -133,7 +133,7 @@ class CorrectorRecipe(PhantomRecipe):
     def calibrate(
         self, network: torch.nn.Module, cases: SceneSets, device: torch.device, progress: Progress
     ) -> Calibration:
-        """What a trained network's maps mean, by boxes around the objects in `cases.calibration`."""
+        """Calibration of a trained network by boxes around the objects in `cases.calibration`."""
         rng = np.random.default_rng([self.seed, 7])
         found = []
         view = cases.sampling.view

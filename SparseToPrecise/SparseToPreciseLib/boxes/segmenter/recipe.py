@@ -34,14 +34,14 @@ CROPPED = {"context_share": 1.3, "longest_side": 128}
 """How a user's cases are cropped, see `case_scenes`: boxes are at most half as loose as a corrector's, and 40 cells lie
 along them."""
 HELD_BACK = 0.2
-"""Of a user's cases, where there are none to validate with and at least five."""
+"""Share of a user's cases, where there are none to validate with and at least five."""
 SEGMENTER_MINUTES = 15.0
-"""Of computing time (on two cores half as long) with a user's cases."""
+"""Minutes of computing time (on two cores half as long) with a user's cases."""
 
 
 @dataclass(frozen=True)
 class BoxScenes:
-    """What a training works with.
+    """Cases of a training.
 
     Attributes
     ----------
@@ -97,7 +97,7 @@ class SegmenterRecipe(PhantomRecipe):
         validation_cases: BoxCases | None = None,
         correction: BoxCorrection | None = None,
     ) -> BoxScenes:
-        """What is trained on and validated with.
+        """Cases for training and validation.
 
         Parameters
         ----------

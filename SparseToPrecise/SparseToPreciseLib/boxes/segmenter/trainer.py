@@ -73,7 +73,7 @@ class PlaneSampling:
 
 @dataclass(frozen=True)
 class Weights:
-    """Of the losses of `boxes.segmenter.losses`.
+    """Weights of the losses of `boxes.segmenter.losses`.
 
     Attributes
     ----------
@@ -121,7 +121,7 @@ def boxes_of(mask: torch.Tensor) -> torch.Tensor:
 
 
 def box_loss(weights: Weights) -> Objective:
-    """What boxes say, weighted; a mask in the batch is used for its boxes alone."""
+    """Weighted losses of boxes; a mask in the batch is used for its boxes alone."""
 
     def loss(logits: torch.Tensor, given: Given, t: float) -> torch.Tensor:
         boxes, inside, probabilities = given["boxes"], given["inside"], torch.sigmoid(logits)

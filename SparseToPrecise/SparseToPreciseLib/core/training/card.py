@@ -1,4 +1,4 @@
-"""What the model cards and metadata of all families say alike; the cards' texts are templates in Resources/Cards."""
+"""Common part of the model cards and metadata of all families; the cards' texts are templates in Resources/Cards."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SENTENCE = re.compile(r"(?m)^<!-- (\w+): (\w+) -->\n")
 
 @dataclass(frozen=True)
 class TrainingSummary:
-    """What happened in a training, of whatever family.
+    """Facts of a training of any family.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class TrainingSummary:
 
     @property
     def clock(self) -> str:
-        """What its minutes are counted in."""
+        """Unit of its minutes."""
         return "computing time of the process" if self.device == "cpu" else "wall time"
 
     @property
@@ -71,7 +71,7 @@ class TrainingSummary:
         }
 
     def facts(self) -> dict[str, Any]:
-        """What "training" in the metadata says of every training: its length, where it ran, its best row."""
+        """Values of every training under "training" in the metadata: its length, its device, its best row."""
         return {
             "steps": self.rows[-1]["steps"],
             "minutes": self.rows[-1]["minutes"],
@@ -88,7 +88,7 @@ class TrainingSummary:
 
 @dataclass(frozen=True)
 class Description:
-    """What a family says of a training, besides what all say alike.
+    """Facts of a training that are of one family alone.
 
     Attributes
     ----------

@@ -153,7 +153,7 @@ class TrainingLoop:
         raise NotImplementedError
 
     def _loss(self, network: torch.nn.Module, given: Given) -> torch.Tensor:
-        """What is to fall, for a batch."""
+        """Loss of a batch."""
         raise NotImplementedError
 
     def _measure(self) -> dict[str, float]:

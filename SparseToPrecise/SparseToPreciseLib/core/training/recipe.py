@@ -84,7 +84,7 @@ def train(
 
 
 class Cases(Protocol):
-    """What a network is trained on and validated with."""
+    """Cases that a network is trained on and validated with."""
 
     training: Sequence[Any]
     validation: Sequence[Any]
@@ -100,7 +100,7 @@ class CasePair:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training made."""
+    """Result of a training."""
 
     bundle: Bundle
     network: torch.nn.Module
@@ -148,7 +148,7 @@ class TrainingRecipe:
     packages: ClassVar[tuple[str, ...]] = ("scipy",)
     """That a model needs besides torch, monai and numpy."""
     shares: ClassVar[tuple[float, float]] = (0.1, 0.95)
-    """Of the progress: where the cases are there, and where the training has ended."""
+    """Shares of the progress at which the cases are there, and the training has ended."""
     needed_bytes: ClassVar[int] = 0
     """Memory that a GPU must have free."""
 
@@ -175,7 +175,7 @@ class TrainingRecipe:
 
     @classmethod
     def for_cases(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """What the committed recipe does otherwise with a user's cases, by MONAI's ids."""
+        """Differences from the committed recipe with a user's cases, by MONAI's ids."""
         return {}
 
     @classmethod
@@ -184,15 +184,15 @@ class TrainingRecipe:
         return given
 
     def cases(self, run: Run, progress: Progress, **given: Any) -> Cases:
-        """What is trained on and validated with; what is given are the family's own options of `train`."""
+        """Cases for training and validation, from the family's own options of `train`."""
         raise NotImplementedError
 
     def trainer(self, network: torch.nn.Module, cases: Cases, options: LoopOptions) -> TrainingLoop:
-        """What trains the network."""
+        """Trainer of the network."""
         raise NotImplementedError
 
     def describe(self, trainer: TrainingLoop, cases: Cases, run: Run, progress: Progress) -> Description:
-        """What there is to say of a trained network; measures what is still to be measured."""
+        """Facts of a trained network; measures those that are still missing."""
         raise NotImplementedError
 
     def measured(self, cases: Cases) -> TrainingRecipe:
@@ -363,8 +363,8 @@ def _filled(described: Any, value: Any) -> Any:
 
 
 def held_back(cases: list[T], share: float) -> CasePair:
-    """Of cases without others to validate with the first are held back; of so few that this would be none, they are
-    all trained on and validated with."""
+    """Cases with the first ones held back to validate with; of so few that this would be none, they are all trained on
+    and validated with."""
     back = math.floor(share * len(cases))
     return CasePair(cases[back:], cases[:back]) if back else CasePair(cases, cases)
 

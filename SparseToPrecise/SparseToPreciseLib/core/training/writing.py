@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 MORE = ("configs/multi_gpu_train.json", "docs/log.csv", "docs/validation.png")
-"""What our trainings write into a bundle besides its `LAYOUT`."""
+"""Files of a trained bundle besides its `LAYOUT`."""
 
 _REFERENCE = re.compile(r"references/\d+/(image\.nrrd|soi\.nrrd|landmarks\.json)")
 """The annotated images within a template of landmarks."""
