@@ -231,7 +231,7 @@ are those of the Segment Editor. The list shows the edits of the segment; each c
         return self.scriptedEffect.doubleParameter(_RADIUS) or RADIUS_RANGE_MM[0]
 
     def _chooseRadius(self):
-        """Where the user has chosen none yet: some voxels of the source volume."""
+        """Take some voxels of the source volume where the user has chosen no radius yet."""
         volume = self.scriptedEffect.parameterSetNode().GetSourceVolumeNode()
         if volume is not None and not self.scriptedEffect.doubleParameter(_RADIUS):
             x, y, z = volume.GetSpacing()

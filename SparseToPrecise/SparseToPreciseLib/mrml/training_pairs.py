@@ -17,8 +17,8 @@ from .volumes import image_array, volume_from_node
 def pairs_of_scene() -> list[tuple[slicer.vtkMRMLScalarVolumeNode, slicer.vtkMRMLScalarVolumeNode | None]]:
     """Every MR of the scene with the CT that it may belong to; empty where there is no CT.
 
-    What looks like a CT by its intensities is one, the rest are MRs. Of several CTs the one whose name begins like the
-    MR's is proposed, and none when several do. What was made here is neither.
+    Volumes that look like a CT by their intensities are CTs, the rest are MRs. Of several CTs the one whose name
+    begins like the MR's is proposed, and none when several do. What was made here is neither.
     """
     mrs, cts = [], []
     nodes = scene().GetNodesByClass("vtkMRMLScalarVolumeNode")
