@@ -14,6 +14,7 @@ from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.editing.edit import edit
 from SparseToPreciseLib.editing.editors import IMAGE_AWARE_WARP, WARPS, Warp
+from SparseToPreciseLib.editing.influence import default_influence_radius
 from SparseToPreciseLib.editing.working_grid import signed_distance
 from SparseToPreciseLib.editing.zone import PROTECTED_SHARE
 
@@ -362,3 +363,29 @@ def test_the_pieces_of_a_bent_stroke_are_not_joined_across_what_was_not_drawn(ca
     edit(case.image, case.before, stroke, 3.0, editor=Warp("looking", looking))
     assert len(seen) > 2
     assert max(seen) > 2.0  # voxels: where the stroke leaves a cube and comes back, there is a gap
+
+
+@pytest.mark.parametrize("scale", [1e-3, 10.0])
+def test_voxels_of_a_micrometre_and_a_centimetre_are_edited_as_those_of_a_millimetre(case: Case, scale: float) -> None:
+    """Which voxels change depends on nothing but the shape: the same case, a thousand times smaller, ten times larger."""
+
+    def scaled(volume: Volume) -> Volume:
+        matrix = volume.ijk_to_ras.copy()
+        matrix[:3] *= scale
+        return Volume(volume.array, matrix, volume.name)
+
+    radius = default_influence_radius(case.before, case.stroke)
+    small = default_influence_radius(scaled(case.before), case.stroke * scale)
+    assert small == pytest.approx(radius * scale, rel=0.01)
+    one = edit(case.image, case.before, case.stroke, radius)
+    other = edit(scaled(case.image), scaled(case.before), case.stroke * scale, radius * scale)
+    differ = np.count_nonzero(one.segmentation.array != other.segmentation.array)
+    assert one.changed_inside > 500 and differ < 0.01 * one.changed_inside  # rounding
+    assert other.changed_mm3 == pytest.approx(one.changed_mm3 * scale**3, rel=0.01)
+
+
+def test_sizes_in_sentences_have_digits_that_count(case: Case) -> None:
+    matrix = case.image.ijk_to_ras.copy()
+    matrix[:3] *= 1e-3
+    with pytest.raises(InputError, match=r"1 mm is larger than the image \(0.0\d\d x 0.0\d\d x 0.0\d\d mm\)"):
+        edit(Volume(case.image.array, matrix), Volume(case.before.array, matrix), case.stroke * 1e-3, 1.0)

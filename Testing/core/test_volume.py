@@ -190,3 +190,15 @@ def test_unknown_interpolation_is_refused_and_nothing_is_shared_by_mistake() -> 
         volume.ijk_to_ras[0, 3] = 1
     with pytest.raises(InputError, match="linear or nearest, not 'cubic'"):
         volume.resampled_to(volume.grid, "cubic")
+
+
+@pytest.mark.parametrize("voxel_mm", [1e-4, 1e-3, 1.0, 10.0, 1e3])
+def test_a_grid_may_have_voxels_of_any_size(voxel_mm: float) -> None:
+    grid = Grid((3, 4, 5), np.diag([voxel_mm, voxel_mm, 2 * voxel_mm, 1]))
+    shifted = grid.ijk_to_ras.copy()
+    shifted[0, 3] = voxel_mm / 2
+    assert grid.same_as(grid) and not grid.same_as(Grid((3, 4, 5), shifted))
+    flat = grid.ijk_to_ras.copy()
+    flat[:3, 1] = flat[:3, 0] * (1 + 1e-12)
+    with pytest.raises(InputError, match="singular"):
+        Grid((3, 4, 5), flat)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.box import Box
-from ..core.errors import InputError
+from ..core.errors import InputError, in_digits
 from ..core.resampling import sampled, world_corners
 from ..core.volume import Grid, Volume
 
@@ -201,15 +201,15 @@ def check_within(box: Box, image: Grid) -> None:
         worst = int(beyond.argmax())
         what = "is larger than the image" if ((high - low) > size + 1).any() else "reaches beyond the image"
         raise InputError(
-            f"The box {what} along the image's axis {AXES[worst]} (by {beyond[worst]:.1f} mm and more); "
+            f"The box {what} along the image's axis {AXES[worst]} (by {in_digits(beyond[worst], 1)} mm and more); "
             "shrink or move it until all of it lies in the image."
         )
     for axis in range(3):
         step = slice_step(image, box, axis)
         if box.size[axis] < step * (1 - 1e-3):
             raise InputError(
-                f"The box is {box.size[axis]:.2f} mm thin along its axis {AXES[axis]}, less than one voxel "
-                f"({step:.2f} mm); draw it larger."
+                f"The box is {in_digits(box.size[axis], 2)} mm thin along its axis {AXES[axis]}, less than one voxel "
+                f"({in_digits(step, 2)} mm); draw it larger."
             )
 
 

@@ -37,12 +37,14 @@ def one_line(error: BaseException) -> str:
     return text if len(text) <= 200 else f"{text[:200]}…"
 
 
-def in_digits(value: float) -> str:
-    """A length, area or volume with as many digits as it needs: whole from 10 on, else two that count.
+def in_digits(value: float, decimals: int = 0) -> str:
+    """A length, area or volume with so many decimals, and with more where it is small: two digits always count.
 
     >>> [in_digits(value) for value in (1234.5, 10.4, 9.96, 0.48, 0.0075, 0.0)]
     ['1234', '10', '10', '0.48', '0.0075', '0']
+    >>> [in_digits(value, 1) for value in (12.0, 7.0, 0.0075)]
+    ['12.0', '7.0', '0.0075']
     """
-    if not value or not math.isfinite(value):
-        return f"{value:g}"
-    return f"{value:.{max(0, 1 - math.floor(math.log10(abs(value)) + 1e-9)) if abs(value) < 9.95 else 0}f}"
+    size = abs(value)
+    needed = 1 - math.floor(math.log10(size)) if 0 < size < 9.95 else 0
+    return f"{value:.{max(decimals, needed)}f}"

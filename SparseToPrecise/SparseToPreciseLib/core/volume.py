@@ -33,7 +33,9 @@ class Grid:
         matrix = np.array(self.ijk_to_ras, dtype=np.float64)
         if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or not np.allclose(matrix[3], (0, 0, 0, 1)):
             raise InputError(f"The voxel-to-world matrix must be a finite 4x4 affine matrix, not {matrix.tolist()}.")
-        if abs(np.linalg.det(matrix[:3, :3])) < 1e-12:
+        # Relative to the voxel, which may be a micrometre or a centimetre.
+        sizes = np.linalg.norm(matrix[:3, :3], axis=0)
+        if not sizes.all() or abs(np.linalg.det(matrix[:3, :3] / sizes)) < 1e-9:
             raise InputError("The voxel-to-world matrix is singular: two image axes coincide or a spacing is zero.")
         shape = tuple(int(size) for size in self.shape)
         if len(shape) != 3 or min(shape) < 1:
@@ -84,10 +86,15 @@ class Grid:
         upper = np.array(self.shape[::-1]) - 0.5
         return ((ijk >= -0.5) & (ijk <= upper)).all(axis=-1)
 
-    def same_as(self, other: Grid, tolerance_mm: float = 1e-3) -> bool:
-        """Whether both grids have the same shape and no corner differs by more than the tolerance."""
+    def same_as(self, other: Grid, tolerance_mm: float | None = None) -> bool:
+        """Whether both grids have the same shape and no corner differs by more than the tolerance.
+
+        None is a micrometre, or a hundredth of a voxel where that is less.
+        """
         if self.shape != other.shape:
             return False
+        if tolerance_mm is None:
+            tolerance_mm = min(1e-3, 1e-2 * float(self.spacing.min()))
         corners = _corners(self.shape)
         return bool(np.abs(self.to_ras(corners) - other.to_ras(corners)).max() <= tolerance_mm)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ..core.errors import InputError
+from ..core.errors import InputError, in_digits
 from ..core.progress import Progress, timed
 from .boxes import (
     AxisName,
@@ -146,8 +146,8 @@ class SegmentOutcome(BoxOutcome):
 
     def shown(self) -> list[Any]:
         rows = table(f"{self.name}: segmented by {self.segmenter.name}", [""], ["volume (mm³)"])
-        rows.add_row("given box", f"{self.given.volume_mm3:.0f}")
+        rows.add_row("given box", in_digits(self.given.volume_mm3))
         if self.tightened is not None:
-            rows.add_row("tightened box", f"{self.tightened.box.volume_mm3:.0f}")
-        rows.add_row("segment", f"{self.result.volume_mm3:.0f}")
+            rows.add_row("tightened box", in_digits(self.tightened.box.volume_mm3))
+        rows.add_row("segment", in_digits(self.result.volume_mm3))
         return [rows, *self.warnings, *self.advice, *written(self.task.output)]

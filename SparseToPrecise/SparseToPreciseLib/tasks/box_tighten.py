@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from ..core.errors import in_digits
 from ..core.progress import Progress, timed
 from .boxes import (
     AxisName,
@@ -146,7 +147,7 @@ class TightenOutcome(BoxOutcome):
             f"calibrated for coverage {result.coverage:g}",
         )
         for name, box in (("before", self.given), ("after", result.box)):
-            rows.add_row(name, _listed(box.size, " x "), _listed(box.center, ", "), f"{box.volume_mm3:.0f}")
+            rows.add_row(name, _listed(box.size, " x "), _listed(box.center, ", "), in_digits(box.volume_mm3))
         return [rows, *self.warnings, *self.advice, *written(self.task.output)]
 
 
@@ -162,4 +163,4 @@ def _slices_csv(given: Box, result: TightenResult) -> str:
 
 
 def _listed(numbers: np.ndarray, between: str) -> str:
-    return between.join(f"{number:.1f}" for number in numbers)
+    return between.join(in_digits(number, 1) for number in numbers)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ..core.errors import InputError
+from ..core.errors import InputError, in_digits
 from ..core.progress import Progress, timed
 from .outputs import check_outputs, rounded, table, written
 from .task import Argument, DeviceName, ImageFile, Option, ReportedOutcome, Task
@@ -287,11 +287,11 @@ class EditOutcome(ReportedOutcome):
             result = stroke.result
             rows.add_row(
                 Path(stroke.name).name,
-                f"{stroke.influence_radius_mm:.1f}",
+                in_digits(stroke.influence_radius_mm, 1),
                 f"{result.changed_inside}",
                 f"{result.changed_outside}",
-                f"{result.volume_before_mm3:.0f}",
-                f"{result.volume_after_mm3:.0f}",
+                in_digits(result.volume_before_mm3),
+                in_digits(result.volume_after_mm3),
                 f"{stroke.seconds:.2f}",
             )
         return [rows, *self._other_segments(), *self.warnings, *written(self.task.output)]
