@@ -367,7 +367,7 @@ def test_the_pieces_of_a_bent_stroke_are_not_joined_across_what_was_not_drawn(ca
 
 @pytest.mark.parametrize("scale", [1e-3, 10.0])
 def test_voxels_of_a_micrometre_and_a_centimetre_are_edited_as_those_of_a_millimetre(case: Case, scale: float) -> None:
-    """Which voxels change depends on nothing but the shape: the same case, a thousand times smaller, ten times larger."""
+    """Which voxels change depends on nothing but the shape of the case."""
 
     def scaled(volume: Volume) -> Volume:
         matrix = volume.ijk_to_ras.copy()
