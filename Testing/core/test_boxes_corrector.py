@@ -442,6 +442,13 @@ def test_components_of_slices_lie_within_the_box(corrector: Corrector) -> None:
         assert (np.abs(part) <= half[:, None] + 1e-9).all()
 
 
+def test_values_beyond_the_box_that_are_no_numbers_are_not_said_to_be_inside(corrector: Corrector) -> None:
+    image = image_on(GRID)
+    beyond = ~LOOSE.contains(GRID.points_ras().reshape(-1, 3)).reshape(GRID.shape)
+    with pytest.raises(InputError, match="no numbers in or near the box"):
+        tighten(image.with_array(np.where(beyond, np.nan, image.array)), LOOSE, corrector)
+
+
 def test_bad_input_is_refused_in_one_sentence(corrector: Corrector) -> None:
     image = image_on(GRID)
     broken = image.array.copy()
