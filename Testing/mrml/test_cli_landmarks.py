@@ -203,7 +203,7 @@ class TestDetect:
 
         unplaced = [Landmark(f"L{number}", None, 0.1, f"reason {number}") for number in range(3)]
         found = TargetOutcome(Path("a.nrrd"), "a", landmarks=[Landmark("P", ORIGIN, 0.75), *unplaced], mass=0.5)
-        assert found.row == ("a", "1 of 4", "0.75", "0.50", "0.0", "3 unplaced, see landmarks.csv")
+        assert found.row == ("a", "1 of 4", "0.75", "0.50", "0.0", "3 unplaced")
 
     def test_a_template_that_was_tampered_with_is_not_in_order(self, cli: CommandLine, folder: Path) -> None:
         template = folder / "template"

@@ -269,7 +269,10 @@ class DetectOutcome(ReportedOutcome):
         rows = table(f"landmarks by {self.template.name}", ["target"], numbers, ["remark"])
         for target in self.targets:
             rows.add_row(*target.row)
-        return [rows, *self.warnings, *written(self.task.output)]
+        told = [f"Why landmarks are unplaced stands in {self.task.output / TABLE}."] * any(
+            one.position is None for target in self.targets for one in target.landmarks
+        )
+        return [rows, *told, *self.warnings, *written(self.task.output)]
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

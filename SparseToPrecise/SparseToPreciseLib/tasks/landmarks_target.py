@@ -131,7 +131,7 @@ class TargetOutcome:
         elif len(unplaced) == 1:
             remarks.append(f"{unplaced[0].name}: {unplaced[0].reason}")
         elif unplaced:
-            remarks.append(f"{len(unplaced)} unplaced, see {TABLE}")
+            remarks.append(f"{len(unplaced)} unplaced")
         return (
             self.name,
             f"{len(placed)} of {len(self.landmarks)}",
