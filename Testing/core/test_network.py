@@ -15,13 +15,12 @@ from SparseToPreciseLib.core.training.recipe import packaged_config
 from SparseToPreciseLib.core.training.writing import write_bundle
 from SparseToPreciseLib.editing import model
 from SparseToPreciseLib.editing.guidance import attention
+from SparseToPreciseLib.editing.inputs import CLIP, channels
 from SparseToPreciseLib.editing.model import NetworkEditor, load_editor
 from SparseToPreciseLib.editing.network import (
-    CLIP,
     PAPER_INPUTS,
     RESIDUAL_INPUTS,
     NetworkForm,
-    channels,
     form_from,
     form_parameters,
     network_logits,

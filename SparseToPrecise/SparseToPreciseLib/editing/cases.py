@@ -17,7 +17,7 @@ from ..core.files import reason_of
 from ..core.volume import Grid, Volume
 from ..phantoms import TRAIN_FAMILIES, make_phantom
 from .guidance import RADIUS_PER_SIGMA, densify
-from .network import channels
+from .inputs import channels
 from .simulated_user import draw_stroke
 from .simulation import corrupt
 from .undertrained import Segmenter, undertrained_segmenters

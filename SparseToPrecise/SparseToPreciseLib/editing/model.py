@@ -89,7 +89,8 @@ class NetworkEditor(OpenedModel):
     multiple = MULTIPLE
 
     def __init__(self, bundle: Bundle, device: Device) -> None:
-        from .network import NetworkForm, channel_constants, form_from
+        from .inputs import channel_constants
+        from .network import NetworkForm, form_from
 
         with reading_parameters(bundle) as parameters:
             self.form: NetworkForm = form_from(parameters)
@@ -109,7 +110,8 @@ class NetworkEditor(OpenedModel):
     def _result(self, case: WorkingCase, device: torch.device) -> np.ndarray:
         import torch
 
-        from .network import channels, network_logits
+        from .inputs import channels
+        from .network import network_logits
 
         with torch.inference_mode():
             network = self.network.to(device)

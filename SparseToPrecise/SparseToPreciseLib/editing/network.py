@@ -1,4 +1,4 @@
-"""Inputs and outputs of the editing networks.
+"""Forms of the editing networks: which channels go in, and what becomes of the output.
 
 Two forms: the paper's (image, old mask, guidance -> logits), and a residual one that starts from the image-aware
 warp and can, by training, only improve on it.
@@ -8,16 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from ..core.errors import InputError
-from .guidance import attention
-from .warps import BINS, CARRY_WIDTH, EVIDENCE_WEIGHT, STRONGEST_EVIDENCE, carried_to_stroke, trusted_evidence
-from .working_grid import SIGMA_VOXELS, WorkingCase
-
-CLIP = 12.0
-"""Distances and proposals are clipped at this many voxels; farther away they carry no news."""
+from .inputs import CLIP, channel_constants
 
 PAPER_INPUTS = ("image", "mask", "guidance")
 RESIDUAL_INPUTS = ("image", "signed_distance", "guidance", "warp", "evidence", "proposal")
@@ -30,7 +24,7 @@ class NetworkForm:
     Attributes
     ----------
     inputs
-        Names of `channels`, in order.
+        Names of `inputs.channels`, in order.
     residual
         True: logits = image-aware warp (voxels, clipped) + network. False: logits = network.
     """
@@ -39,20 +33,8 @@ class NetworkForm:
     residual: bool = True
 
 
-def channel_constants() -> dict[str, float]:
-    """The numbers that decide what a network sees; one that was trained with others sees something else."""
-    return {
-        "sigma_voxels": SIGMA_VOXELS,
-        "clip_voxels": CLIP,
-        "histogram_bins": BINS,
-        "carry_width": CARRY_WIDTH,
-        "evidence_weight": EVIDENCE_WEIGHT,
-        "strongest_evidence": STRONGEST_EVIDENCE,
-    }
-
-
 def form_parameters(form: NetworkForm) -> dict:
-    """The form of a network for a bundle's metadata; the inverse of `form_from`, with the `channel_constants`."""
+    """The form of a network for a bundle's metadata; the inverse of `form_from`, with `inputs.channel_constants`."""
     return {"inputs": list(form.inputs), "residual": form.residual, **channel_constants()}
 
 
@@ -63,28 +45,6 @@ def form_from(parameters: dict) -> NetworkForm:
     if not isinstance(inputs, list) or not inputs or not known.issuperset(map(str, inputs)):
         raise InputError(f"The inputs {inputs} are not known; choose from {', '.join(sorted(known))}.")
     return NetworkForm(tuple(inputs), bool(parameters.get("residual", False)))
-
-
-def channels(case: WorkingCase) -> dict[str, np.ndarray]:
-    """Every channel that a network may ask for, (K, J, I) float32, about -1 .. 1.
-
-    image: the case's. mask: the old segmentation, 0/1. guidance: the paper's u, which equals A here.
-    signed_distance, warp, proposal: of the old segmentation, carried to the stroke, and corrected by the evidence
-    (the image-aware warp before it is held at the stroke), clipped at `CLIP` voxels and divided by it.
-    evidence: see `warps.trusted_evidence`.
-    """
-    warped = carried_to_stroke(case, case.signed_distance, CARRY_WIDTH)
-    guidance = attention(case.distance, case.sigma)
-    trusted = trusted_evidence(case, warped)
-    return {
-        "image": case.image,
-        "mask": (case.signed_distance > 0).astype(np.float32),
-        "guidance": guidance,
-        "signed_distance": _clipped(case.signed_distance),
-        "warp": _clipped(warped),
-        "evidence": trusted / np.float32(EVIDENCE_WEIGHT * STRONGEST_EVIDENCE),
-        "proposal": _clipped(warped + guidance * trusted),
-    }
 
 
 def network_logits(network: torch.nn.Module, form: NetworkForm, given: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -108,7 +68,3 @@ def start_at_zero(network: torch.nn.Module, inputs: int) -> None:
     with torch.no_grad():
         if network(torch.randn(1, inputs, 32, 32, 32, device=last.weight.device)).any():
             raise ValueError(f"{type(network).__name__} does not end in a plain convolution; choose another network.")
-
-
-def _clipped(distance: np.ndarray) -> np.ndarray:
-    return np.clip(distance, -CLIP, CLIP) / np.float32(CLIP)
