@@ -239,6 +239,47 @@ def fragments(root: Path = ROOT) -> list[str]:
     return wrong
 
 
+#: Words that name nothing in the field, and those of the field in their place.
+WORDS = {
+    "looking": "prediction or inference",
+    "carried": "propagated",
+    "finder": "predictor",
+    "native": "the image's own grid",
+    "likeness": "similarity",
+    "alikeness": "similarity",
+    "doubt": "rejection",
+    "doubtful": "uncertain",
+}
+
+
+def wrong_words(root: Path = ROOT) -> list[str]:
+    """One line for each function, class, argument or variable of the library with a word of `WORDS` in its name.
+
+    Annotated fields are left out: they may be keys of files that users have. So is `moved.py`: its finder is Python's.
+    """
+    library = root / "SparseToPrecise" / LIBRARY
+    wrong = []
+    for path in sorted(library.rglob("*.py")):
+        if path.name == "moved.py":
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        fields = {id(node.target) for node in ast.walk(tree) if isinstance(node, ast.AnnAssign)}
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                name = node.name
+            elif isinstance(node, ast.arg):
+                name = node.arg
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and id(node) not in fields:
+                name = node.id
+            else:
+                continue
+            for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name):
+                if word.lower() in WORDS:
+                    where = f"{path.relative_to(library).as_posix()}:{node.lineno}"
+                    wrong.append(f"{where}: {name}; say {WORDS[word.lower()]}")
+    return wrong
+
+
 def code_lines(source: str) -> int:
     """Lines with code: neither blank, nor comment, nor docstring."""
     lines: set[int] = set()

@@ -1,4 +1,7 @@
-"""The examples in docstrings do what they say; those of tasks need files, see `Testing/mrml/test_tasks.py`."""
+"""The examples in docstrings do what they say.
+
+Those that need files or a template run where these are: `Testing/mrml/test_tasks.py`, `test_landmarks_detect.py`.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,9 @@ import pytest
 import house
 
 LIBRARY = house.ROOT / "SparseToPrecise" / house.LIBRARY
+ELSEWHERE = {*LIBRARY.glob("tasks/*.py"), LIBRARY / "landmarks" / "detect.py"}
 WITH_EXAMPLES = [
-    path
-    for path in sorted(LIBRARY.rglob("*.py"))
-    if ">>> " in path.read_text(encoding="utf-8") and path.parent.name != "tasks"
+    path for path in sorted({*LIBRARY.rglob("*.py")} - ELSEWHERE) if ">>> " in path.read_text(encoding="utf-8")
 ]
 
 

@@ -184,6 +184,7 @@ def test_light_modules_import_nothing_heavy(module: str, absent: set[str]):
 
 # ---------------------------------------------------------------------------------------------- circles and roles
 
+
 def test_imports_form_no_circle():
     wrong = house.circles(house.import_graph())
     assert not wrong, "modules that import one another:\n" + "\n".join(" <-> ".join(circle) for circle in wrong)
@@ -254,6 +255,23 @@ def test_a_planted_role_is_found(tmp_path: Path, removed: str | None, added: str
         (library / added).touch()
     wrong = house.wrong_roles(tmp_path)
     assert line in wrong if line else not wrong
+
+
+def test_names_are_words_of_the_field():
+    wrong = house.wrong_words()
+    assert not wrong, "\n".join(wrong)
+
+
+def test_planted_words_are_found(tmp_path: Path):
+    source = "class Finder:\n    likeness: float = 0.1\n\n\ndef local_alikeness(native_grid):\n    DOUBTFUL = 1\n"
+    planted(tmp_path, f"{LIB}/core/a.py", source)
+    planted(tmp_path, f"{LIB}/moved.py", "finder = 1\n")
+    assert [line.split()[1] for line in house.wrong_words(tmp_path)] == [
+        "Finder;",
+        "local_alikeness;",
+        "native_grid;",
+        "DOUBTFUL;",
+    ]
 
 
 def test_docstrings_are_no_fragments():

@@ -26,7 +26,7 @@ from SparseToPreciseLib.editing.network import (
     network_logits,
     start_at_zero,
 )
-from SparseToPreciseLib.editing.warps import FOLLOW_WIDTH, carried_to_stroke, image_aware_warp
+from SparseToPreciseLib.editing.warps import FOLLOW_WIDTH, image_aware_warp, moved_to_stroke
 from SparseToPreciseLib.editing.working_grid import WorkingCase, distances_on, sampled, signed_distance
 
 SIZE = 32
@@ -85,7 +85,7 @@ def test_channels_have_the_cases_shape_and_stay_in_their_ranges(case: WorkingCas
     inside = np.abs(case.signed_distance) < CLIP
     np.testing.assert_allclose(CLIP * given["signed_distance"][inside], case.signed_distance[inside], rtol=1e-5)
     near = np.abs(given["proposal"]) < 1
-    held = carried_to_stroke(case, CLIP * given["proposal"], FOLLOW_WIDTH)
+    held = moved_to_stroke(case, CLIP * given["proposal"], FOLLOW_WIDTH)
     np.testing.assert_allclose(held[near], image_aware_warp(case)[near], rtol=1e-3, atol=1e-3)
 
 
@@ -152,7 +152,7 @@ def test_a_networks_bundle_edits(tmp_path: Path, case: WorkingCase) -> None:
     assert answer.shape == case.image.shape and answer.dtype == np.float32
     with torch.inference_mode():
         expected = network_logits(network, form, tensors(case))[0, 0].numpy()
-    np.testing.assert_array_equal(answer, carried_to_stroke(case, expected, FOLLOW_WIDTH))
+    np.testing.assert_array_equal(answer, moved_to_stroke(case, expected, FOLLOW_WIDTH))
     assert np.abs(sampled(answer, case.stroke)).max() < 0.5 < np.abs(sampled(expected, case.stroke)).max()
     assert ((answer > 0) != (case.signed_distance > 0)).any()
 

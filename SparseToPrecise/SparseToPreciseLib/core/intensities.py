@@ -36,6 +36,13 @@ def log_ratio(bins: np.ndarray, inside: np.ndarray, outside: np.ndarray, count: 
     ----------
     bins, inside, outside
         As `shares` takes bins and their weight.
+
+    Examples
+    --------
+    >>> bins = np.repeat([0, 9], 4)
+    >>> ratio = log_ratio(bins, bins == 0, bins == 9, 10)
+    >>> bool(ratio[0] > 5), bool(abs(ratio[0] + ratio[9]) < 1e-9)
+    (True, True)
     """
     first, second = (shares(bins, weight, count) + LEAST_SHARE for weight in (inside, outside))
     return np.log(first / second)
@@ -48,6 +55,12 @@ def distance(bins: np.ndarray, inside: np.ndarray, outside: np.ndarray, count: i
     ----------
     bins, inside, outside
         As `shares` takes bins and their weight.
+
+    Examples
+    --------
+    >>> bins = np.array([0, 0, 1, 1])
+    >>> distance(bins, bins == 0, bins == 1, 2), distance(bins, np.array([1, 0, 1, 0]), np.array([0, 1, 0, 1]), 2)
+    (1.0, 0.0)
     """
     first, second = (shares(bins, weight, count, 0.0) for weight in (inside, outside))
     return float(np.abs(first - second).sum() / 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .guidance import attention
-from .warps import BINS, CARRY_WIDTH, EVIDENCE_WEIGHT, STRONGEST_EVIDENCE, carried_to_stroke, trusted_evidence
+from .warps import BINS, EVIDENCE_WEIGHT, MOVE_WIDTH, STRONGEST_EVIDENCE, moved_to_stroke, trusted_evidence
 from .working_grid import SIGMA_VOXELS, WorkingCase
 
 CLIP = 12.0
@@ -18,7 +18,7 @@ def channel_constants() -> dict[str, float]:
         "sigma_voxels": SIGMA_VOXELS,
         "clip_voxels": CLIP,
         "histogram_bins": BINS,
-        "carry_width": CARRY_WIDTH,
+        "carry_width": MOVE_WIDTH,
         "evidence_weight": EVIDENCE_WEIGHT,
         "strongest_evidence": STRONGEST_EVIDENCE,
     }
@@ -32,7 +32,7 @@ def channels(case: WorkingCase) -> dict[str, np.ndarray]:
     (the image-aware warp before it is held at the stroke), clipped at `CLIP` voxels and divided by it.
     evidence: see `warps.trusted_evidence`.
     """
-    warped = carried_to_stroke(case, case.signed_distance, CARRY_WIDTH)
+    warped = moved_to_stroke(case, case.signed_distance, MOVE_WIDTH)
     guidance = attention(case.distance, case.sigma)
     trusted = trusted_evidence(case, warped)
     return {

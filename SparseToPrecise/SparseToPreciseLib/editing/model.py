@@ -13,7 +13,7 @@ from ..core.devices import Device, choose_device
 from ..core.errors import InputError
 from ..core.models import OpenedModel, opened, reading_parameters
 from .editors import IMAGE_AWARE_WARP, WARPS, Editor
-from .warps import FOLLOW_WIDTH, carried_to_stroke
+from .warps import FOLLOW_WIDTH, moved_to_stroke
 from .working_grid import WorkingCase
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class NetworkEditor(OpenedModel):
     def __call__(self, case: WorkingCase) -> np.ndarray:
         result = self.run(lambda device: self._result(case, device))
         # The paper's form redraws the boundary and stays as it is; the residual one promises to follow the stroke.
-        return carried_to_stroke(case, result, FOLLOW_WIDTH) if self.form.residual else result
+        return moved_to_stroke(case, result, FOLLOW_WIDTH) if self.form.residual else result
 
     def _result(self, case: WorkingCase, device: torch.device) -> np.ndarray:
         import torch

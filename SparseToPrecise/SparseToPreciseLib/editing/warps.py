@@ -15,14 +15,14 @@ from .working_grid import WorkingCase, sampled
 BINS = 48
 
 # Chosen on the real cases of benchmarks/editing: where the image can correct the warp, a wider one removes more.
-CARRY_WIDTH = 0.75
+MOVE_WIDTH = 0.75
 EVIDENCE_WEIGHT = 2.0
 STRONGEST_EVIDENCE = 3.0
 # What the image, or a network, adds can push the boundary off the stroke again; this brings it back, close by only.
 FOLLOW_WIDTH = 0.35
 
 
-def carried_to_stroke(case: WorkingCase, phi: np.ndarray, width: float) -> np.ndarray:
+def moved_to_stroke(case: WorkingCase, phi: np.ndarray, width: float) -> np.ndarray:
     """phi - exp(-d^2 / 2 (width sigma)^2) * phi(nearest stroke point): its zero passes through the stroke.
 
     Parameters
@@ -40,7 +40,7 @@ def carried_to_stroke(case: WorkingCase, phi: np.ndarray, width: float) -> np.nd
 
 def signed_distance_warp(case: WorkingCase) -> np.ndarray:
     """Shift the signed distance so that its zero passes through the stroke; blind to the image."""
-    return carried_to_stroke(case, case.signed_distance, 0.5)
+    return moved_to_stroke(case, case.signed_distance, 0.5)
 
 
 def evidence(case: WorkingCase, warped: np.ndarray) -> tuple[np.ndarray, float]:
@@ -82,6 +82,6 @@ def trusted_evidence(case: WorkingCase, warped: np.ndarray) -> np.ndarray:
 
 def image_aware_warp(case: WorkingCase) -> np.ndarray:
     """A wider warp, corrected by what the image says about each voxel, phi + lambda A L, and held at the stroke."""
-    warped = carried_to_stroke(case, case.signed_distance, CARRY_WIDTH)
+    warped = moved_to_stroke(case, case.signed_distance, MOVE_WIDTH)
     corrected = warped + attention(case.distance, case.sigma) * trusted_evidence(case, warped)
-    return carried_to_stroke(case, corrected, FOLLOW_WIDTH)
+    return moved_to_stroke(case, corrected, FOLLOW_WIDTH)
