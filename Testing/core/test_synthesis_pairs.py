@@ -16,7 +16,7 @@ from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.phantoms.head import HeadCase, head_case
 from SparseToPreciseLib.synthesis import pairs
 from SparseToPreciseLib.synthesis.hu import AIR_BELOW
-from SparseToPreciseLib.synthesis.pair_quality import LEAST_EDGES, Side, measured
+from SparseToPreciseLib.synthesis.pair_quality import LEAST_EDGES, MOST_MIRRORED, Side, measured
 from SparseToPreciseLib.synthesis.pairs import quality_as_json, register_pair
 
 pytest.importorskip("SimpleITK")
@@ -147,13 +147,29 @@ def test_a_wrong_fit_is_called_one() -> None:
     right, shifted, turned = (
         measured(*given, matrix) for matrix in (np.eye(4), displacement(0, 25), displacement(25, 0, (1, 0, 0)))
     )
-    assert right.good and right.overlap == 1 and right.edges > LEAST_EDGES + 0.1 and right.moved_mm == 0
+    assert right.good and right.overlap == 1 and right.edges > LEAST_EDGES and right.moved_mm == 0
     for wrong in (shifted, turned):
         assert not wrong.good and wrong.sentence.startswith("The registration may be wrong")
         assert wrong.edges < right.edges - 0.1 and wrong.information_after < right.information_after
     assert turned.turned_deg == pytest.approx(25) and shifted.moved_mm == pytest.approx(25, rel=0.01)
     found = quality_as_json(shifted)
     assert found["good"] is False and len(found["ct_to_mr"]) == 4
+
+
+def test_a_mirrored_ct_is_called_one_and_a_true_one_is_not() -> None:
+    case = pair()
+    flipped = Volume(case.ct.array[..., ::-1], case.ct.ijk_to_ras, "CT")
+    true, mirrored = (register_pair(case.mr, ct, affine=False)[1] for ct in (case.ct, flipped))
+    assert true.good and true.mirror < MOST_MIRRORED, true.sentence
+    assert not mirrored.good and mirrored.mirror > 1 / MOST_MIRRORED
+    assert "the mirror image of the CT fits better, so that left and right are exchanged" in mirrored.sentence
+
+
+def test_two_that_lie_on_each_other_do_not_end_farther_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    case, away = pair(), displacement(0, 40)
+    monkeypatch.setattr(pairs, "_rigid", lambda pair, middle, start, level: away)
+    quality = register_pair(case.mr, case.ct, affine=False)[1]
+    assert quality.moved_mm == 0 and np.array_equal(quality.ct_to_mr, np.eye(4))
 
 
 @pytest.mark.parametrize("which", ["mr", "ct"])

@@ -161,3 +161,23 @@ def test_swapped_files_are_noticed(cli, tiny, tmp_path: Path, pairs: Path) -> No
     given = datalist(tmp_path, pairs, ("ct0.nii.gz", "mr0.nii.gz"))
     told = cli.refuses("train", "synthesis", "--dataset", given, "-o", tmp_path / "bad", *OPTIONS)
     assert 'give the MR as "image" and the CT as "label"' in told
+
+
+def test_one_bad_pair_is_left_out_and_named(cli, tiny, tmp_path: Path, pairs: Path) -> None:
+    # SynthRAD's layout: what belongs to a patient lies in one folder, and all patients' files are named alike.
+    body = read_image(pairs / "ct1.nii.gz")
+    for number in (0, 1):
+        (tmp_path / f"p{number}").mkdir()
+        for name in ("mr", "ct"):
+            write_image(read_image(pairs / f"{name}{number}.nii.gz"), tmp_path / f"p{number}" / f"{name}.nii.gz")
+    write_image(body.with_array((body.array > -400).astype(np.uint8)), tmp_path / "p1" / "mask.nii.gz")
+    good, bad = (("p0/mr.nii.gz", "p0/ct.nii.gz"), ("p1/mr.nii.gz", "p1/mask.nii.gz"))
+    given = datalist(tmp_path, tmp_path, bad, good)
+    answer = cli.succeeds("train", "synthesis", "--dataset", given, "-o", tmp_path / "own", *OPTIONS)
+    told = " ".join(answer.out.split())
+    assert "were left out: p1/mask.nii.gz has only the values 0 and 1, so it is a mask and no CT" in told
+    assert open_bundle(tmp_path / "own", "synthesis").metadata["training"]["pairs"] == 1
+    given = datalist(tmp_path, tmp_path, bad, bad)
+    told = cli.refuses("train", "synthesis", "--dataset", given, "-o", tmp_path / "none", *OPTIONS)
+    assert "p1/mask.nii.gz has only the values 0 and 1" in told and "(2 pairs, none of which can be used)" in told
+    assert not (tmp_path / "none").exists()

@@ -216,15 +216,19 @@ def synthesis(
     def registered() -> list[dict[str, Any]]:
         return [one for files in pairs.values() for one in files.found]
 
+    def left_out() -> list[str]:
+        return [sentence for files in pairs.values() for sentence in files.left_out]
+
     def lines(bundle: Bundle) -> list[str]:
         best = "Best mean absolute error {mae_hu:.1f} HU at step {steps}; bone Dice {bone_dice:.3f}."
         told = [f"{one['mr']}: {one['sentence']}" + ("" if one["used"] else " Left out.") for one in registered()]
-        return [*told, *trained_on(bundle, "pairs", best)]
+        return [*told, *left_out(), *trained_on(bundle, "pairs", best)]
 
     return Training(
         {"phantoms": phantoms, "sigma_mm": sigma, "spacing_mm": spacing, "overrides": overrides, **pairs},
         lines,
-        lambda bundle: {"registration": registered()} if register else {},
+        lambda bundle: ({"registration": registered()} if register else {})
+        | ({"left_out": left_out()} if left_out() else {}),
     )
 
 

@@ -11,11 +11,14 @@ from ..core.errors import InputError
 from ..core.progress import Progress
 from ..core.volume import Grid, Volume
 from .bands import split_bands
+from .body import field_of_view
 from .hu import HuWindow
-from .inputs import BACKGROUND, BRIGHT, HIGHEST, network_input
-from .modality import looks_like_ct
+from .inputs import BACKGROUND, BRIGHT, HIGHEST, check_mr, network_input
+from .modality import may_be_ct, refuse_mask
 from .working_grid import onto_working_grid
 
+CHECKED_MM = 5.0
+"""Voxels on which a pair is checked."""
 FIELDS = ("mr", "ct", "high", "mask")
 LEAST_COVERED = 0.05
 """Share of the body that a CT must show, else the pair does not belong together."""
@@ -87,24 +90,22 @@ def prepared(mr: Volume, ct: Volume, spacing_mm: float, window: HuWindow, sigma_
     Parameters
     ----------
     mr, ct
-        On any grids, registered to each other; HU.
+        On any grids, registered to each other; HU. What is NaN at the border of one of them lies beyond it.
     spacing_mm, window, sigma_mm
         Those of the model.
 
     Raises
     ------
     InputError
-        The CT is none or lies elsewhere, or the MR is not usable (`network_input`).
+        The CT is none (`check_ct`) or lies elsewhere, or the MR is not usable (`network_input`).
     """
-    name = ct.name or "The CT"
-    if not looks_like_ct(ct.array):
-        raise InputError(f'{name} has no Hounsfield units; give the MR as "image" and the CT as "label".')
+    check_ct(ct)
     given = network_input(mr, spacing_mm)
-    hu = _known_on(ct, given.grid)
+    # What is darker than air lies around a mask or a field of view; the skin beside it must not be blurred with it.
+    hu = _known_on(ct.with_array(np.maximum(ct.array, ct.array.dtype.type(window.minimum))), given.grid)
     there = np.isfinite(hu)
     mask = given.mask & there
-    if mask.sum() < LEAST_COVERED * given.mask.sum():
-        raise InputError(f"{name} shows next to nothing of the body in {mr.name or 'the MR'}; register the two first.")
+    _check_common(mr, ct, mask, given.mask)
     # Beyond the CT the nearest is unknown; soft tissue there keeps the band from an edge that is none.
     hu[~there] = 0.0
     hu[~given.mask] = window.minimum
@@ -112,6 +113,43 @@ def prepared(mr: Volume, ct: Volume, spacing_mm: float, window: HuWindow, sigma_
     high = split_bands(unit, sigma_mm)[1].array
     half = [array.astype(np.float16) for array in (given.z, unit.array, high)]
     return TrainingCase(*half, mask, float(mr.spacing.max()))
+
+
+def check_pair(mr: Volume, ct: Volume) -> None:
+    """Refuse what `prepared` would, and an MR that is none, on coarse voxels: in a fraction of its time.
+
+    Raises
+    ------
+    InputError
+        As `prepared` and `inputs.check_mr`.
+    """
+    check_mr(mr)
+    check_ct(ct)
+    given = network_input(mr, CHECKED_MM)
+    _check_common(mr, ct, given.mask & np.isfinite(_known_on(ct, given.grid)), given.mask)
+
+
+def _check_common(mr: Volume, ct: Volume, common: np.ndarray, body: np.ndarray) -> None:
+    if common.sum() < LEAST_COVERED * body.sum():
+        raise InputError(
+            f"{ct.name or 'The CT'} shows next to nothing of the body in {mr.name or 'the MR'}; register the two first."
+        )
+
+
+def check_ct(ct: Volume) -> None:
+    """Refuse what is no CT to learn from.
+
+    Raises
+    ------
+    InputError
+        NaN within the image, a mask, or no Hounsfield units.
+    """
+    field_of_view(ct)
+    refuse_mask(ct, "CT")
+    if not may_be_ct(ct.array):
+        raise InputError(
+            f'{ct.name or "The CT"} has no Hounsfield units; give the MR as "image" and the CT as "label".'
+        )
 
 
 def _known_on(ct: Volume, grid: Grid) -> np.ndarray:

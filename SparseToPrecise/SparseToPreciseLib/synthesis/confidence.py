@@ -11,11 +11,16 @@ from ..core.errors import InputError
 from ..core.masks import bounding_slices
 from ..core.volume import Volume
 from .inputs import BACKGROUND, HIGHEST, NetworkInput, network_input
+from .working_grid import outer_corners
 
 EDGES = np.linspace(BACKGROUND - 1, HIGHEST, 29)
 """Edges of the bins of standardised intensities."""
 TOLERANCE = 0.15
 """Share of the ends of the range that was seen, by which a size may lie beyond it and count as seen."""
+WIDER = 1.05
+"""Share by which a body must be wider than deep to be turned, for a model that knows what is deeper than wide."""
+CUT, FREE = 0.25, 0.1
+"""Shares of a body's largest section: an end of the image that cuts it, and one that it does not reach."""
 _AXES = ("left to right", "back to front", "bottom to top")
 
 
@@ -126,6 +131,7 @@ def out_of_domain(mr: Volume, given: NetworkInput, seen: Mapping[str, Any]) -> l
             )
     if "extent_mm" in seen:
         notes += _unlike_extent(extent_mm(given.mask, grid_mm), seen["extent_mm"], _name(mr))
+        notes += _turned(mr, given, seen["extent_mm"])
     if "histogram" in seen:
         wanted = seen["histogram"]
         if np.allclose(wanted["edges"], EDGES, atol=1e-3):
@@ -144,6 +150,40 @@ def _unlike_extent(extent: list[float], seen: list[list[float]], name: str) -> l
         if not low * (1 - TOLERANCE) <= length <= high * (1 + TOLERANCE):
             odd.append(f"{length:.0f} mm from {axis} where the model has seen {low:.0f} to {high:.0f} mm")
     return [f"The body in {name} measures {'; '.join(odd)}; check the result."] if odd else []
+
+
+def _turned(mr: Volume, given: NetworkInput, seen: list[list[float]]) -> list[str]:
+    """Signs that the directions of an image were lost or are wrong, for a model that knows heads."""
+    width, depth, _ = extent_mm(given.mask, float(given.grid.spacing[0]))
+    middles = [sum(one) / 2 for one in seen]
+    longest = max(one[1] for one in seen) * (1 + TOLERANCE)
+    if middles[0] >= middles[1] or max(width, depth) > longest:
+        return []
+    if width > WIDER * depth and max(_ends(mr, given, 1)) < CUT:
+        axes = np.abs(mr.ijk_to_ras[:3, :3]) / mr.spacing
+        plain = " (its directions are those of a file that has lost them)" if np.allclose(axes, np.eye(3)) else ""
+        return [
+            f"The body in {_name(mr)} is {width:.0f} mm wide and {depth:.0f} mm deep{plain}, but heads are deeper than "
+            "wide: its orientation may be wrong. Set it right before the CT is made."
+        ]
+    below, above = _ends(mr, given, 2)
+    if above >= CUT and below <= FREE:
+        return [
+            f"The body in {_name(mr)} is cut at the upper end of the image and not at the lower one: the head may be "
+            "upside down. Set its orientation right before the CT is made."
+        ]
+    return []
+
+
+def _ends(mr: Volume, given: NetworkInput, axis: int) -> tuple[float, float]:
+    """Sections of the body at both ends of an image along R, A or S, as shares of its largest section."""
+    sections = given.mask.sum(axis=tuple(other for other in range(3) if other != 2 - axis))
+    places = given.grid.ijk_to_ras[axis, 3] + np.arange(len(sections)) * float(given.grid.spacing[0])
+    corners = outer_corners(mr.grid)[:, axis]
+    half = float(given.grid.spacing[0]) / 2
+    reach = half + max(half, float(np.abs(mr.ijk_to_ras[axis, :3]).max()) / 2)
+    ends = (places <= corners.min() + reach, places >= corners.max() - reach)
+    return tuple(float(sections[end].max(initial=0) / sections.max()) for end in ends)
 
 
 def _name(mr: Volume) -> str:

@@ -16,7 +16,7 @@ from ..core.progress import Progress
 from ..core.resampling import on_grid, shrunk
 from ..core.volume import Volume
 from .bands import split_bands
-from .body import body_mask, grown, mask_on
+from .body import body_mask, field_of_view, grown, mask_on
 from .hu import AIR_BELOW, BONE_ABOVE, HuWindow
 
 BAND_MM = 5.0
@@ -140,20 +140,22 @@ def evaluate(
     Raises
     ------
     InputError
-        One of them has NaN, the mask is empty, or there is no place that both and the mask have in common.
+        One of them has NaN within the image, the mask is empty, or there is no place that both and the mask have in
+        common.
     """
     progress = progress or Progress()
     window = window or HuWindow()
     progress(0.0, "comparing")
-    for volume, what in ((ct, "The CT"), (reference, "The reference")):
-        if volume.array.dtype.kind == "f" and not np.isfinite(volume.array).all():
-            raise InputError(f"{volume.name or what} has NaN or infinite values; replace them first.")
+    known, _ = field_of_view(ct), field_of_view(reference)
     # The table and the air beyond the mask must not count, nor make edges that both share.
     true = reference.array if reference.grid.same_as(ct.grid) else on_grid(reference, ct.grid)
     there = np.isfinite(true)
     given = body_mask(reference, AIR_BELOW) if mask is None else mask
     inside = mask_on(given, ct.grid)
     notes = _notes(ct, reference, inside, there)
+    if known is not None:
+        there &= known
+        ct = ct.with_array(np.where(known, ct.array, window.minimum).astype(np.float32))
     inside &= there
     if not inside.any():
         if mask is not None and not mask.array.any():
@@ -221,8 +223,10 @@ def _high_band(error: Volume, sigma_mm: float) -> np.ndarray:
 def _notes(ct: Volume, reference: Volume, inside: np.ndarray, there: np.ndarray) -> list[str]:
     notes = []
     for volume, what in ((ct, "The CT"), (reference, "The reference")):
-        if volume.array.min() > -200:
-            notes.append(f"{volume.name or what} has no air (its minimum is {volume.array.min():g}); is it in HU?")
+        if np.nanmin(volume.array) > -200:
+            notes.append(f"{volume.name or what} has no air (its minimum is {np.nanmin(volume.array):g}); is it in HU?")
+        if np.isnan(volume.array).any():
+            notes.append(f"{volume.name or what} is NaN at its border; it was left out as beyond the image.")
     missing = np.count_nonzero(inside & ~there)
     if missing:
         share = missing / np.count_nonzero(inside)

@@ -15,7 +15,7 @@ from ..core.itk_images import FLIP, matrix_of, moved, point_to_lps, to_itk
 from ..core.progress import Progress
 from ..core.resampling import on_grid, world_corners
 from ..core.volume import Grid, Volume
-from .body import body_mask
+from .body import body_mask, field_of_view
 from .hu import AIR_BELOW
 from .modality import unpadded
 from .pair_quality import PairQuality, Side, measured
@@ -62,7 +62,7 @@ def register_pair(
     Raises
     ------
     InputError
-        One of them has no body, NaN or a single slice.
+        One of them has no body, NaN within the image or a single slice.
     """
     progress = progress or Progress()
     progress(0.0, "looking at the pair")
@@ -72,20 +72,28 @@ def register_pair(
     starts = _starts(fixed, moving)
     found = []
     for number, start in enumerate(starts):
-        progress(0.1 + 0.5 * number / len(starts), "finding the place")
-        found.append(_rigid(pair, middle, start, 2))
-    best = min(found, key=lambda one: one[1])[0]
-    progress(0.6, "rigid registration")
-    best = _rigid(pair, middle, best, 1)[0]
-    progress(0.8, "measuring the fit")
-    quality = measured(fixed, moving, np.linalg.inv(best))
+        progress(0.1 + 0.4 * number / len(starts), "finding the place")
+        found.append(measured(fixed, moving, np.linalg.inv(_rigid(pair, middle, start, 2))))
+    progress(0.5, "rigid registration")
+    # The metric alone prefers places where little of the two overlaps.
+    best = np.linalg.inv(max(found, key=lambda one: one.agreement).ct_to_mr)
+    found.append(measured(fixed, moving, np.linalg.inv(_rigid(pair, middle, best, 1))))
+    # Two that lie on each other already are not to end farther apart.
+    quality = max([measured(fixed, moving, np.eye(4)), *found], key=lambda one: one.agreement)
+    best = np.linalg.inv(quality.ct_to_mr)
     if affine:
-        progress(0.84, "affine registration")
+        progress(0.7, "affine registration")
         stretched = measured(fixed, moving, np.linalg.inv(_affine(pair, middle, best)))
         # Where a head is cut, or bone is blurred, a wrong stretch can raise the information alone.
         if stretched.edges >= quality.edges + LEAST_GAIN and stretched.information_after > quality.information_after:
             quality = stretched
+    progress(0.85, "trying the mirror image")
+    other = _mirrored(moving)
+    pair = _Pair(fixed, other)
+    place = _rigid(pair, middle, _rigid(pair, middle, best, 2), 1)
+    mirror = measured(fixed, other, np.linalg.inv(place)).agreement / max(quality.agreement, 1e-6)
     ct_to_mr = quality.ct_to_mr
+    quality = measured(fixed, moving, ct_to_mr, mirror)
     on_mr = on_grid(Volume(ct.array, ct_to_mr @ ct.ijk_to_ras, ct.name), mr.grid)
     on_mr[np.isnan(on_mr)] = beyond
     progress(1.0, "registered")
@@ -96,12 +104,15 @@ def _side(volume: Volume, what: str, above: float | None = None) -> Side:
     name = volume.name or what
     if min(volume.shape) < 2:
         raise InputError(f"{name} is a single slice; a pair is registered in 3D.")
+    known = field_of_view(volume)
     array = volume.array.astype(np.float32)
-    if not np.isfinite(array).all():
-        raise InputError(f"{name} has NaN or infinite values; replace them first.")
-    if above is None:
+    if above is None and known is None:
         array = unpadded(array)
-        volume = volume.with_array(array)
+    elif above is not None:
+        # What is darker than air lies around a mask or a field of view.
+        array = np.maximum(array, np.float32(_BEYOND_HU))
+    volume = volume.with_array(array)
+    array = array if known is None else array[known]
     body = body_mask(volume, above)
     grid = Grid.around(world_corners(volume.grid), 0.0, SPACING_MM)
     values = on_grid(volume, grid)
@@ -180,8 +191,20 @@ def _starts(fixed: Side, moving: Side) -> list[np.ndarray]:
     return kept
 
 
-def _rigid(pair: _Pair, middle: np.ndarray, start: np.ndarray, level: int) -> tuple[np.ndarray, float]:
-    """The improved 4x4 matrix, MR to CT, and its metric (lower is better); the start where nothing overlaps."""
+def _mirrored(side: Side) -> Side:
+    """Left and right exchanged about the middle of the body; the grid lies along RAS."""
+    matrix = side.image.ijk_to_ras.copy()
+    middle = float(side.points[:, 0].mean())
+    last = float(side.image.grid.to_ras([side.image.shape[2] - 1, 0, 0])[0])
+    matrix[0, 3] = 2 * middle - last
+    image, body, there = (
+        np.ascontiguousarray(array[..., ::-1]) for array in (side.image.array, side.body, side.there)
+    )
+    return Side(Volume(image, matrix, side.image.name), body, there)
+
+
+def _rigid(pair: _Pair, middle: np.ndarray, start: np.ndarray, level: int) -> np.ndarray:
+    """The improved 4x4 matrix, MR to CT; the start where nothing overlaps."""
     import SimpleITK as sitk
 
     transform = sitk.Euler3DTransform()
@@ -191,8 +214,8 @@ def _rigid(pair: _Pair, middle: np.ndarray, start: np.ndarray, level: int) -> tu
     try:
         method.Execute(*pair.images)
     except RuntimeError:  # too little of the MR lies within the CT
-        return start, float("inf")
-    return matrix_of(transform), method.GetMetricValue()
+        return start
+    return matrix_of(transform)
 
 
 def _affine(pair: _Pair, middle: np.ndarray, start: np.ndarray) -> np.ndarray:

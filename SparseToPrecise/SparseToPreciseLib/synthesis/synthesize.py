@@ -10,6 +10,7 @@ import numpy as np
 from ..core.errors import InputError
 from ..core.progress import Progress, timed
 from ..core.volume import Volume
+from .body import field_of_view
 from .confidence import out_of_domain
 from .hu import HuWindow
 from .inference import predict
@@ -101,8 +102,9 @@ def synthesize(
     Raises
     ------
     InputError
-        The MR is a single slice, has NaN or one value everywhere, or looks like a CT; the mask is empty or lies
-        elsewhere; no model, or models with different CT windows; bands of a model that has none.
+        The MR is a single slice, has NaN within the image or one value everywhere, is a mask or looks like a CT; the
+        body mask is empty or lies elsewhere; no model, or models with different CT windows; bands of a model that has
+        none.
     Cancelled
         The progress cancels.
 
@@ -128,7 +130,10 @@ def synthesize(
             part = progress.part(0.01 + 0.07 * number / len(chosen), 0.01 + 0.07 * (number + 1) / len(chosen))
             if model.spacing_mm not in inputs:
                 inputs[model.spacing_mm] = network_input(mr, model.spacing_mm, body_mask, part)
-        warnings = [note for model in chosen for note in out_of_domain(mr, inputs[model.spacing_mm], model.seen)]
+        known = field_of_view(mr)
+        warnings = [] if known is None else [_beyond(mr, known)]
+        warnings += [note for one in inputs.values() for note in one.notes]
+        warnings += [note for model in chosen for note in out_of_domain(mr, inputs[model.spacing_mm], model.seen)]
     with timed(timings, "network"):
         prediction = predict(
             chosen,
@@ -142,7 +147,7 @@ def synthesize(
     with timed(timings, "apply"):
         first = inputs[chosen[0].spacing_mm]
         found = Volume(first.mask.astype(np.uint8), first.grid.ijk_to_ras)
-        way_back = WayBack(mr.grid, found, body_mask)
+        way_back = WayBack(mr.grid, found, body_mask, known)
         volumes = on_mr_grid(mr, way_back, prediction.outputs, window, progress.part(0.85, 1.0))
     progress(1.0, "done")
     notes = list(dict.fromkeys([*(model.note for model in chosen if model.note), *prediction.notes]))
@@ -166,6 +171,11 @@ def synthesize(
         answers=prediction.runs,
         timings={stage: round(seconds, 4) for stage, seconds in timings.items()},
     )
+
+
+def _beyond(mr: Volume, known: np.ndarray) -> str:
+    share = 1 - np.count_nonzero(known) / known.size
+    return f"{share:.1%} of {mr.name or 'the MR'} is NaN at its border; it was left out as beyond the image."
 
 
 def _checked_models(models: Sequence[Synthesizer], bands: bool) -> HuWindow:

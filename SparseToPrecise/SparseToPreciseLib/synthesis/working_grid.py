@@ -130,10 +130,15 @@ class WayBack:
         Mask of the body on the working grid.
     given
         The mask that a user gave, on any grid; None takes the one that was found.
+    known
+        (K, J, I) bool on the grid of the MR, where it has values; None: everywhere.
     """
 
-    def __init__(self, mr_grid: Grid, found: Volume, given: Volume | None) -> None:
+    def __init__(
+        self, mr_grid: Grid, found: Volume, given: Volume | None = None, known: np.ndarray | None = None
+    ) -> None:
         self.grid = mr_grid
+        self._known = known
         # On the MR's own grid a mask is taken as it is, voxel by voxel.
         self._exact = given if given is not None and given.grid.same_as(mr_grid) else None
         if self._exact is None:
@@ -171,6 +176,8 @@ class WayBack:
                 inside = self._exact.array[slab] != 0
             else:
                 inside = self._body.resampled_to(grid).array >= 0.5
+            if self._known is not None:
+                inside = inside & self._known[slab]
             if inside.any():
                 yield slab, inside, {name: source.resampled_to(grid).array for name, source in sources.items()}
 
