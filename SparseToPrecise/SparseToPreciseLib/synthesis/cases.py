@@ -123,8 +123,8 @@ def check_pair(mr: Volume, ct: Volume) -> None:
     InputError
         As `prepared` and `inputs.check_mr`.
     """
-    check_mr(mr)
     check_ct(ct)
+    check_mr(mr)
     given = network_input(mr, CHECKED_MM)
     _check_common(mr, ct, given.mask & np.isfinite(_known_on(ct, given.grid)), given.mask)
 

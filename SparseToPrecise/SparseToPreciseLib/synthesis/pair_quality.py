@@ -12,11 +12,11 @@ from ..core.volume import Volume
 LEAST_OVERLAP = 0.92
 """Dice of the bodies within the common field of view."""
 CHANCE = 1 / 3
-LEAST_EDGES = 0.77
+LEAST_EDGES = 0.72
 """Mean squared cosine between the gradients; a third is chance. Like the next ones, chosen so that heads that fit
 (phantoms of every contrast and templates: 0.79 and 0.47 nats at least) pass, and few others; docs/synthesis.md has the
 measures of fitting, shifted, mirrored and exchanged pairs."""
-LEAST_INFORMATION = 0.44
+LEAST_INFORMATION = 0.4
 """Nats."""
 MOST_MIRRORED = 0.85
 """Agreement of the CT's mirror image, as a share of the CT's: from here on, left and right cannot be told apart."""
