@@ -18,7 +18,7 @@ LEAST_EDGES = 0.72
 measures of fitting, shifted, mirrored and exchanged pairs."""
 LEAST_INFORMATION = 0.4
 """Nats."""
-MOST_MIRRORED = 0.85
+MOST_MIRRORED = 0.92
 """Agreement of the CT's mirror image, as a share of the CT's: from here on, left and right cannot be told apart."""
 LEAST_COVERED = 0.6
 """Share of the MR's body that the CT shows."""
