@@ -9,7 +9,7 @@ VENV_WITHOUT_ENSUREPIP := { $(PYTHON) -m venv --without-pip --clear $(VENV) && \
 	$(PYTHON) -m pip --python $(BIN)/python install --disable-pip-version-check pip; }
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test test-desktop lint bench-editing bench-landmarks train-editing bench-boxes train-boxes bench-synthesis train-synthesis samples pictures clean
+.PHONY: help environment demo test test-desktop lint train-boxes samples pictures clean
 
 help:
 	@echo "make environment    create .venv (the other commands do it when needed)"
@@ -17,13 +17,8 @@ help:
 	@echo "make test           all tests that need no desktop application"
 	@echo "make test-desktop   the tests of the application, in SLICER=/path/to/Slicer"
 	@echo "make lint           style (ruff)"
-	@echo "make bench-editing  write docs/benchmarks/editing.md anew"
-	@echo "make bench-landmarks  write docs/benchmarks/landmarks.md anew"
-	@echo "make train-editing  train the editing model by the committed recipe"
-	@echo "make bench-boxes    write docs/benchmarks/boxes.md anew"
-	@echo "make train-boxes    train the models of boxes by their committed recipes"
-	@echo "make bench-synthesis  write docs/benchmarks/synthesis.md anew"
-	@echo "make train-synthesis  train the synthesis model by the committed recipe"
+	@echo "make bench-FAMILY   write docs/benchmarks/FAMILY.md anew: $(notdir $(patsubst %/,%,$(dir $(wildcard benchmarks/*/__main__.py))))"
+	@echo "make train-FAMILY   train the shipped model of a family by its committed recipe"
 	@echo "make samples        make the modules' sample data anew"
 	@echo "make pictures       draw the pages' pictures and the samples' thumbnails anew"
 	@echo "make clean          remove the environment and what the commands left"
@@ -54,53 +49,25 @@ test-desktop:
 lint: $(READY)
 	@$(BIN)/ruff check .
 
-bench-editing: $(READY)
-	@echo "== Running the editing benchmark; the tables go to docs/benchmarks/editing.md."
-	@$(BIN)/python -m benchmarks.editing.train_rivals
-	@$(BIN)/python -m benchmarks.editing
-
-bench-landmarks: $(READY)
-	@echo "== Running the landmark benchmark; the tables go to docs/benchmarks/landmarks.md."
+# bench-editing, bench-boxes, ...: a page of docs/benchmarks, from benchmarks/<family> and with the rivals of [bench].
+bench-%: $(READY)
+	@echo "== Running the benchmark of $*; the tables go to docs/benchmarks/$*.md."
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[bench]'
-	@$(BIN)/python -m benchmarks.landmarks
+	@test ! -f benchmarks/$*/train_rivals.py || $(BIN)/python -m benchmarks.$*.train_rivals
+	@$(BIN)/python -m benchmarks.$*
 
-train-editing: $(READY)
-	@echo "== Training the editing model by its recipe; the bundle replaces SparseToPrecise/Resources/Models/editing."
-	@echo "== The simulated cases stay in ~/.cache/sparse-to-precise for the next time."
-	@$(BIN)/sparse-to-precise train editing --output SparseToPrecise/Resources/Models/editing
+# train-editing, train-synthesis, ...: a shipped model by its committed recipe.
+train-%: $(READY)
+	@echo "== Training $* by its recipe; it replaces SparseToPrecise/Resources/Models/$*."
+	@$(BIN)/sparse-to-precise train $* --output SparseToPrecise/Resources/Models/$*
 
-bench-boxes: $(READY)
-	@echo "== Running the benchmark of loose boxes; the tables go to docs/benchmarks/boxes.md."
-	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[bench]'
-	@$(BIN)/python -m benchmarks.boxes
-
-train-boxes: $(READY)
-	@echo "== Training the corrector by its recipe; it replaces SparseToPrecise/Resources/Models/boxes-corrector."
-	@$(BIN)/sparse-to-precise train boxes-corrector --output SparseToPrecise/Resources/Models/boxes-corrector
-	@echo "== Training the segmenter by its recipe; it replaces SparseToPrecise/Resources/Models/boxes-segmenter."
-	@$(BIN)/sparse-to-precise train boxes-segmenter --output SparseToPrecise/Resources/Models/boxes-segmenter
-
-bench-synthesis: $(READY)
-	@echo "== Running the benchmark of synthesis; the tables go to docs/benchmarks/synthesis.md."
-	@echo "== The trainings of its ablation take most of an hour; what is done stays in ~/.cache/sparse-to-precise."
-	@$(BIN)/python -m benchmarks.synthesis
-
-train-synthesis: $(READY)
-	@echo "== Training the synthesis model by its recipe; it replaces SparseToPrecise/Resources/Models/synthesis."
-	@$(BIN)/sparse-to-precise train synthesis --output SparseToPrecise/Resources/Models/synthesis
+train-boxes: train-boxes-corrector train-boxes-segmenter
 
 samples: $(READY)
-	@$(BIN)/python Resources/make_samples.py
-	@$(BIN)/python Resources/make_box_samples.py
-	@$(BIN)/python Resources/make_head_sample.py
-	@$(BIN)/python Resources/make_landmark_samples.py
+	@for script in Resources/make_*.py; do $(BIN)/python $$script || exit; done
 
 pictures: $(READY)
-	@$(BIN)/python docs/pictures/editing.py
-	@$(BIN)/python docs/pictures/boxes.py
-	@$(BIN)/python docs/pictures/landmarks.py
-	@$(BIN)/python docs/pictures/synthesis.py
-	@$(BIN)/python docs/pictures/architecture.py
+	@for script in $$(grep -l __main__ docs/pictures/*.py); do $(BIN)/python $$script || exit; done
 
 clean:
 	rm -rf $(VENV) demo-output training-output build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -20,6 +19,10 @@ class Family:
         Where its `core.training.recipe.TrainingRecipe` is.
     loader
         Where the function is that opens its models: (name or folder of a bundle, device) -> model.
+    verb
+        Where the function on `Volume`s is, the family's unit of work.
+    commands
+        The module of the command line that adds its commands.
     default_model
         The bundle that came with the software; empty: there is none.
     slicer_module
@@ -31,6 +34,8 @@ class Family:
     name: str
     recipe: str
     loader: str
+    verb: str
+    commands: str
     default_model: str
     slicer_module: str
     former_recipes: tuple[str, ...] = ()
@@ -49,6 +54,8 @@ _ROWS = (
         name="editing",
         recipe="editing.recipe:EditingRecipe",
         loader="editing.model:load_editor",
+        verb="editing.edit:edit",
+        commands="cli.editing",
         default_model="editing",
         slicer_module="EditingModule",
         former_recipes=("editing.recipe:Recipe", "editing.training_recipe:Recipe"),
@@ -57,6 +64,8 @@ _ROWS = (
         name="boxes-corrector",
         recipe="boxes.corrector.recipe:CorrectorRecipe",
         loader="boxes.corrector.model:load_corrector",
+        verb="boxes.corrector.tighten:tighten",
+        commands="cli.boxes",
         default_model="boxes-corrector",
         slicer_module="BoxModule",
         former_recipes=("boxes.corrector_recipe:CorrectorRecipe",),
@@ -65,32 +74,39 @@ _ROWS = (
         name="boxes-segmenter",
         recipe="boxes.segmenter.recipe:SegmenterRecipe",
         loader="boxes.segmenter.model:load_segmenter",
+        verb="boxes.segmenter.segment:segment",
+        commands="cli.boxes",
         default_model="boxes-segmenter",
         slicer_module="BoxModule",
         former_recipes=("boxes.segmenter_recipe:SegmenterRecipe",),
     ),
     Family(
-        name="synthesis",
-        recipe="synthesis.recipe:SynthesisRecipe",
-        loader="synthesis.model:load_model",
-        default_model="synthesis",
-        slicer_module="SynthesisModule",
-    ),
-    Family(
         name="landmarks",
         recipe="landmarks.recipe:LandmarksRecipe",
         loader="landmarks.model:load_template",
+        verb="landmarks.detect:detect",
+        commands="cli.landmarks",
         default_model="",
         slicer_module="LandmarkModule",
+    ),
+    Family(
+        name="synthesis",
+        recipe="synthesis.recipe:SynthesisRecipe",
+        loader="synthesis.model:load_model",
+        verb="synthesis.synthesize:synthesize",
+        commands="cli.synthesis",
+        default_model="synthesis",
+        slicer_module="SynthesisModule",
     ),
 )
 FAMILIES: dict[str, Family] = {row.name: row for row in _ROWS}
 
 
-def resolved(place: str) -> Callable[..., Any]:
-    """Object that a "module:name" below this package names."""
+def resolved(place: str) -> Any:
+    """Object that a "module:name" below this package names, or the module of a "module"; it is imported."""
     module, _, name = place.partition(":")
-    return getattr(import_module(f"{__package__}.{module}"), name)
+    found = import_module(f"{__package__}.{module}")
+    return getattr(found, name) if name else found
 
 
 def family_of_recipe(target: object) -> str | None:

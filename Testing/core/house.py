@@ -12,7 +12,20 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = "SparseToPreciseLib"
 
-FAMILIES = ("editing", "synthesis", "landmarks", "boxes")
+
+def family_rows(root: Path = ROOT) -> list[dict[str, str]]:
+    """What each row of families.py says, by field."""
+    tree = ast.parse((root / "SparseToPrecise" / LIBRARY / "families.py").read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Family"]
+    return [{one.arg: ast.literal_eval(one.value) for one in call.keywords} for call in calls]
+
+
+#: The folder of each family below the library, and the file of its verb: the function on volumes.
+VERBS = {
+    "/".join(folders): f"{file}.py"
+    for *folders, file in (row["verb"].partition(":")[0].split(".") for row in family_rows())
+}
+FAMILIES = tuple(dict.fromkeys(folder.partition("/")[0] for folder in VERBS))
 MODULE = "module"  # <Module>/<Module>.py, and packages beside it such as a Segment Editor effect
 PACKAGE = "package"  # files directly in the library's folder
 
@@ -180,14 +193,6 @@ def circles(graph: dict[str, set[str]]) -> list[list[str]]:
     return [list(group) for group in sorted(groups)]
 
 
-#: The folder of each family below the library, and the file of its verb: the function on volumes.
-VERBS = {
-    "editing": "edit.py",
-    "synthesis": "synthesize.py",
-    "landmarks": "detect.py",
-    "boxes/corrector": "tighten.py",
-    "boxes/segmenter": "segment.py",
-}
 #: Roles that every family has; measures that several families of a package share stand beside these.
 ROLES = ("model.py", "metrics.py", "recipe.py", "trainer.py")
 #: Other names of a role, and the name that it bears here.

@@ -16,11 +16,26 @@ from SparseToPreciseLib.families import FAMILIES, family_of_recipe, resolved
 def test_a_row_leads_to_what_is_there(name: str) -> None:
     row = FAMILIES[name]
     assert issubclass(row.recipe_class(), TrainingRecipe) and row.recipe_class().family == name
-    assert callable(resolved(row.loader))
+    assert callable(resolved(row.loader)) and callable(resolved(row.verb))
     assert row.slicer_module in {folder.name for folder in house.module_folders()}
     resources = house.ROOT / "SparseToPrecise" / "Resources"
     assert (resources / "Cards" / f"{name}.md").is_file()
     assert (resources / "Models" / (row.default_model or name) / "configs" / "train.json").is_file()
+
+
+@pytest.mark.parametrize("package", house.FAMILIES)
+def test_a_family_has_its_picture_its_benchmark_and_its_page(package: str) -> None:
+    places = (f"SparseToPrecise/{house.LIBRARY}/pictures/{package}.py", f"benchmarks/{package}/__main__.py")
+    for place in (*places, f"docs/{package}.md"):
+        assert (house.ROOT / place).is_file(), f"{package} has no {place}"
+
+
+def test_each_family_adds_its_training_to_the_command_line() -> None:
+    from typer.main import get_command
+
+    from SparseToPreciseLib.cli.main import app
+
+    assert set(get_command(app).commands["train"].commands) == set(FAMILIES)
 
 
 @pytest.mark.parametrize("target", ["their.Recipe", "SparseToPreciseLib.editing.recipe.Nothing", 3, None])

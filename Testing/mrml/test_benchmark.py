@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
+import benchmarks
 import numpy as np
 import pytest
 from benchmarks.harness import Benchmark
@@ -149,7 +150,10 @@ def test_a_tiny_run_writes_the_page_and_its_numbers(tmp_path):
     assert "| sphere brush |" not in page
 
 
-@pytest.mark.parametrize("family", ["boxes", "editing", "landmarks", "synthesis"])
+BENCHMARKS = sorted(path.parent.name for path in Path(benchmarks.__file__).parent.glob("*/__main__.py"))
+
+
+@pytest.mark.parametrize("family", BENCHMARKS)
 def test_every_benchmark_names_its_sections_and_each_has_its_parts(family: str):
     main = import_module(f"benchmarks.{family}.__main__")
     for name, section in main.BENCHMARK.sections.items():

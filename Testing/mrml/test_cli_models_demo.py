@@ -19,6 +19,7 @@ from SparseToPreciseLib.core.networks import build_network  # noqa: E402
 from SparseToPreciseLib.core.training.writing import write_bundle  # noqa: E402
 from SparseToPreciseLib.editing.editors import WARPS  # noqa: E402
 from SparseToPreciseLib.editing.network import RESIDUAL_INPUTS, NetworkForm, form_parameters, start_at_zero  # noqa: E402
+from SparseToPreciseLib.families import FAMILIES  # noqa: E402
 
 LIBRARY = Path(__file__).resolve().parents[2] / "SparseToPrecise"
 ARGUMENTS = {"spatial_dims": 3, "out_channels": 1, "channels": [2, 4], "strides": [2]}
@@ -142,7 +143,8 @@ class TestModels:
             names = {row[0] for row in rows if row}
             assert {f"{name} (default)" if name == default else name for name in ("mine", *WARPS)} <= names
             marked = {row[0] for row in rows if row and row[0].endswith("(default)")}
-            others = {f"{name} (default)" for name in ("boxes-corrector", "boxes-segmenter", "synthesis")}
+            shipped = {row.default_model for row in FAMILIES.values()} - {"", "editing"}
+            others = {f"{name} (default)" for name in shipped}
             assert marked == {f"{default} (default)"} | others
             assert out.count("(default)") == len(marked)
             assert all(row[1].endswith(".") for row in rows if row and row[0].removesuffix(" (default)") in WARPS)

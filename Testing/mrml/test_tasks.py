@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import doctest
+import importlib
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,7 @@ pytest.importorskip("torch")
 from landmark_cases import GRIDS, MOVED, TURN, image_on, reference
 from synthesis_cases import GRID, ct_on, mr_on
 
+from SparseToPreciseLib import tasks
 from SparseToPreciseLib.cli.main import app
 from SparseToPreciseLib.mrml import files
 from SparseToPreciseLib.mrml.landmark_lists import landmarks_to_node, write_landmarks
@@ -24,7 +26,6 @@ from SparseToPreciseLib.tasks import (
     box_tighten,
     demo,
     edit,
-    journal,
     landmarks_detect,
     landmarks_evaluate,
     synthesize,
@@ -54,25 +55,15 @@ def files_of_examples(case_template, box_template, landmark_template, tmp_path, 
     return put
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        box_evaluate,
-        box_segment,
-        box_tighten,
-        demo,
-        edit,
-        journal,
-        landmarks_detect,
-        landmarks_evaluate,
-        synthesize,
-        synthesize_evaluate,
-    ],
-    ids=lambda module: module.__name__.rpartition(".")[2],
+WITH_EXAMPLES = sorted(
+    path.stem for path in Path(tasks.__file__).parent.glob("*.py") if ">>> " in path.read_text(encoding="utf-8")
 )
-def test_examples_run(module, files_of_examples, tmp_path: Path) -> None:
-    files_of_examples(module.__name__.rpartition(".")[2])
-    result = doctest.testmod(module)
+
+
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
+def test_examples_run(name: str, files_of_examples, tmp_path: Path) -> None:
+    files_of_examples(name)
+    result = doctest.testmod(importlib.import_module(f"{tasks.__name__}.{name}"))
     assert result.attempted and not result.failed
 
 

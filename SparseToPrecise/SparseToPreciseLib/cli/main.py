@@ -10,33 +10,18 @@ import typer
 from .. import __version__
 from ..core.errors import Cancelled, InputError
 from ..core.stopping import Stopped, stoppable
+from ..families import FAMILIES, resolved
 from ..tasks.demo import Demo
-from ..tasks.edit import Edit
-from ..tasks.synthesize import Synthesize
-from ..tasks.synthesize_evaluate import EvaluateSynthesis
-from .box import box_app
+from .apps import app, evaluate_app, train_app
 from .commands import command
-from .evaluate import evaluate_app
-from .landmarks import landmarks_app
 from .models import models_app
 from .reporting import missing_packages_named
 from .streams import give_up, prepare, say
-from .train import train_app
 
 BAD_INPUT = 2
 
-app = typer.Typer(
-    name="sparse-to-precise",
-    help="From one stroke to a corrected segmentation. Research use only.",
-    add_completion=False,
-    rich_markup_mode=None,  # its columns cut the options' names off on a narrow terminal
-    pretty_exceptions_enable=False,
-)
-app.command("edit")(command(Edit))
-app.add_typer(box_app, name="box")
-app.add_typer(landmarks_app, name="landmarks")
-app.command("synthesize")(command(Synthesize))
-app.command("synthesize-evaluate")(command(EvaluateSynthesis))
+for commands in dict.fromkeys(row.commands for row in FAMILIES.values()):
+    resolved(commands)
 app.add_typer(train_app, name="train")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(models_app, name="models")
