@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -138,14 +139,14 @@ class TestModels:
         make_bundle(models / "mine")
         for default in ("mine", *WARPS):
             monkeypatch.setattr("SparseToPreciseLib.editing.model.DEFAULT_EDITOR", default)
+            monkeypatch.setitem(FAMILIES, "editing", replace(FAMILIES["editing"], default_model=default))
             out = cli.succeeds("models", "list").out
             rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines()]
             names = {row[0] for row in rows if row}
             assert {f"{name} (default)" if name == default else name for name in ("mine", *WARPS)} <= names
             marked = {row[0] for row in rows if row and row[0].endswith("(default)")}
-            shipped = {row.default_model for row in FAMILIES.values()} - {"", "editing"}
-            others = {f"{name} (default)" for name in shipped}
-            assert marked == {f"{default} (default)"} | others
+            expected = {f"{row.default_model} (default)" for row in FAMILIES.values() if row.default_model}
+            assert marked == expected
             assert out.count("(default)") == len(marked)
             assert all(row[1].endswith(".") for row in rows if row and row[0].removesuffix(" (default)") in WARPS)
 
