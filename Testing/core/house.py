@@ -285,6 +285,37 @@ def wrong_words(root: Path = ROOT) -> list[str]:
     return wrong
 
 
+def missing_places(page: Path, root: Path = ROOT) -> list[str]:
+    """Names in a page's backticks that look like a file, folder, module or function of the repository and are none.
+
+    A name with a slash or a file's extension, or a dotted one that begins with a package of the library; relative to
+    the repository, the home module, the library or the page. Code blocks, and names with <placeholders>, do not count.
+    """
+    library = root / "SparseToPrecise" / LIBRARY
+    packages = {path.name for path in library.iterdir() if path.is_dir()}
+    bases = (root, library.parent, library, page.parent)
+
+    def is_there(place: str) -> bool:
+        if any(next(base.glob(f"{place}{end}"), None) for base in bases for end in ("", ".py")):
+            return True
+        if "/" not in place:  # a role or a config, which several families have
+            return next(library.parent.rglob(place), None) is not None
+        module, _, name = place.rpartition("." if "." in place.rpartition("/")[2] else "/")
+        files = [base / f"{module}.py" for base in bases if (base / f"{module}.py").is_file()]
+        defined = re.compile(rf"(?m)^\s*(def |class )?{re.escape(name)}\b")
+        return any(defined.search(file.read_text(encoding="utf-8")) for file in files)
+
+    missing = []
+    text = re.sub(r"(?ms)^```.*?^```$", "", page.read_text(encoding="utf-8"))
+    for name in re.findall(r"`(\w[^`\s<>]*|\.github[^`\s<>]*)`", text):
+        dotted = re.fullmatch(r"\w+(\.\w+)+", name) and name.partition(".")[0] in packages
+        place = (name.replace(".", "/") if dotted else name).rstrip("/")
+        looks_like_a_place = "/" in name or dotted or re.search(r"\.(py|md|json|toml|txt|yml|sh|ui|svg)$", name)
+        if looks_like_a_place and not is_there(place):
+            missing.append(name)
+    return missing
+
+
 def code_lines(source: str) -> int:
     """Lines with code: neither blank, nor comment, nor docstring."""
     lines: set[int] = set()

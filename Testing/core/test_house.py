@@ -394,6 +394,29 @@ def test_links_of_the_pages_lead_somewhere(page: Path):
     assert not broken, f"{page.relative_to(house.ROOT)} links to nothing: {broken}"
 
 
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_places_that_a_page_names_are_there(page: str):
+    missing = house.missing_places(house.ROOT / page)
+    assert not missing, f"{page} names what is not there: {', '.join(missing)}"
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("`core/a.py`, `core/a`, `core/a.f`, `core.a.f`, `core.a`, `core/`, `a.py`, `core/*.py`, `page.md`", []),
+        (f"`{LIB}/core/a.py`, `SparseToPreciseLib/core`, `core/<verb>.py`, `make test`, `torch.nn.Module`, `f`", []),
+        ("```bash\ncat `gone/b.py`\n```\n`core/a.g` and `core.a.g`", ["core/a.g", "core.a.g"]),
+        ("`core/b.py`, `b.py`, `gone/`, `core/b.f`", ["core/b.py", "b.py", "gone/", "core/b.f"]),
+        ("`.github/b.yml`, `../b`, `.venv/bin/python`", [".github/b.yml"]),
+    ],
+)
+def test_planted_places_are_found(tmp_path: Path, text: str, missing: list[str]):
+    planted(tmp_path, f"{LIB}/core/a.py", "def f():\n    pass\n")
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    assert house.missing_places(page, tmp_path) == missing
+
+
 # ---------------------------------------------------------------------------------------------- former names
 
 
