@@ -13,7 +13,7 @@ pytest.importorskip("monai")
 
 from SparseToPreciseLib.core.bundles import METADATA, Bundle, open_bundle  # noqa: E402
 from SparseToPreciseLib.core.devices import Device  # noqa: E402
-from SparseToPreciseLib.core.models import OpenedModel, open_model, reading_parameters  # noqa: E402
+from SparseToPreciseLib.core.models import OpenedModel, open_model, opened, reading_parameters  # noqa: E402
 from SparseToPreciseLib.core.networks import build_network  # noqa: E402
 from SparseToPreciseLib.core.training.writing import write_bundle  # noqa: E402
 from SparseToPreciseLib.synthesis.hu import HuWindow  # noqa: E402
@@ -57,6 +57,11 @@ def test_device_and_family_must_be_there(bundle: Bundle) -> None:
         open_model(Model, bundle.path, "editing", "tpu", 0)
     with pytest.raises(InputError, match="is of the family editing, not boxes-corrector"):
         open_model(Model, bundle.path, "boxes-corrector", "cpu", 0)
+
+
+def test_a_family_without_a_default_model_says_so() -> None:
+    with pytest.raises(InputError, match="No model of the family landmarks came with the software; choose a bundle"):
+        opened("landmarks")
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,10 @@ def opened(family: str, model: str | os.PathLike[str] | None = None, device: str
     InputError
         No such bundle, it is refused, or the device is not there.
     """
-    bundle = open_bundle(model or FAMILIES[family].default_model, family)
+    wanted = model or FAMILIES[family].default_model
+    if not wanted:
+        raise InputError(f"No model of the family {family} came with the software; choose a bundle, or train one.")
+    bundle = open_bundle(wanted, family)
     return _opened(family, str(bundle.path), bundle.sha256, device)
 
 
