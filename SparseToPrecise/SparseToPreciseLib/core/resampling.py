@@ -4,6 +4,10 @@
 finest spacing of the grid allows, and is NaN beyond the volume: for the isotropic grids along RAS of whole heads and
 organs. The second averages along each axis by itself and repeats the edge: for the slices of boxes, whose steps are
 unequal and which may reach beyond the field of view. Models have been trained on each.
+
+Families go on from `block_means` and `shrunk` where they need more than either: `editing.working_grid.around` keeps the
+voxels that are left, since a segmentation goes back to them, and `synthesis.working_grid.onto_working_grid` takes a
+cubic spline, with blocks that do not depend on how the image is cropped or flipped.
 """
 
 from __future__ import annotations
