@@ -16,6 +16,8 @@ import pytest
 from SparseToPreciseLib.core.devices import (
     Device,
     choose_device,
+    fast_bfloat16,
+    mixed_precision,
     present_devices,
     return_free_memory,
     run_with_fallback,
@@ -167,3 +169,22 @@ def test_another_c_library_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(ctypes, "CDLL", missing)
     return_free_memory()
+
+
+@pytest.mark.parametrize(
+    ("device", "capability", "fast"),
+    [
+        ("cpu", "AVX2", False),
+        ("cpu", "DEFAULT", False),
+        ("cpu", "AVX512", True),
+        ("cuda", "AVX2", True),
+        ("mps", "", False),
+    ],
+)
+def test_bfloat16_is_for_devices_that_are_fast_in_it(monkeypatch, device: str, capability: str, fast: bool):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert fast_bfloat16(device) == fast
+    if device == "cpu":
+        with mixed_precision(device):
+            assert torch.mm(torch.ones(2, 2), torch.ones(2, 2)).dtype == (torch.bfloat16 if fast else torch.float32)

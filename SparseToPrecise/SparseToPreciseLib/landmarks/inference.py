@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core.devices import Device, run_with_fallback
+from ..core.devices import Device, mixed_precision, run_with_fallback
 from ..core.volume import Grid
 from .inputs import Surroundings
 from .working_grid import cube_around
@@ -111,8 +111,7 @@ class SlicePredictor:
         across = [size for other, size in enumerate(volume.shape[2:]) if other != axis]
         window = tuple(-(-size // _STRIDE) * _STRIDE for size in across)
         infer = SliceInferer(roi_size=window, sw_batch_size=_slices_at_once(window), spatial_dim=axis, progress=False)
-        half = volume.device.type != "mps"
-        with torch.inference_mode(), torch.autocast(volume.device.type, torch.bfloat16, enabled=half):
+        with torch.inference_mode(), mixed_precision(volume.device.type):
             return torch.sigmoid(infer(volume, _turned(network) if axis == 1 else network).float())
 
 

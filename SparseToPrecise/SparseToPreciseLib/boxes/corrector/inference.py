@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...core.devices import mixed_precision
 from ...core.progress import Progress
 from ...core.volume import Grid, Volume
 from ..intensities import refined
@@ -156,7 +157,7 @@ def cell_probabilities(
     shown = np.ascontiguousarray(view.shown(channels, grid))
     given = torch.from_numpy(shown)[None].to(device, memory_format=torch.channels_last_3d)
     with torch.inference_mode():
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type != "mps"):
+        with mixed_precision(device.type):
             logits = network(given)
         if not torch.isfinite(logits).all():
             # Convolutions in bfloat16 are not a number now and then; in full precision they are.

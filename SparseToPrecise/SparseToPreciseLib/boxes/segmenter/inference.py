@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from ...core.devices import mixed_precision
 from ...core.progress import Progress
 from ...core.volume import Volume
 from ..intensities import refined
@@ -63,7 +64,7 @@ def _view(network: torch.nn.Module, cells: np.ndarray, device: torch.device, pro
         channels = np.pad(
             plane_channels(cells, numbers), [(0, 0), (0, 0), (0, -rows % MULTIPLE), (0, -columns % MULTIPLE)], "edge"
         )
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type != "mps"):
+        with mixed_precision(device.type):
             logits = network(torch.from_numpy(channels).to(device))
         result[numbers] = torch.sigmoid(logits.float())[:, 0, :rows, :columns].cpu().numpy()
     return result

@@ -38,6 +38,8 @@ class TrainingSummary:
         Where it was trained, and in how many processes.
     seconds
         Wall time of everything.
+    bfloat16
+        Whether the network computed in bfloat16.
     cancelled
         Whether the user ended it early.
     """
@@ -49,6 +51,7 @@ class TrainingSummary:
     device: str
     processes: int
     seconds: float
+    bfloat16: bool = False
     cancelled: bool = False
 
     @property
@@ -224,7 +227,7 @@ def filled_card(summary: TrainingSummary, description: Description, recipe: Any)
     sentences = {
         (name, choice): text.strip() for name, choice, text in zip(*(more[k::3] for k in range(3)), strict=True)
     }
-    alike = {"bfloat16": recipe.bfloat16, "started": recipe.start is not None, "cancelled": summary.cancelled}
+    alike = {"bfloat16": summary.bfloat16, "started": recipe.start is not None, "cancelled": summary.cancelled}
     for name, choice in {**description.choices, **alike}.items():
         if f"{{{name}}}" not in card:
             continue

@@ -17,7 +17,7 @@ import torch
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from ..devices import return_free_memory
+from ..devices import fast_bfloat16, return_free_memory
 from ..errors import Cancelled, InputError
 from ..progress import Progress
 from .checkpoint import Checkpoint
@@ -51,7 +51,7 @@ class LoopOptions:
     seed
         Of order and augmentation.
     bfloat16
-        Compute in bfloat16 (weights and loss stay float32): twice as fast on recent CPUs and GPUs.
+        Compute in bfloat16 (weights and loss stay float32) where `fast_bfloat16` holds: twice as fast there.
     device
         "cpu", "cuda", ...
     trained_before
@@ -138,7 +138,7 @@ class TrainingLoop:
         self.options = options
         self.device = torch.device(options.device)
         self.network = network.to(options.device, memory_format=self.memory_format)
-        self.bfloat16 = options.bfloat16
+        self.bfloat16 = options.bfloat16 and fast_bfloat16(self.device.type)
         self.log = TrainingLog()
         self.cancelled = False
         self.share_done = 0.0

@@ -322,6 +322,7 @@ class TrainingRecipe:
             device=run.device,
             processes=run.processes,
             seconds=run.seconds,
+            bfloat16=trainer.bfloat16,
             cancelled=trainer.cancelled,
         )
         curve = validation_curve(summary.rows, described.curve, described.ylabel, described.start)
