@@ -4,6 +4,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from SparseToPreciseLib.core.errors import in_digits
 from SparseToPreciseLib.desktop.work_section import WorkSection
 
 _STYLES = {True: "", False: "color: #c05000; font-weight: bold"}
@@ -105,7 +106,7 @@ class WorkPanel(WorkSection):
             from SparseToPreciseLib.mrml.boxes_nodes import show_segmented
 
             self._segment = show_segmented(inputs, result)
-            return " ".join([_("{:.1f} cm³.").format(result.volume_mm3 / 1000), *result.notes])
+            return " ".join([_("{} cm³.").format(in_digits(result.volume_mm3 / 1000, 1)), *result.notes])
 
         from SparseToPreciseLib.mrml.boxes_nodes import segment_inputs
 
@@ -161,8 +162,7 @@ class WorkPanel(WorkSection):
         said, label, view = verdict(roi), self.ui.verdictLabel, self.ui.sliceTableView
         texts = list(said.notes) if said else []
         if said and said.safe:
-            volumes = said.before_mm3 / 1000, said.after_mm3 / 1000
-            texts.insert(0, _("Tightened from {:.1f} to {:.1f} cm³.").format(*volumes))
+            texts.insert(0, _("Tightened from {} to {} cm³.").format(*said.volumes_cm3))
         elif said:
             texts.append(
                 _(

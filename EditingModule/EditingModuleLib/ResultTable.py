@@ -3,6 +3,8 @@
 import qt
 from slicer.i18n import tr as _
 
+from SparseToPreciseLib.core.errors import in_digits
+
 
 class ResultTable:
     """Fills a QTableWidget with the rows of `mrml.stroke_editing.Outcome`."""
@@ -52,4 +54,4 @@ class ResultTable:
 def _number(value):
     if value is None:
         return "–"
-    return str(value) if isinstance(value, int) else f"{value:.2f}" if value < 100 else f"{value:.0f}"
+    return str(value) if isinstance(value, int) else in_digits(value, 2 if value < 100 else 0)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from box_cases import GRID, GRIDS, LOOSE, RADII, TIGHT, image_on, mask_on, tiny_corrector
-from edit_cases import rotation
+from edit_cases import resized, rotation
 from scipy import ndimage
 
 import house
@@ -31,6 +32,7 @@ from SparseToPreciseLib.boxes.corrector.postprocessing import (
     smoothed_shares,
     widened,
 )
+from SparseToPreciseLib.boxes.corrector.slice_boxes import slice_columns, slice_texts
 from SparseToPreciseLib.boxes.corrector.tighten import _slices, tighten
 from SparseToPreciseLib.boxes.corrector.working_grid import PATCHES, between_planes, patch_centres, patch_shares
 from SparseToPreciseLib.boxes.intensities import contrast
@@ -304,6 +306,8 @@ def test_what_is_far_longer_than_what_was_learnt_is_not_trusted() -> None:
     found, unlimited = calibrated(cases, 2, longest_mm=34.0), calibrated(cases, 2)
     rejections = [found.rejection(map_of(case, found, 2), 0.99) for case in cases]
     assert all("far larger than the objects" in one and "up to 34 mm" in one for one in rejections[::2])
+    tiny = replace(found, longest_mm=0.034).rejection(map_of(cases[0], found, 2), 0.99)
+    assert "up to 0.034 mm is trusted" in tiny
     assert not any(rejections[1::2]) and found.report[0.99]["safe"] == 0.5
     assert not any(unlimited.rejection(map_of(case, unlimited, 2), 0.99) for case in cases)
     assert object_diameter(map_of(cases[1], found, 2)) == pytest.approx(np.cbrt(np.prod(2 * RADII)), rel=0.04)
@@ -464,6 +468,36 @@ def test_bad_input_is_refused_in_one_sentence(corrector: Corrector) -> None:
         assert "\n" not in str(caught.value)
     with pytest.raises(Cancelled):
         tighten(image, LOOSE, corrector, progress=Progress(cancelled=lambda: True))
+
+
+@pytest.mark.parametrize("factor", [1e-3, 10])
+@pytest.mark.parametrize("name", ["oblique", "anisotropic"])
+def test_the_same_box_however_large_the_voxels_are(corrector: Corrector, name: str, factor: float):
+    image, large = image_on(GRIDS[name]), Box(factor * LOOSE.center, LOOSE.axes, factor * LOOSE.size)
+    expected, found = tighten(image, LOOSE, corrector), tighten(resized(image, factor), large, corrector)
+    assert found.safe and found.axis == expected.axis
+    np.testing.assert_allclose(found.box.corners() / factor, expected.box.corners(), atol=1e-6)
+    pairs = ((found, resized(image, factor)), (expected, image))
+    inside = [one.slices_as_volume(volume.grid).array for one, volume in pairs]
+    assert np.array_equal(*inside)
+
+
+def test_slices_are_written_in_digits_that_fit_their_size(corrector: Corrector):
+    sides = slice(slice_columns(2).index("low_I_mm"), slice_columns(2).index("center_r"))
+    for factor, fewest in ((1, 3), (1e-3, 6)):
+        large = Box(factor * LOOSE.center, LOOSE.axes, factor * LOOSE.size)
+        result = tighten(resized(image_on(GRID), factor), large, corrector, axis="K")
+        for text, one in zip(slice_texts(result.slices, large, result.frame, 3), result.slices, strict=True):
+            assert text[2] == f"{one.position_mm:.{fewest}f}" and text[-2] == f"{one.confidence:.3f}"
+            if one.bounds_mm is not None:
+                near = 0.01 * result.frame.spacing
+                np.testing.assert_allclose([float(side) for side in text[sides]], one.bounds_mm.ravel(), atol=near)
+
+
+def test_sentences_about_micrometres_have_lengths():
+    half = np.full(3, 0.012)
+    with pytest.raises(InputError, match=r"around RAS \[0\.095, 0\.0, 0\.0\] lies outside"):
+        check_within(Box(np.array([0.095, 0, 0]), np.eye(3), half), Grid((40, 40, 40), np.diag([1e-3] * 3 + [1.0])))
 
 
 # ---------------------------------------------------------------------------- loose boxes and baselines

@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from box_cases import GRID, GRIDS, LOOSE, TIGHT, image_on, mask_on, tiny_segmenter  # noqa: E402
-from edit_cases import rotation  # noqa: E402
+from edit_cases import resized, rotation  # noqa: E402
 
 from SparseToPreciseLib.boxes.corrector.slice_boxes import SliceBox  # noqa: E402
 from SparseToPreciseLib.boxes.corrector.tighten import TightenResult  # noqa: E402
@@ -118,6 +118,17 @@ def test_distances_are_one_at_the_faces_of_the_box():
     inside = (cells[POSITIONS] <= 1).all(axis=0)
     assert inside.sum() * frame.cell**3 == pytest.approx(LOOSE.volume_mm3, rel=0.12)
     assert np.array_equal(inside, LOOSE.mask_on(frame.cells(0, frame.planes)))
+
+
+@pytest.mark.parametrize("factor", [1e-3, 10])
+@pytest.mark.parametrize("name", ["oblique", "anisotropic"])
+def test_the_same_voxels_however_large_they_are(segmenter: Segmenter, name: str, factor: float):
+    image = image_on(GRIDS[name])
+    expected = segment(image, LOOSE, segmenter)
+    large = Box(factor * LOOSE.center, LOOSE.axes, factor * LOOSE.size)
+    found = segment(resized(image, factor), large, segmenter)
+    assert np.array_equal(found.segmentation.array, expected.segmentation.array)
+    assert found.volume_mm3 == pytest.approx(factor**3 * expected.volume_mm3, rel=1e-6)
 
 
 # ------------------------------------------------------------------------------------------------ limits

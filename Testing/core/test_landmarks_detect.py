@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from edit_cases import rotation
+from edit_cases import resized, rotation
 from landmark_cases import (
     GRIDS,
     MOVED,
@@ -31,9 +31,11 @@ from SparseToPreciseLib.core.errors import Cancelled, InputError
 from SparseToPreciseLib.core.progress import Progress
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.landmarks.detect import Detection, detect
-from SparseToPreciseLib.landmarks.model import load_template
+from SparseToPreciseLib.landmarks.inference import SlicePredictor
+from SparseToPreciseLib.landmarks.model import Template, load_template, place_in
 from SparseToPreciseLib.landmarks.recipe import train_template
 from SparseToPreciseLib.landmarks.reference import Reference
+from SparseToPreciseLib.landmarks.working_grid import Scale
 
 TRUTH = landmarks(TURN, MOVED)
 PLAIN = GRIDS["axis-aligned"]
@@ -61,6 +63,23 @@ def errors(found: Detection, truth=TRUTH) -> np.ndarray:
     return np.array([np.linalg.norm(found.placed[name] - point) for name, point in truth.items()])
 
 
+def taught_at(template: Template, factor: float) -> Template:
+    """The template as if everything in its references had been so many times as large."""
+    references = [
+        Reference(
+            resized(one.image, factor),
+            resized(one.soi, factor),
+            {name: factor * point for name, point in one.landmarks.items()},
+        )
+        for one in template.references
+    ]
+    lengths = template.scale
+    scale = Scale(factor * lengths.diameter_mm, factor * lengths.spacing_mm, lengths.size)
+    predictor = SlicePredictor(template.predictor.network, scale.spacing_mm, scale.size)
+    places = [place_in(predictor, scale, one) for one in references]
+    return Template(references, places, scale, predictor, template.name, template.sha256)
+
+
 class TestDetect:
     def test_finds_what_was_turned_and_moved(self, plain: Detection) -> None:
         assert errors(plain).max() < 1.5
@@ -84,6 +103,15 @@ class TestDetect:
             np.testing.assert_array_equal(one.position, other.position)
             assert one.confidence == other.confidence
         assert SimpleITK.ProcessObject.GetGlobalDefaultNumberOfThreads() == before
+
+    @pytest.mark.parametrize("factor", [1e-3, 10])
+    def test_however_large_the_voxels_are(self, template, factor: float) -> None:
+        target = image_on(PLAIN, TURN, MOVED)
+        straight, found = (detect(taught_at(template, by), resized(target, by)) for by in (1, factor))
+        same = {name: point / factor for name, point in found.placed.items()}
+        assert errors(straight, same).max() < 1e-3  # of voxels of 1.2
+        for one, other in zip(found.landmarks, straight.landmarks, strict=True):
+            assert one.confidence == pytest.approx(other.confidence, abs=1e-3)
 
     @pytest.mark.parametrize("angle", [120, 180])
     def test_turned_by_any_angle(self, template, angle: int) -> None:

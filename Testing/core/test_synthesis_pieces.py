@@ -287,7 +287,8 @@ def test_a_mask_that_is_empty_or_elsewhere_is_refused():
 
 def test_an_image_in_another_unit_than_mm_is_refused():
     mr = mr_on(GRID)
-    for factor, sentence in ((0.001, "is only 0.1 x 0.1 x 0.1 mm large; check its spacing"), (1000, "too large")):
+    small, large = "is only 0.10 x 0.10 x 0.10 mm large; check its spacing", "mm is too large"
+    for factor, sentence in ((0.001, small), (1000, large)):
         matrix = mr.ijk_to_ras.copy()
         matrix[:3] *= factor
         with pytest.raises(InputError, match=sentence):

@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from edit_cases import grid_around
+from edit_cases import grid_around, resized
 from scipy import ndimage
 from synthesis_cases import GRID, ball_on, ct_on, mr_on, tiny_model
 
@@ -15,7 +15,7 @@ from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.phantoms.head import HeadCase, head_case
 from SparseToPreciseLib.synthesis.body import body_mask, grown
 from SparseToPreciseLib.synthesis.cases import check_pair, prepared
-from SparseToPreciseLib.synthesis.confidence import out_of_domain
+from SparseToPreciseLib.synthesis.confidence import out_of_domain, refuse_other_unit
 from SparseToPreciseLib.synthesis.hu import AIR_BELOW, OUTSIDE, HuWindow
 from SparseToPreciseLib.synthesis.inputs import check_mr, network_input
 from SparseToPreciseLib.synthesis.metrics import evaluate
@@ -239,3 +239,12 @@ def test_a_head_upside_down_is_warned_of():
     assert not any("upside down" in note for note in notes_of(cut))
     down = Volume(np.ascontiguousarray(cut.array[::-1]), cut.ijk_to_ras, "scan")
     assert any("scan is cut at the upper end" in note and "upside down" in note for note in notes_of(down))
+
+
+@pytest.mark.parametrize(("factor", "measured"), [(0.1, "19 x 24 x 24 mm"), (1e-3, "0.19 x 0.24 x 0.24 mm")])
+def test_a_head_that_is_not_in_millimetres_is_refused(factor: float, measured: str):
+    small = resized(head().mr.with_array(head().mr.array, "scan"), factor)
+    with pytest.raises(InputError, match=rf"^scan is only {measured} large, and .* up to 255 mm; check its spacing"):
+        refuse_other_unit(small, SEEN)
+    refuse_other_unit(head().mr, SEEN)
+    refuse_other_unit(small, {})

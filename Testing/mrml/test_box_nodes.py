@@ -336,6 +336,13 @@ class TestCropVolume:
         assert not node.GetVoxelBased()
 
 
+def test_a_roi_of_micrometres_that_moved_by_one_is_elsewhere(scene) -> None:
+    small = Box(np.array([0.02, 0.01, 0.0]), np.eye(3), np.full(3, 0.01))
+    roi = roi_from_box(small, "Cell")
+    assert box_nodes.is_box(roi, small)
+    assert not box_nodes.is_box(roi, Box(small.center + [5e-5, 0, 0], small.axes, small.size))
+
+
 def test_all_of_it_is_saved_with_the_scene(scene, nodes, corrector, tmp_path: Path) -> None:
     tightened(nodes, corrector)
     path = tmp_path / "scene.mrml"

@@ -192,9 +192,8 @@ def check_within(box: Box, image: Grid) -> None:
     size = np.array(image.shape[::-1])
     low, high = ijk.min(axis=0), ijk.max(axis=0)
     if (high < -0.5).any() or (low > size - 0.5).any():
-        raise InputError(
-            f"The box around RAS {np.round(box.center, 1).tolist()} lies outside the image; move it to the object."
-        )
+        centre = ", ".join(in_digits(value, 1) for value in box.center)
+        raise InputError(f"The box around RAS [{centre}] lies outside the image; move it to the object.")
     # Half a voxel is forgiven: a user who draws along the border of the image means the border.
     beyond = np.maximum(-1.0 - low, high - size) * image.spacing
     if (beyond > 0).any():

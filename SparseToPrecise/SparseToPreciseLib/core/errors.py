@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 class InputError(ValueError):
@@ -48,3 +48,21 @@ def in_digits(value: float, decimals: int = 0) -> str:
     size = abs(value)
     needed = 1 - math.floor(math.log10(size)) if 0 < size < 9.95 else 0
     return f"{value:.{max(decimals, needed)}f}"
+
+
+def in_mm(lengths: Iterable[float]) -> str:
+    """An extent, each length in fitting digits.
+
+    >>> in_mm((0.2, 180, 21.0))
+    '0.20 x 180 x 21 mm'
+    """
+    return " x ".join(in_digits(length) for length in lengths) + " mm"
+
+
+def decimals_on(step_mm: float, least: int) -> int:
+    """Decimals for positions on a grid: so many for voxels of 0.1 mm and more, and one more for each tenth of that.
+
+    >>> [decimals_on(step_mm, 3) for step_mm in (10.0, 0.5, 0.05, 0.001)]
+    [3, 3, 4, 5]
+    """
+    return max(least, least - 1 - math.floor(math.log10(step_mm) + 1e-9))

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from ..core.errors import InputError, in_digits
+from ..core.errors import InputError, in_mm
 from ..core.masks import components_with
 from ..core.progress import Progress, timed
 from ..core.volume import Grid, Volume
@@ -243,7 +243,7 @@ def checked_stroke(stroke_ras: np.ndarray, influence_radius_mm: float | None, im
     if influence_radius_mm > np.linalg.norm(extent):
         raise InputError(
             f"The influence radius {influence_radius_mm:g} mm is larger than the image "
-            f"({' x '.join(map(in_digits, extent))} mm); choose a smaller one."
+            f"({in_mm(extent)}); choose a smaller one."
         )
     finest = float(image.spacing.min())
     if influence_radius_mm < SMALLEST_VOXELS * finest:

@@ -21,6 +21,9 @@ _SHRINK = (4, 2, 1)
 _SMALLEST = 10
 _FIELD_SIGMA = 1.5
 _UPDATE_SIGMA = 0.7
+_LEAST_CHANGE = 0.02
+"""Root mean square of an iteration's update, in voxels of the patch, below which a level ends. The filter's own limit
+is as many mm, so that structures of a few micrometres would get one iteration."""
 _LIKE = 0.3
 """Correlation above which histograms are matched; below, intensities are translated by their joint distribution."""
 _BINS = 32
@@ -144,6 +147,7 @@ def _pyramid(
             images = [sitk.Shrink(sitk.SmoothingRecursiveGaussian(image, sigma), [shrink] * 3) for image in images]
         demons = sitk.DiffeomorphicDemonsRegistrationFilter()
         demons.SetNumberOfIterations(count)
+        demons.SetMaximumRMSError(_LEAST_CHANGE * float(fixed.spacing[0]))
         demons.SetSmoothDisplacementField(True)
         demons.SetStandardDeviations(_FIELD_SIGMA)
         demons.SetSmoothUpdateField(True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import InputError
+from ..core.errors import InputError, in_digits
 from ..core.itk_images import moved
 from ..core.progress import Progress, timed
 from ..core.volume import Volume
@@ -236,8 +236,9 @@ def _against_other_sizes(template: Template, best: _Side, notes: list[str]) -> _
         return best
     taught = template.scale.diameter_mm
     notes.append(
-        f"The structure seems to be about {fit.factor:.2g} times as large as it was taught ({fit.factor * taught:.3g} "
-        f"instead of {taught:.3g} mm), and other sizes are not searched; teach a template of this size."
+        f"The structure seems to be about {fit.factor:.2g} times as large as it was taught "
+        f"({in_digits(fit.factor * taught)} instead of {in_digits(taught)} mm), and other sizes are not searched; "
+        "teach a template of this size."
     )
     return best.against(fit.score_as_taught - fit.score, f"a structure of {fit.factor:.2g} times the taught size")
 
@@ -255,14 +256,14 @@ def _check_target(template: Template, target: Volume, seed_point: np.ndarray | N
     coarsest = float(target.spacing.max())
     if template.scale.diameter_mm / coarsest < _FEWEST_VOXELS:
         raise InputError(
-            f"The structure is {template.scale.diameter_mm:.3g} mm long where a voxel of {name} is up to "
-            f"{coarsest:.3g} mm; use an image with thinner slices."
+            f"The structure is {in_digits(template.scale.diameter_mm, 1)} mm long where a voxel of {name} is up "
+            f"to {in_digits(coarsest, 1)} mm; use an image with thinner slices."
         )
     shortest = float((target.spacing * target.shape[::-1]).min())
     if shortest < 0.5 * template.scale.diameter_mm:
         raise InputError(
-            f"{name} is {shortest:.3g} mm thin where the structure is {template.scale.diameter_mm:.3g} mm long; "
-            "use an image that shows all of it."
+            f"{name} is {in_digits(shortest, 1)} mm thin where the structure is "
+            f"{in_digits(template.scale.diameter_mm, 1)} mm long; use an image that shows all of it."
         )
     if seed_point is not None and not target.grid.contains(np.asarray(seed_point, dtype=np.float64)):
         raise InputError(f"The seed point {np.asarray(seed_point).tolist()} (RAS, mm) lies outside {name}.")

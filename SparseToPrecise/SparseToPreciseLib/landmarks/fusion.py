@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..core.errors import in_digits
 from ..core.itk_images import moved
 from ..core.volume import Volume
 from .confidence import Evidence
@@ -78,7 +79,7 @@ def fused(
         reason = evidence[best].weakness
         if weights[best] >= threshold:
             apart = float(np.linalg.norm(positions - position, axis=1).max())
-            reason = f"the references disagree by {apart:.3g} mm"
+            reason = f"the references disagree by {in_digits(apart)} mm"
         return Landmark(name, None, confidence, f"unsure ({confidence:.2f}): {reason}")
     return Landmark(name, moved(flip, position), confidence)
 

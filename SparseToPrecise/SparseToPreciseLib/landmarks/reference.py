@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import ndimage
 
-from ..core.errors import InputError
+from ..core.errors import InputError, in_digits
 from ..core.resampling import on_grid
 from ..core.volume import Grid, Volume
 from .moments import ALIKE, Moments
@@ -85,16 +85,17 @@ class Reference:
             away = float(np.linalg.norm(points - point, axis=1).min())
             if away > _FARTHEST * self.diameter_mm:
                 raise InputError(
-                    f"Landmark {name} is {away:.3g} mm from {soi}, which is {self.diameter_mm:.3g} mm long; "
-                    "landmarks must lie in or near the structure of interest."
+                    f"Landmark {name} is {in_digits(away, 1)} mm from {soi}, which is "
+                    f"{in_digits(self.diameter_mm, 1)} mm long; landmarks must lie in or near the structure of "
+                    "interest."
                 )
 
     def _check_detail(self, points: np.ndarray, soi: str) -> None:
         voxels = self.diameter_mm / float(self.image.spacing.max())
         if voxels < _FEWEST_VOXELS:
             raise InputError(
-                f"The segment {soi} is {self.diameter_mm:.3g} mm long where a voxel of the image is up to "
-                f"{self.image.spacing.max():.3g} mm; use an image with thinner slices."
+                f"The segment {soi} is {in_digits(self.diameter_mm, 1)} mm long where a voxel of the image is up to "
+                f"{in_digits(self.image.spacing.max(), 1)} mm; use an image with thinner slices."
             )
 
     @property
@@ -137,4 +138,4 @@ def distance_to_structure(reference: Reference, grid: Grid, marks: bool = False)
 
 
 def _listed(point: np.ndarray) -> str:
-    return "(" + ", ".join(f"{value:.2f}" for value in point) + ")"
+    return "(" + ", ".join(in_digits(value, 2) for value in point) + ")"

@@ -89,14 +89,17 @@ class PatchAligner:
         import SimpleITK as sitk
 
         moving = self._around(start.matrix)
+        # The optimiser adds up turns and shifts, so shifts are counted in voxels of the patch, however long these are.
+        unit = float(self.patch.spacing[0])
         same = correlation(self.fixed.array, self.seen(start.matrix)) > _SAME_MODALITY
-        fixed_image, moving_image = (to_itk(one.with_array(np.nan_to_num(one.array))) for one in (self.fixed, moving))
-        mask = sitk.Cast(to_itk(self.fixed.with_array(self.inside)), sitk.sitkUInt8)
+        fixed, moving = (_in_units(one, unit) for one in (self.fixed, moving))
+        fixed_image, moving_image = (to_itk(one.with_array(np.nan_to_num(one.array))) for one in (fixed, moving))
+        mask = sitk.Cast(to_itk(fixed.with_array(self.inside)), sitk.sitkUInt8)
         seen = np.isfinite(moving.array)
         transform: sitk.Transform = sitk.Euler3DTransform()
-        transform.SetCenter(point_to_lps(start.about))
+        transform.SetCenter(point_to_lps(start.about / unit))
         transform.SetMatrix((FLIP @ start.rotation @ FLIP).ravel().tolist(), 1e-6)
-        transform.SetTranslation((FLIP @ (start.centre - start.about)).tolist())
+        transform.SetTranslation((FLIP @ (start.centre - start.about) / unit).tolist())
         kept = [level for level in levels if min(self.patch.shape) / level >= 10] or [1]
         for number, level in enumerate(kept):
             if scaling and number == len(kept) - 1:
@@ -116,8 +119,8 @@ class PatchAligner:
             method.SetMetricSamplingPercentage(share, seed=1)
             method.SetInterpolator(sitk.sitkLinear)
             method.SetOptimizerAsRegularStepGradientDescent(
-                learningRate=float(level * self.patch.spacing[0]),
-                minStep=0.01 * float(self.patch.spacing[0]),
+                learningRate=float(level),
+                minStep=0.01,
                 numberOfIterations=60,
                 relaxationFactor=0.6,
                 gradientMagnitudeTolerance=1e-6,
@@ -133,6 +136,7 @@ class PatchAligner:
             except RuntimeError:  # too little of the patch lies within the target: the start is what there is
                 return RigidResult(start.matrix, self.score(start.matrix), start, "none")
         matrix = matrix_of(transform)
+        matrix[:3, 3] *= unit
         size = np.cbrt(abs(np.linalg.det(matrix[:3, :3])))
         score = self.score(matrix)
         metric = "correlation" if same else "mutual information"
@@ -182,6 +186,11 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
+
+
+def _in_units(volume: Volume, unit_mm: float) -> Volume:
+    """A volume whose world counts in a unit of length instead of mm."""
+    return Volume(volume.array, np.diag([1 / unit_mm] * 3 + [1.0]) @ volume.ijk_to_ras)
 
 
 def _with_scale(transform):

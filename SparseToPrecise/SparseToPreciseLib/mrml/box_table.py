@@ -10,9 +10,10 @@ import numpy as np
 import slicer
 import vtk
 
-from ..boxes.corrector.slice_boxes import slice_columns, slice_rows
+from ..boxes.corrector.slice_boxes import slice_columns, slice_texts
 from ..boxes.slices import AXES
 from ..core.box import Box
+from ..core.errors import in_digits
 from .headless import scene
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ class Verdict:
     after_mm3: float
     notes: list[str]
 
+    @property
+    def volumes_cm3(self) -> tuple[str, str]:
+        """Both volumes in fitting digits."""
+        return in_digits(self.before_mm3 / 1000, 1), in_digits(self.after_mm3 / 1000, 1)
+
 
 def slice_table(roi: slicer.vtkMRMLMarkupsROINode | None) -> slicer.vtkMRMLTableNode | None:
     """The table of the slices of the last tightening."""
@@ -54,7 +60,7 @@ def verdict(roi: slicer.vtkMRMLMarkupsROINode | None) -> Verdict | None:
 
 
 def show_table(roi: slicer.vtkMRMLMarkupsROINode, given: Box, result: TightenResult) -> None:
-    """Fill the ROI's table, a new one where it has none, with the rows of `boxes.corrector.slice_boxes`."""
+    """Fill the ROI's table, a new one where it has none, with the texts of `boxes.corrector.slice_boxes`."""
     node = slice_table(roi)
     if node is None:
         node = scene().AddNewNodeByClass("vtkMRMLTableNode", f"{roi.GetName()} slices")
@@ -66,10 +72,9 @@ def show_table(roi: slicer.vtkMRMLMarkupsROINode, given: Box, result: TightenRes
     for column, name in zip(columns, slice_columns(result.axis), strict=True):
         column.SetName(name)
         table.AddColumn(column)
-    for row in slice_rows(result.slices, given, result.axis):
-        for column, cell in zip(columns, row, strict=True):
-            shown = "" if cell is None else f"{cell:.2f}" if isinstance(cell, float) else str(cell)
-            column.InsertNextValue(shown)
+    for row in slice_texts(result.slices, given, result.frame, 2):
+        for column, text in zip(columns, row, strict=True):
+            column.InsertNextValue(text)
     node.SetAndObserveTable(table)
     said = Verdict(result.safe, result.volume_before_mm3, result.volume_after_mm3, list(result.notes))
     node.SetAttribute(_VERDICT, json.dumps(asdict(said)))

@@ -73,8 +73,9 @@ class BoxInputs:
 def is_box(roi: slicer.vtkMRMLMarkupsROINode, box: Box) -> bool:
     """Whether an ROI still lies where a box does."""
     here = box_from_roi(roi)
-    pairs = ((here.center, box.center), (here.axes, box.axes), (here.size, box.size))
-    return all(np.allclose(*pair, atol=1e-4) for pair in pairs)
+    near = min(1e-4, 1e-4 * float(box.size.min()))  # mm; of an object of a few micrometres, 1e-4 would be much
+    lengths = ((here.center, box.center), (here.size, box.size))
+    return np.allclose(here.axes, box.axes, atol=1e-4) and all(np.allclose(*pair, atol=near) for pair in lengths)
 
 
 def read_inputs(
@@ -227,7 +228,9 @@ def _as_tightened(roi: slicer.vtkMRMLMarkupsROINode) -> bool:
     loose, then = loose_roi(roi), roi.GetAttribute(_TIGHT)
     if loose is None or not then or loose.GetTransformNodeID() != roi.GetTransformNodeID():
         return False
-    return np.allclose(json.loads(then), json.loads(_place(roi)), atol=1e-3)  # files round
+    # Files round, by less than a thousandth of a box of a millimetre.
+    near = min(1e-3, 1e-3 * min(roi.GetSize()))
+    return np.allclose(json.loads(then), json.loads(_place(roi)), atol=near)
 
 
 def _restore(roi: slicer.vtkMRMLMarkupsROINode, box: Box | None = None) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..core.errors import Cancelled, InputError
+from ..core.errors import Cancelled, InputError, in_digits
 from ..core.progress import Progress
 from ..editing.edit_history import PastEdit
 from ..editing.edit_series import Series
@@ -255,7 +255,7 @@ class Session:
 
 def volume_text(mm3: float) -> str:
     """A volume with its unit, as short as it makes sense."""
-    return f"{mm3:.0f} mm³" if mm3 >= 10 else f"{mm3:.2g} mm³"
+    return f"{in_digits(mm3)} mm³"
 
 
 def _amount(done: Outcome) -> str:

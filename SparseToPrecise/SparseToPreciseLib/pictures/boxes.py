@@ -10,6 +10,7 @@ import numpy as np
 
 from ..boxes.slices import AXES, axis_of, in_plane_axes
 from ..core.box import Box
+from ..core.errors import in_digits
 from ..core.volume import Volume
 from .slices import (
     PIXELS,
@@ -98,7 +99,7 @@ def _views(given: Box, tight: Box, axis: int) -> list[_View]:
         shift = np.zeros(3)
         shift[across] = position
         plane = plane_at(given.from_box(shift), given.axes[:, across])
-        title = plane.name if number < 2 else f"{AXES[axis]} {position:+.1f} mm"
+        title = plane.name if number < 2 else f"{AXES[axis]} {'+' if position >= 0 else ''}{in_digits(position, 1)} mm"
         views.append(_View(across, position, plane, title))
     return views
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import InputError
+from ..core.errors import InputError, in_digits, in_mm
 from ..core.masks import bounding_slices
 from ..core.volume import Volume
 from .inputs import BACKGROUND, HIGHEST, NetworkInput, network_input
@@ -21,6 +21,8 @@ WIDER = 1.05
 """Share by which a body must be wider than deep to be turned, for a model that knows what is deeper than wide."""
 CUT, FREE = 0.25, 0.1
 """Shares of a body's largest section: an end of the image that cuts it, and one that it does not reach."""
+_LEAST_SIDE = 0.25
+"""Share of the longest body seen that an image must be long; one in cm has a tenth."""
 _AXES = ("left to right", "back to front", "bottom to top")
 
 
@@ -144,11 +146,39 @@ def out_of_domain(mr: Volume, given: NetworkInput, seen: Mapping[str, Any]) -> l
     return notes
 
 
+def refuse_other_unit(mr: Volume, seen: Mapping[str, Any]) -> None:
+    """Refuse an image so small that its unit cannot be the mm that the model has learnt heads in.
+
+    Heads are of one size, and so is what the networks know of them; nothing is scaled in silence.
+
+    Parameters
+    ----------
+    mr
+        The MR as it was given.
+    seen
+        The result of `seen_in`; without an extent nothing is refused.
+
+    Raises
+    ------
+    InputError
+        The longest side of the image is less than a quarter of the longest body that the model has seen.
+    """
+    if "extent_mm" not in seen:
+        return
+    sides = np.ptp(outer_corners(mr.grid), axis=0)
+    longest = max(high for _, high in seen["extent_mm"])
+    if sides.max() < _LEAST_SIDE * longest:
+        raise InputError(
+            f"{mr.name or 'The MR'} is only {in_mm(sides)} large, and the model has seen bodies of up to "
+            f"{in_digits(longest)} mm; check its spacing (is it in mm?)."
+        )
+
+
 def _unlike_extent(extent: list[float], seen: list[list[float]], name: str) -> list[str]:
     odd = []
     for length, (low, high), axis in zip(extent, seen, _AXES, strict=True):
         if not low * (1 - TOLERANCE) <= length <= high * (1 + TOLERANCE):
-            odd.append(f"{length:.0f} mm from {axis} where the model has seen {low:.0f} to {high:.0f} mm")
+            odd.append(f"{in_digits(length)} mm from {axis} where the model has seen {low:.0f} to {high:.0f} mm")
     return [f"The body in {name} measures {'; '.join(odd)}; check the result."] if odd else []
 
 
@@ -163,8 +193,8 @@ def _turned(mr: Volume, given: NetworkInput, seen: list[list[float]]) -> list[st
         axes = np.abs(mr.ijk_to_ras[:3, :3]) / mr.spacing
         plain = " (its directions are those of a file that has lost them)" if np.allclose(axes, np.eye(3)) else ""
         return [
-            f"The body in {_name(mr)} is {width:.0f} mm wide and {depth:.0f} mm deep{plain}, but heads are deeper than "
-            "wide: its orientation may be wrong. Set it right before the CT is made."
+            f"The body in {_name(mr)} is {in_digits(width)} mm wide and {in_digits(depth)} mm deep{plain}, but "
+            "heads are deeper than wide: its orientation may be wrong. Set it right before the CT is made."
         ]
     below, above = _ends(mr, given, 2)
     if above >= CUT and below <= FREE:

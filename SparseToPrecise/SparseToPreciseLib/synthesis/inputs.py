@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..core.errors import InputError
+from ..core.errors import InputError, in_mm
 from ..core.masks import bounding_slices
 from ..core.progress import Progress
 from ..core.volume import Grid, Volume
@@ -90,9 +90,7 @@ def network_input(
     corners = outer_corners(mr.grid)
     sides = np.ptp(corners, axis=0)
     if sides.max() < _LEAST_VOXELS * spacing_mm:
-        raise InputError(
-            f"{mr.name or 'The MR'} is only {' x '.join(f'{side:.2g}' for side in sides)} mm large; check its spacing."
-        )
+        raise InputError(f"{mr.name or 'The MR'} is only {in_mm(sides)} large; check its spacing.")
     given = mr
     known = field_of_view(mr)
     around = None

@@ -11,7 +11,7 @@ from ..core.errors import InputError
 from ..core.progress import Progress, timed
 from ..core.volume import Volume
 from .body import field_of_view
-from .confidence import out_of_domain
+from .confidence import out_of_domain, refuse_other_unit
 from .hu import HuWindow
 from .inference import predict
 from .inputs import NetworkInput, check_mr, network_input
@@ -102,9 +102,9 @@ def synthesize(
     Raises
     ------
     InputError
-        The MR is a single slice, has NaN within the image or one value everywhere, is a mask or looks like a CT; the
-        body mask is empty or lies elsewhere; no model, or models with different CT windows; bands of a model that has
-        none.
+        The MR is a single slice, has NaN within the image or one value everywhere, is a mask, looks like a CT, or is
+        far too small for its spacing to be in mm; the body mask is empty or lies elsewhere; no model, or models with
+        different CT windows; bands of a model that has none.
     Cancelled
         The progress cancels.
 
@@ -125,6 +125,8 @@ def synthesize(
     with timed(timings, "prepare"):
         progress(0.0, "looking at the MR")
         check_mr(mr)
+        for model in chosen:
+            refuse_other_unit(mr, model.seen)
         inputs: dict[float, NetworkInput] = {}
         for number, model in enumerate(chosen):
             part = progress.part(0.01 + 0.07 * number / len(chosen), 0.01 + 0.07 * (number + 1) / len(chosen))

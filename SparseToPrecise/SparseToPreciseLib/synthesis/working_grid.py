@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from scipy import ndimage
 
-from ..core.errors import InputError
+from ..core.errors import InputError, in_mm
 from ..core.progress import Progress
 from ..core.resampling import shrunk, world_corners
 from ..core.volume import Grid, Volume
@@ -33,8 +33,8 @@ def working_grid_around(low_ras: np.ndarray, high_ras: np.ndarray, spacing_mm: f
     size = np.maximum(high - low, 0) + 1
     if np.prod(size) > MOST_VOXELS:
         raise InputError(
-            f"The image is too large for voxels of {spacing_mm:g} mm ({np.prod(size):.2g} voxels of at most "
-            f"{MOST_VOXELS:.2g}); check its spacing, or crop it."
+            f"The image of {in_mm(np.subtract(high_ras, low_ras))} is too large for voxels of {spacing_mm:g} mm "
+            f"({np.prod(size):.2g} voxels of at most {MOST_VOXELS:.2g}); check its spacing, or crop it."
         )
     matrix = np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0])
     matrix[:3, 3] = low * spacing_mm

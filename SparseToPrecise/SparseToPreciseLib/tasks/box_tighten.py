@@ -153,13 +153,9 @@ class TightenOutcome(BoxOutcome):
 
 def _slices_csv(given: Box, result: TightenResult) -> str:
     """The rows of `boxes.corrector.slice_boxes`, a line each, after a line of names."""
-    from ..boxes.corrector.slice_boxes import slice_columns, slice_rows
+    from ..boxes.corrector.slice_boxes import slice_columns, slice_texts
 
-    rows = [
-        ["" if cell is None else f"{cell:.3f}" if isinstance(cell, float) else cell for cell in row]
-        for row in slice_rows(result.slices, given, result.axis)
-    ]
-    return csv_text([slice_columns(result.axis), *rows])
+    return csv_text([slice_columns(result.axis), *slice_texts(result.slices, given, result.frame, 3)])
 
 
 def _listed(numbers: np.ndarray, between: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ..core.errors import InputError
+from ..core.errors import InputError, decimals_on
 from ..core.progress import Progress, timed
 from ..core.stopping import Stopped, stoppable
 from .inputs import expanded, image_stem
@@ -241,11 +241,16 @@ class DetectOutcome(ReportedOutcome):
         failed = [f"{target.path}: {target.error}" for target in self.targets if target.error]
         return list(dict.fromkeys([*notes, *failed]))
 
+    @property
+    def decimals(self) -> int:
+        """Decimals of positions in mm: a structure of micrometres needs more than a head."""
+        return decimals_on(self.template.scale.spacing_mm, 4)
+
     def as_csv(self) -> str:
         """A row for each landmark of each target; RAS in mm, empty where it is unplaced."""
         rows: list[Sequence[str]] = [_COLUMNS]
         for target in self.targets:
-            rows += target.csv_rows(self.template.landmarks)
+            rows += target.csv_rows(self.template.landmarks, self.decimals)
         return csv_text(rows)
 
     def as_json(self) -> dict[str, Any]:
@@ -261,7 +266,7 @@ class DetectOutcome(ReportedOutcome):
             "stages": list(task.stages),
             "seed_point": None if task.seed_point is None else list(task.seed_point),
             "output": str(task.output),
-            "targets": [target.as_json() for target in self.targets],
+            "targets": [target.as_json(self.decimals) for target in self.targets],
         }
 
     def shown(self) -> list[Any]:

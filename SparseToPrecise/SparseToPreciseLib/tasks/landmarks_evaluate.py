@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+from ..core.errors import in_digits
 from ..core.progress import Progress
 from .outputs import check_outputs, csv_text, table, text_writer, write_outputs
 from .task import Argument, Option, Outcome, Task
@@ -32,7 +33,7 @@ class EvaluateLandmarks(Task):
 
         check_outputs([(self.csv, (".csv",))], [self.predicted, self.reference])
         found = landmark_errors(read_landmarks(self.predicted), read_landmarks(self.reference))
-        errors = [(name, "" if error is None else f"{error:.4f}") for name, error in found["errors_mm"].items()]
+        errors = [(name, "" if error is None else in_digits(error, 4)) for name, error in found["errors_mm"].items()]
         write_outputs((self.csv, text_writer(csv_text([("landmark", "error_mm"), *errors]))))
         return LandmarksComparison(task=self, report=found)
 
@@ -51,9 +52,9 @@ class LandmarksComparison(Outcome):
         found = self.report
         rows = table(f"{self.task.predicted.name} against {self.task.reference.name}", [""], ["error (mm)"])
         for name, error in found["errors_mm"].items():
-            rows.add_row(name, "unplaced" if error is None else f"{error:.3f}")
+            rows.add_row(name, "unplaced" if error is None else in_digits(error, 3))
         for name in ("mean_mm", "median_mm", "max_mm"):
-            rows.add_row(name.removesuffix("_mm"), "–" if found[name] is None else f"{found[name]:.3f}")
+            rows.add_row(name.removesuffix("_mm"), "–" if found[name] is None else in_digits(found[name], 3))
         for name, value in found.items():
             if name.startswith("within_"):
                 rows.add_row(name.replace("_", " "), f"{value:.1%}")

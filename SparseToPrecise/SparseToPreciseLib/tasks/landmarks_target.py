@@ -85,8 +85,8 @@ class TargetOutcome:
         ]
         return content
 
-    def as_json(self) -> dict[str, Any]:
-        """The same for a report: lengths in mm, times in seconds."""
+    def as_json(self, decimals: int = 4) -> dict[str, Any]:
+        """The same for a report: lengths in mm with so many decimals, times in seconds."""
         if self.error:
             return {"name": self.name, "path": str(self.path), "error": self.error}
         return {
@@ -96,7 +96,7 @@ class TargetOutcome:
             "landmarks": [
                 {
                     "name": one.name,
-                    "ras": None if one.position is None else [round(float(value), 4) for value in one.position],
+                    "ras": None if one.position is None else [round(float(value), decimals) for value in one.position],
                     "confidence": round(one.confidence, 4),
                     "reason": one.reason,
                 }
@@ -107,13 +107,13 @@ class TargetOutcome:
             "notes": list(self.notes),
         }
 
-    def csv_rows(self, names: Sequence[str]) -> list[tuple[str, ...]]:
-        """A row for each landmark; where there are none, for each of the template's `names`."""
+    def csv_rows(self, names: Sequence[str], decimals: int = 4) -> list[tuple[str, ...]]:
+        """A row for each landmark, mm with so many decimals; where there are none, for each of the template's names."""
         if self.error:
             return [(self.name, name, *[""] * 4, "failed", self.error) for name in names]
         rows = []
         for one in self.landmarks:
-            where = [""] * 3 if one.position is None else [f"{value:.4f}" for value in one.position]
+            where = [""] * 3 if one.position is None else [f"{value:.{decimals}f}" for value in one.position]
             status = "unplaced" if one.position is None else "placed"
             rows.append((self.name, one.name, *where, f"{one.confidence:.3f}", status, one.reason))
         return rows

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.errors import InputError
+from ...core.errors import InputError, in_digits
 from ...core.masks import mean_diameter
 from ...core.progress import Progress
 from ..metrics import ObjectPart, mean_slice_iou, tight_bounds
@@ -108,7 +108,7 @@ class Calibration:
         if self.longest_mm is not None and (length := object_diameter(clean)) > self.longest_mm:
             return (
                 "what was found is far larger than the objects of the model's cases "
-                f"(some {length:.0f} mm across; up to {self.longest_mm:.0f} mm is trusted)"
+                f"(some {in_digits(length)} mm across; up to {in_digits(self.longest_mm)} mm is trusted)"
             )
         limit = self.levels[coverage].largest_uncertain
         if limit < 0:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...core.box import Box
+from ...core.errors import decimals_on
 from ...core.volume import Grid, Volume
 from ..slices import AXES, Frame, in_plane_axes
 
@@ -95,3 +96,16 @@ def slice_rows(slices: Sequence[SliceBox], given: Box, axis: int) -> list[list[C
         head: list[Cell] = [entry.index, AXES[axis], float(entry.position_mm)]
         rows.append([*head, *cells, parts, float(entry.confidence), int(entry.interpolated)])
     return rows
+
+
+def slice_texts(slices: Sequence[SliceBox], given: Box, frame: Frame, decimals: int) -> list[list[str]]:
+    """The rows of `slice_rows` as text: numbers with so many decimals, lengths on fine slices with more."""
+    fine = decimals_on(min(frame.step, frame.spacing), decimals)
+    shares = slice_columns(frame.axis).index("confidence")
+
+    def text(column: int, cell: Cell) -> str:
+        if isinstance(cell, float):
+            return f"{cell:.{decimals if column == shares else fine}f}"
+        return "" if cell is None else str(cell)
+
+    return [[text(*one) for one in enumerate(row)] for row in slice_rows(slices, given, frame.axis)]

@@ -34,7 +34,8 @@ class View:
         Pixels along a box that is as long as it is wide; the pixels follow the box.
     typical_mm
         Length of the objects that the network was trained on (geometric mean of the three sides), by which it is told
-        the size of the box; None: of any length.
+        the size of the box, so that other sizes, and images whose voxels are not in mm, give another answer; None: of
+        any length.
     oriented
         Cells are in the order of the axes R, A and S, wherever the box's own axes point, so that the network can tell
         left from right; otherwise in that of the box.
