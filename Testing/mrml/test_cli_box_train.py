@@ -252,10 +252,10 @@ class TestRoisWithoutSlicer:
     @pytest.mark.parametrize(
         ("text", "words"),
         [
-            ("{", "is not a markups file"),
-            ('{"markups": []}', "is not a markups file"),
+            ("{", "is not a valid markups file"),
+            ('{"markups": []}', "holds 0 markups; save one ROI per file"),
             ('{"markups": [{"type": "Curve"}]}', "holds a markup of type Curve"),
-            ('{"markups": [{"type": "ROI"}]}', "does not say where its ROI lies"),
+            ('{"markups": [{"type": "ROI"}]}', "its size is null, not 3 numbers"),
             (
                 '{"markups": [{"type": "ROI", "center": [0,0,0], "orientation": [1,0,0,0,1,0,0,0,1],'
                 ' "size": [1,0,1]}]}',
