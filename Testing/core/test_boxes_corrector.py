@@ -520,9 +520,8 @@ def test_loose_boxes_end_with_the_field_of_view() -> None:
     check_within(box, mask.grid)
 
 
-def test_rules_without_training_find_a_bright_object(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(house.ROOT / "benchmarks" / "boxes"))
-    from box_baselines import histogram_mask, otsu_mask, shrunk_bounds
+def test_rules_without_training_find_a_bright_object() -> None:
+    from benchmarks.boxes.baselines import histogram_mask, otsu_mask, shrunk_bounds
 
     frame = frame_of()
     truth = share_on(frame, mask_on(GRID)) > 0.5

@@ -187,10 +187,10 @@ def test_size_vanishes_within_its_bounds_as_the_temperature_grows():
     assert float(losses.size(at, BOXES, 1e4)) == pytest.approx(0, abs=1e-3)
 
 
-# ------------------------------------------------------------------------------------------------ alike
+# ------------------------------------------------------------------------------------------------ pairwise
 
 
-def alike_in_loops(logits, image, boxes, tolerance, step) -> float:
+def pairwise_in_loops(logits, image, boxes, tolerance, step) -> float:
     total = count = 0.0
     height, width = logits.shape[-2:]
     inside = losses.box_masks(boxes, (height, width))[:, 0].tolist()
@@ -209,23 +209,23 @@ def alike_in_loops(logits, image, boxes, tolerance, step) -> float:
     return total / max(count, 1)
 
 
-def test_alike_is_what_plain_loops_say():
+def test_pairwise_is_what_plain_loops_say():
     generator = torch.Generator().manual_seed(6)
     logits = torch.randn((2, 1, 9, 11), generator=generator, dtype=torch.float64)
     image = torch.randn((2, 2, 9, 11), generator=generator, dtype=torch.float64)
     boxes = torch.tensor([[[2, 6], [3, 8]], [[0, 9], [0, 2]]])
-    found = losses.alike(logits, image, boxes, 1.5, step=2)
-    assert float(found) == pytest.approx(alike_in_loops(logits, image, boxes, 1.5, 2), rel=1e-6)
+    found = losses.pairwise(logits, image, boxes, 1.5, step=2)
+    assert float(found) == pytest.approx(pairwise_in_loops(logits, image, boxes, 1.5, 2), rel=1e-6)
 
 
-def test_alike_prefers_the_edge_of_the_image_to_any_other_boundary():
+def test_pairwise_prefers_the_edge_of_the_image_to_any_other_boundary():
     truth = ellipse(BOX)
     image = truth * 2
     moved = torch.roll(truth, 3, dims=3)
     sure = 20.0
-    right, wrong = (losses.alike((mask * 2 - 1) * sure, image, BOXES, 0.3) for mask in (truth, moved))
+    right, wrong = (losses.pairwise((mask * 2 - 1) * sure, image, BOXES, 0.3) for mask in (truth, moved))
     assert float(right) == pytest.approx(0, abs=1e-6) and wrong > right
-    undecided = losses.alike(torch.zeros_like(truth), image, BOXES, 0.3)
+    undecided = losses.pairwise(torch.zeros_like(truth), image, BOXES, 0.3)
     assert float(undecided) == pytest.approx(math.log(2), rel=1e-5)
 
 
@@ -240,7 +240,7 @@ def test_all_losses_together_find_an_object_from_its_box():
         t = losses.temperature(step / 10)
         probabilities = torch.sigmoid(logits)
         loss = losses.tightness(probabilities, BOXES, t) + losses.emptiness(probabilities, INSIDE)
-        loss = loss + losses.size(probabilities, BOXES, t) + losses.alike(logits, image, BOXES, 0.3)
+        loss = loss + losses.size(probabilities, BOXES, t) + losses.pairwise(logits, image, BOXES, 0.3)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -249,10 +249,10 @@ def test_all_losses_together_find_an_object_from_its_box():
     assert dice > 0.97
 
 
-# ------------------------------------------------------------------------------------------------ likeness
+# ------------------------------------------------------------------------------------------------ intensity
 
 
-def likeness_in_loops(logits, chances, boxes) -> float:
+def intensity_in_loops(logits, chances, boxes) -> float:
     total = weights = 0.0
     inside = losses.box_masks(boxes, logits.shape[-2:])[:, 0].tolist()
     for number, values in enumerate(torch.sigmoid(logits[:, 0]).tolist()):
@@ -266,32 +266,32 @@ def likeness_in_loops(logits, chances, boxes) -> float:
     return total / max(weights, 1)
 
 
-def test_likeness_is_what_plain_loops_say():
+def test_intensity_is_what_plain_loops_say():
     generator = torch.Generator().manual_seed(8)
     logits = torch.randn((5, 1, 24, 30), generator=generator, dtype=torch.float64)
     chances = torch.rand((5, 1, 24, 30), generator=generator, dtype=torch.float64)
-    found = losses.likeness(logits, chances, SEVERAL_INSIDE)
-    assert float(found) == pytest.approx(likeness_in_loops(logits, chances, SEVERAL), rel=1e-6)
+    found = losses.intensity(logits, chances, SEVERAL_INSIDE)
+    assert float(found) == pytest.approx(intensity_in_loops(logits, chances, SEVERAL), rel=1e-6)
 
 
-def test_likeness_is_zero_where_the_answer_is_the_chance_and_positive_elsewhere():
+def test_intensity_is_zero_where_the_answer_is_the_chance_and_positive_elsewhere():
     chances = torch.where(ellipse(BOX) > 0, 0.9, 0.2)
     answer = torch.logit(chances).requires_grad_(True)
-    right = losses.likeness(answer, chances, INSIDE)
+    right = losses.intensity(answer, chances, INSIDE)
     right.backward()
     assert float(right.detach()) == pytest.approx(0, abs=1e-6) and answer.grad.abs().max() < 1e-6
-    assert losses.likeness(-answer.detach(), chances, INSIDE) > 0.5
+    assert losses.intensity(-answer.detach(), chances, INSIDE) > 0.5
 
 
-def test_likeness_pulls_towards_the_chances_inside_the_boxes_and_nowhere_else():
+def test_intensity_pulls_towards_the_chances_inside_the_boxes_and_nowhere_else():
     truth, inside = ellipse(BOX)[0, 0] > 0, INSIDE[0, 0] > 0
     logits = torch.zeros((1, 1, 24, 30), requires_grad=True)
-    losses.likeness(logits, torch.where(truth, 0.9, 0.2)[None, None], INSIDE).backward()
+    losses.intensity(logits, torch.where(truth, 0.9, 0.2)[None, None], INSIDE).backward()
     gradient = logits.grad[0, 0]
     assert (gradient[inside & truth] < 0).all() and (gradient[inside & ~truth] > 0).all()
     assert (gradient[~inside] == 0).all()
     # A chance of a half says nothing.
-    assert losses.likeness(logits + 3, torch.full((1, 1, 24, 30), 0.5), INSIDE) == 0
+    assert losses.intensity(logits + 3, torch.full((1, 1, 24, 30), 0.5), INSIDE) == 0
 
 
 def test_chances_follow_from_intensities_within_and_outside_boxes():

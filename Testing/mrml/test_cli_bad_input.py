@@ -278,7 +278,7 @@ class TestUsage:
         def broken(path: Path) -> None:
             raise ZeroDivisionError("division\nby zero")
 
-        monkeypatch.setattr("SparseToPreciseLib.core.images.read_volume", broken)
+        monkeypatch.setattr("SparseToPreciseLib.core.images.read_image", broken)
         arguments = (
             "edit",
             folder / "image.nrrd",
