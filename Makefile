@@ -9,12 +9,13 @@ VENV_WITHOUT_ENSUREPIP := { $(PYTHON) -m venv --without-pip --clear $(VENV) && \
 	$(PYTHON) -m pip --python $(BIN)/python install --disable-pip-version-check pip; }
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test test-desktop lint train-boxes samples pictures clean
+.PHONY: help environment demo test test-fast test-desktop lint train-boxes samples pictures clean
 
 help:
 	@echo "make environment    create .venv (the other commands do it when needed)"
 	@echo "make demo           edit an example case; results in demo-output/"
 	@echo "make test           all tests that need no desktop application"
+	@echo "make test-fast      those of them that take no time, for the inner loop"
 	@echo "make test-desktop   the tests of the application, in SLICER=/path/to/Slicer"
 	@echo "make lint           style (ruff)"
 	@echo "make bench-FAMILY   write docs/benchmarks/FAMILY.md anew: $(notdir $(patsubst %/,%,$(dir $(wildcard benchmarks/*/__main__.py))))"
@@ -42,6 +43,10 @@ demo: $(READY)
 test: $(READY)
 	@echo "== Running the tests of the levels core and mrml; those of the desktop application are skipped here."
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+test-fast: $(READY)
+	@echo "== Running the tests that take less than a third of a second each."
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow"
 
 test-desktop:
 	@Testing/desktop/run_in_slicer.sh '$(SLICER)'

@@ -23,3 +23,40 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real cases are not in {folder}")
     return folder
+
+
+# ---------------------------------------------------------------------------------------------- slow tests
+# `make test-fast` leaves out those of slow.txt, `pytest --note-slow` writes that list anew from what it ran.
+
+SLOW = Path(__file__).with_name("slow.txt")
+LONG_S = 0.3
+"""From so many seconds on, its share of fixtures included, a test is slow."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--note-slow", action="store_true", help=f"write {SLOW.name} anew")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: left out by `make test-fast`; see slow.txt")
+    if config.getoption("--note-slow") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Durations())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    slow = set(SLOW.read_text(encoding="utf-8").split()) if SLOW.is_file() else set()
+    for item in items:
+        if item.nodeid.partition("[")[0] in slow:
+            item.add_marker(pytest.mark.slow)
+
+
+class _Durations:
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._seconds[report.nodeid] = self._seconds.get(report.nodeid, 0.0) + report.duration
+
+    def pytest_sessionfinish(self) -> None:
+        slow = {name.partition("[")[0] for name, seconds in self._seconds.items() if seconds >= LONG_S}
+        SLOW.write_text("".join(f"{name}\n" for name in sorted(slow)), encoding="utf-8")
