@@ -35,7 +35,9 @@ def line(**options: object) -> Line:
     return Line(network, LoopOptions(steps=40, validations=2, learning_rate=0.2, **options))
 
 
-def test_a_validation_that_is_no_number_is_repeated_in_full_precision() -> None:
+def test_a_validation_that_is_no_number_is_repeated_in_full_precision(monkeypatch) -> None:
+    # Whatever this computer is fast in.
+    monkeypatch.setattr("SparseToPreciseLib.core.training.loop.fast_bfloat16", lambda device: True)
     trainer = line(bfloat16=True)
     losses = [row["validation_loss"] for row in trainer.run().rows]
     assert all(math.isfinite(one) for one in losses) and min(losses) < 0.2 * losses[0]
