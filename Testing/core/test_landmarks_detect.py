@@ -249,7 +249,7 @@ class TestTemplate:
             ({"files_sha256": {}}, "name no reference files"),
             ({"files_sha256": {"../secret": "0"}}, "outside of it"),
             ({"spacing_mm": -1}, "pixels of -1 mm and patches of 48 pixels make no sense"),
-            ({"diameter_mm": 1e9}, r"its diameter_mm is 1e\+09 where the structure in its reference is 3\d\.\d mm long"),
+            ({"diameter_mm": 1e9}, r"its diameter_mm is 1e\+09 where the structure in its reference is 3\d\.\d mm"),
             ({"diameter_mm": float("nan")}, "its diameter_mm is nan"),
             ({"moments": [{}]}, "parameters are not in order"),
         ],
