@@ -308,7 +308,7 @@ class TestTrain:
         assert "touches the border" in sentence(soi="full.nrrd")
         assert "belong together" in sentence("--validation-image", folder / "ref.nrrd")
         assert "takes IMAGE:LANDMARKS:SEG, not 'x'" in sentence("--reference", "x")
-        assert "is no time to train" in sentence("--minutes", "-1")
+        assert "Minutes must be a positive number, not -1.0" in sentence("--minutes", "-1")
         assert "is no model bundle" in sentence(out="targets")
 
     def test_what_was_not_learnt_is_said(self, cli: CommandLine, folder: Path) -> None:
