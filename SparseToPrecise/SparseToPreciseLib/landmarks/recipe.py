@@ -90,7 +90,8 @@ class LandmarksRecipe(TrainingRecipe):
     @classmethod
     def ends(cls, given: dict[str, float | None]) -> dict[str, float | None]:
         # Steps alone have a limit of time, too: a network that does not learn would take hours for them.
-        return given if given["minutes"] or given["epochs"] else {**given, "minutes": MINUTES}
+        timed = given["minutes"] is not None or given["epochs"] is not None
+        return given if timed else {**given, "minutes": MINUTES}
 
     def cases(
         self,
