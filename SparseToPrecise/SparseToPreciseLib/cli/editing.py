@@ -11,7 +11,7 @@ from ..core.errors import InputError
 from ..tasks.edit import Edit
 from .apps import app, train_app
 from .commands import command
-from .train_options import Phantoms, Training, refuse_both, trained_on, training_command
+from .train_options import Anatomy, Phantoms, Training, refuse_both, trained_on, training_command
 
 app.command("edit")(command(Edit))
 
@@ -27,6 +27,7 @@ def editing(
             "with paths relative to it. Every segment of a label file is trained on.",
         ),
     ] = None,
+    anatomy: Anatomy = None,
     phantoms: Phantoms = None,
     cubes: Annotated[
         int | None, typer.Option(metavar="N", help="With --dataset: how many cubes to cut out. Default: the recipe's.")
@@ -49,9 +50,10 @@ def editing(
     after each validation carries its numbers as "validation".
     """
     refuse_both(dataset, phantoms)
+    refuse_both(dataset, anatomy, "anatomy")
     if dataset is None and cubes is not None:
         raise InputError(f"--cubes {cubes} are cut from the cases of --dataset, which is not given.")
-    given: dict[str, Any] = {"phantoms": phantoms, "cubes": cubes, "workers": workers, "cache": cache}
+    given: dict[str, Any] = {"anatomy": anatomy, "phantoms": phantoms, "cubes": cubes, "workers": workers, "cache": cache}
     if dataset is not None:
         from ..tasks.datalist import read_datalist
 

@@ -20,6 +20,15 @@ Phantoms = Annotated[
     int | None, typer.Option(metavar="N", help="Train on N procedural phantoms. Default: the recipe's number.")
 ]
 
+Anatomy = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Train on real anatomy, too: a folder of labelled images with a table.tsv (docs/anatomy.md). Default: "
+        "phantoms alone.",
+    ),
+]
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
@@ -175,7 +184,7 @@ def trained_on(bundle: Bundle, what: str, best: str) -> list[str]:
     ]
 
 
-def refuse_both(dataset: Path | None, phantoms: int | None) -> None:
-    """Raise the `InputError` of a command that was given cases and phantoms."""
-    if dataset is not None and phantoms is not None:
-        raise InputError(f"--dataset {dataset} and --phantoms {phantoms} exclude each other; give one of them.")
+def refuse_both(dataset: Path | None, other: Any, name: str = "phantoms") -> None:
+    """Raise the `InputError` of a command that was given cases and another option that says what to train on."""
+    if dataset is not None and other is not None:
+        raise InputError(f"--dataset {dataset} and --{name} {other} exclude each other; give one of them.")

@@ -16,7 +16,18 @@ import numpy as np
 from ..core.errors import InputError
 from ..core.files import reason_of
 from ..core.progress import Progress
-from .cases import FIELDS, Simulation, VolumeScenes, phantom_scene, simulated_cases, training_segmenters
+from .cases import (
+    FIELDS,
+    AnatomyScenes,
+    Simulation,
+    VolumeScenes,
+    phantom_scene,
+    simulated_cases,
+    training_segmenters,
+)
+
+Sources = VolumeScenes | AnatomyScenes
+"""What scenes may come from besides phantoms; each knows the digests of what it draws from."""
 
 FORMAT = 2
 """Format of the stored cases; a store of another one is made anew. Raise it when the same recipe gives other cases."""
@@ -68,19 +79,19 @@ class CaseStore:
 
 def build_store(
     folder: Path,
-    phantoms: int,
+    count: int,
     simulation: Simulation | None = None,
     workers: int = 2,
     progress: Progress | None = None,
-    volumes: Path | None = None,
+    scenes: Sources | None = None,
 ) -> CaseStore:
-    """Simulate the cases of so many phantoms into a folder; what is there already with the same recipe is kept.
+    """Simulate the cases of so many scenes into a folder; what is there already with the same recipe is kept.
 
     Parameters
     ----------
     folder
         Made if it is not there; cases of another recipe in it are removed.
-    phantoms
+    count
         How many scenes to simulate on; the store gives the cases of these only, also when more are there.
     simulation
         The recipe.
@@ -88,8 +99,8 @@ def build_store(
         Processes; 0 works in this one. The cases do not depend on it.
     progress
         Told about every scene; may cancel, which keeps the cases made so far.
-    volumes
-        A folder made by `cases.store_volumes`: cubes of its cases take the place of phantoms.
+    scenes
+        Makes the scenes; None: phantoms.
 
     Raises
     ------
@@ -100,27 +111,27 @@ def build_store(
     progress = progress or Progress()
     folder = Path(folder)
     try:
-        _prepare_folder(folder, simulation, volumes)
+        _prepare_folder(folder, simulation, scenes)
         done = {_scene_of(path) for pattern in ("case-*-0.npy", "none-*.done") for path in folder.glob(pattern)}
-        missing = [number for number in range(phantoms) if number not in done]
-        _simulate(missing, folder, simulation, workers, progress, volumes)
+        missing = [number for number in range(count) if number not in done]
+        _simulate(missing, folder, simulation, workers, progress, scenes)
     except OSError as error:
         raise InputError(f"Could not write training cases into {folder}: {reason_of(error)}.") from error
-    store = CaseStore(folder, phantoms)
+    store = CaseStore(folder, count)
     if not len(store):
         raise InputError(
-            f"Not one training case could be simulated from {phantoms} {'cubes' if volumes else 'phantoms'}; "
+            f"Not one training case could be simulated from {count} {'cubes' if scenes else 'phantoms'}; "
             "use more, or larger objects."
         )
     return store
 
 
-def _prepare_folder(folder: Path, simulation: Simulation, volumes: Path | None) -> None:
+def _prepare_folder(folder: Path, simulation: Simulation, scenes: Sources | None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     recipe = folder / "simulation.json"
     described = json.loads(json.dumps(asdict(simulation)))
-    if volumes is not None:
-        described["volumes"] = VolumeScenes(volumes).digests
+    if scenes is not None:
+        described["scenes"] = scenes.digests
     there = json.loads(recipe.read_text()) if recipe.exists() else None
     if there is None or {"format": 1, **there} != {"format": FORMAT, **described}:
         for pattern in ("case-*.npy", "none-*.done", "generation.json"):
@@ -132,14 +143,14 @@ def _prepare_folder(folder: Path, simulation: Simulation, volumes: Path | None) 
 
 
 def _simulate(
-    missing: list[int], folder: Path, simulation: Simulation, workers: int, progress: Progress, volumes: Path | None
+    missing: list[int], folder: Path, simulation: Simulation, workers: int, progress: Progress, scenes: Sources | None
 ) -> None:
     if not missing:
         return
     started = time.perf_counter()
     before = CaseStore(folder).generation
     made = 0
-    with _scene_results(missing, folder, simulation, workers, volumes) as results:
+    with _scene_results(missing, folder, simulation, workers, scenes) as results:
         for count, cases in enumerate(results, 1):
             made += cases
             seconds = time.perf_counter() - started
@@ -152,7 +163,7 @@ def _simulate(
 
 @contextlib.contextmanager
 def _scene_results(
-    missing: list[int], folder: Path, simulation: Simulation, workers: int, volumes: Path | None
+    missing: list[int], folder: Path, simulation: Simulation, workers: int, scenes: Sources | None
 ) -> Iterator[Iterator[int]]:
     """Numbers of cases stored, scene by scene, in any order."""
     import torch
@@ -160,7 +171,7 @@ def _scene_results(
     if workers == 0:
         threads = torch.get_num_threads()
         try:
-            _prepare_worker(folder, simulation, volumes)
+            _prepare_worker(folder, simulation, scenes)
             yield map(_store_scene, missing)
         finally:
             torch.set_num_threads(threads)
@@ -168,7 +179,7 @@ def _scene_results(
         return
     context = multiprocessing.get_context("spawn")
     with _interrupts_held():
-        pool = context.Pool(min(workers, len(missing)), _prepare_worker, (folder, simulation, volumes))
+        pool = context.Pool(min(workers, len(missing)), _prepare_worker, (folder, simulation, scenes))
     with pool:
         yield pool.imap_unordered(_store_scene, missing)
 
@@ -192,15 +203,15 @@ def _interrupts_held() -> Iterator[None]:
 _worker: dict = {}
 
 
-def _prepare_worker(folder: Path, simulation: Simulation, volumes: Path | None) -> None:
+def _prepare_worker(folder: Path, simulation: Simulation, scenes: Sources | None) -> None:
     import torch
 
     torch.set_num_threads(1)
-    make_scene = phantom_scene if volumes is None else VolumeScenes(volumes)
+    make_scene = phantom_scene if scenes is None else scenes
     _worker.update(folder=folder, simulation=simulation, segmenters=(), make_scene=make_scene)
     if simulation.segmenter_share > 0:
         # Every worker trains the same ones (a few seconds), so that a case depends on nothing but its number.
-        _worker["segmenters"] = training_segmenters(simulation, make_scene if volumes else None)
+        _worker["segmenters"] = training_segmenters(simulation, scenes)
 
 
 def _store_scene(number: int) -> int:

@@ -1,4 +1,5 @@
-"""Cases to train on: a phantom, or a cube of a user's own case, with an error and a stroke, on the working grid."""
+"""Cases to train on: a phantom, real anatomy, or a cube of a user's own case, with an error and a stroke, on the
+working grid."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from ..anatomy.cases import AnatomyCubes, Structure
 from ..core.errors import InputError
 from ..core.files import reason_of
 from ..core.volume import Grid, Volume
@@ -51,6 +53,10 @@ class Simulation:
         Share of cases whose error is the output of an under-trained network.
     edits_per_phantom
         Errors and strokes simulated on one phantom.
+    anatomy_share
+        Share of real anatomy among the scenes, where there is a folder of it.
+    rater_share
+        Share of cases whose error is what another rater drew, where there is one.
     """
 
     families: tuple[str, ...] = TRAIN_FAMILIES
@@ -58,6 +64,8 @@ class Simulation:
     phantom_size: int = 80
     segmenter_share: float = 0.3
     edits_per_phantom: int = 3
+    anatomy_share: float = 0.7
+    rater_share: float = 0.3
 
 
 @dataclass(frozen=True)
@@ -72,11 +80,14 @@ class Scene:
         (K, J, I) bool.
     redrawn
         Mask -> signed distance (voxels), as it is when the mask was drawn on the source's own voxels.
+    other
+        (K, J, I) bool, the object as another rater drew it; None where there is none.
     """
 
     image: np.ndarray
     truth: np.ndarray
     redrawn: Callable[[np.ndarray], np.ndarray]
+    other: np.ndarray | None = None
 
 
 SceneMaker = Callable[[np.random.Generator, Simulation], Scene | None]
@@ -89,7 +100,49 @@ def phantom_scene(rng: np.random.Generator, simulation: Simulation) -> Scene | N
     phantom = make_phantom(family, int(rng.integers(2**31)), (simulation.phantom_size,) * 3)
     image = normalised(phantom.image.astype(np.float32))
     step = float(np.exp(rng.uniform(0, np.log(3.5)))) if rng.random() < 0.7 else 1.0
-    return Scene(image, _distance_through(phantom.target, step) > 0, partial(_distance_through, step=step))
+    steps = np.full(3, step)
+    return Scene(image, _distance_through(phantom.target, steps) > 0, partial(_distance_through, steps=steps))
+
+
+class AnatomyScenes:
+    """Makes scenes of real anatomy, among them phantoms where it is for training; see `SceneMaker`.
+
+    Parameters
+    ----------
+    folder
+        See `anatomy.table`.
+    role
+        train or validate.
+    """
+
+    def __init__(self, folder: Path, role: str) -> None:
+        self.cubes = AnatomyCubes(folder, role)
+
+    @property
+    def digests(self) -> list[str]:
+        return [self.cubes.digest]
+
+    def __call__(self, rng: np.random.Generator, simulation: Simulation) -> Scene | None:
+        if self.cubes.role == "train" and rng.random() >= simulation.anatomy_share:
+            return phantom_scene(rng, simulation)
+        cube = self.cubes.draw(rng, simulation.phantom_size, _voxel_for)
+        if cube is None:
+            return None
+        # A source finer than the cube is no finer in it.
+        steps = np.maximum(cube.steps, 1.0)
+        return Scene(normalised(cube.image), cube.truth, partial(_distance_through, steps=steps), cube.other)
+
+
+def _voxel_for(rng: np.random.Generator, structure: Structure, grid: Grid) -> float:
+    return _working_voxel(rng, structure.size_mm, grid)
+
+
+def _working_voxel(rng: np.random.Generator, size_mm: float, grid: Grid) -> float:
+    """Voxel size of the working grid for a random influence radius on a structure of that size, mm."""
+    low, high = (share * size_mm for share in RADIUS_SHARES)
+    low = max(low, SMALLEST_RADIUS_VOXELS * float(np.cbrt(grid.voxel_volume_mm3)))
+    radius_mm = float(np.exp(rng.uniform(np.log(low), np.log(max(low, high)))))
+    return radius_mm / RADIUS_PER_SIGMA / SIGMA_VOXELS
 
 
 def simulated_cases(
@@ -108,7 +161,9 @@ def simulated_cases(
         return []
     made = []
     predicted = None
-    if segmenters and rng.random() < min(1.0, simulation.segmenter_share * simulation.edits_per_phantom):
+    if scene.other is not None and rng.random() < min(1.0, simulation.rater_share * simulation.edits_per_phantom):
+        predicted = scene.other
+    elif segmenters and rng.random() < min(1.0, simulation.segmenter_share * simulation.edits_per_phantom):
         # One prediction a scene: it takes as long as everything else together.
         predicted = segmenters[rng.integers(len(segmenters))](scene.image, scene.truth)
     for edit in range(simulation.edits_per_phantom):
@@ -145,13 +200,13 @@ def _one_edit(rng: np.random.Generator, scene: Scene, wrong: np.ndarray | None) 
     return {**channels(case), "truth": truth[cube].astype(np.float32)}
 
 
-def _distance_through(mask: np.ndarray, step: float) -> np.ndarray:
-    """Signed distance of a mask as it is when drawn on an image whose voxels are `step` working voxels wide."""
-    if step == 1.0:
+def _distance_through(mask: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Signed distance of a mask as it is when drawn on an image whose voxels are `steps` (3,) working voxels wide."""
+    if (steps == 1.0).all():
         return signed_distance(mask, np.ones(3))
-    smooth = ndimage.uniform_filter(mask.astype(np.float32), step)
-    coarse = ndimage.zoom(smooth, 1 / step, order=1, grid_mode=True, mode="nearest")
-    distance = signed_distance(coarse > 0.5, np.full(3, step))
+    smooth = ndimage.uniform_filter(mask.astype(np.float32), steps)
+    coarse = ndimage.zoom(smooth, 1 / steps, order=1, grid_mode=True, mode="nearest")
+    distance = signed_distance(coarse > 0.5, steps)
     return ndimage.zoom(distance, np.array(mask.shape) / coarse.shape, order=1, grid_mode=True, mode="nearest")
 
 
@@ -276,10 +331,7 @@ class VolumeScenes:
         segment = case["segments"][rng.integers(len(case["segments"]))]
         image, labels = (self._volume(name, number) for name in ("image", "segmentation"))
         point = np.array(segment["points"][rng.integers(len(segment["points"]))])
-        low, high = (share * segment["size_mm"] for share in RADIUS_SHARES)
-        low = max(low, SMALLEST_RADIUS_VOXELS * float(np.cbrt(labels.grid.voxel_volume_mm3)))
-        radius_mm = float(np.exp(rng.uniform(np.log(low), np.log(max(low, high)))))
-        spacing = radius_mm / RADIUS_PER_SIGMA / SIGMA_VOXELS
+        spacing = _working_voxel(rng, segment["size_mm"], labels.grid)
         grid = Grid.around(point, spacing * simulation.phantom_size / 2, spacing)
 
         part = around(image, grid)

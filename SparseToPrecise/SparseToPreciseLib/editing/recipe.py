@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from ..anatomy.cases import described_sources
 from ..core.errors import InputError
 from ..core.progress import Progress
 from ..core.training.card import Description, network_data_format
@@ -20,7 +21,7 @@ from ..core.training.loop import LoopOptions
 from ..core.training.recipe import PhantomRecipe, Run, train
 from ..core.volume import Volume
 from .case_store import CaseStore, build_store
-from .cases import Simulation, VolumeScenes, store_volumes
+from .cases import AnatomyScenes, Simulation, VolumeScenes, store_volumes
 from .guidance import RADIUS_PER_SIGMA
 from .model import FAMILY, MULTIPLE
 from .network import NetworkForm, form_parameters
@@ -46,15 +47,18 @@ class EditingCases:
     training, validation
         The simulated cases.
     volumes
-        The folder of a user's cases that they were simulated on; None: phantoms.
+        A user's cases that they were simulated on.
+    anatomy
+        Real anatomy that they were simulated on, besides phantoms. Where there is neither: phantoms alone.
     held_back
         Whether those for validation come from the same images.
     """
 
     training: CaseStore
     validation: CaseStore
-    volumes: Path | None
-    held_back: bool
+    volumes: VolumeScenes | None = None
+    anatomy: AnatomyScenes | None = None
+    held_back: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +105,7 @@ class EditingRecipe(PhantomRecipe):
         *,
         cases: VolumePairs | str | os.PathLike[str] | None = None,
         validation_cases: VolumePairs | str | os.PathLike[str] | None = None,
+        anatomy: str | os.PathLike[str] | None = None,
         cache: str | os.PathLike[str] | None = None,
         workers: int | None = None,
     ) -> EditingCases:
@@ -112,32 +117,43 @@ class EditingRecipe(PhantomRecipe):
             (image, segmentation) pairs instead of phantoms, where every value of a segmentation but 0 is a segment, or
             a folder made by `cases.store_volumes` of them. Without validation cases, cubes of other seeds from the
             same cases validate, and the model card says so.
+        anatomy
+            A folder of labelled images, see `anatomy.table`, from which `simulation.anatomy_share` of the scenes are
+            drawn instead of phantoms; its cases for validation validate.
         cache
             Folder for the simulated cases, kept for the next run; None takes one in the user's cache folder for
             phantoms, and a temporary one for a user's cases, which stay nowhere unless they were told to.
         workers
             Processes that simulate; None takes as many as there are CPU cores, 0 none but this one.
         """
+        if cases is not None and anatomy is not None:
+            raise InputError(f"Cases and the folder {anatomy} of real anatomy exclude each other; give one of them.")
         workers = _cores() if workers is None else workers
         if cache is not None or cases is None or isinstance(cases, (str, os.PathLike)):
             kept = nullcontext(default_cache() if cache is None else cache)
         else:
             kept = tempfile.TemporaryDirectory(prefix="sparse-to-precise-")
         folder = Path(run.while_it_lasts(kept))
-        volumes = _stored(cases, folder / "cases")
-        others = _stored(validation_cases, folder / "validation-cases") or volumes
-        counts = (self.phantoms, self.validation_phantoms) if volumes is None else (self.cubes, self.validation_cubes)
-        kind = "phantoms" if volumes is None else "cubes"
+        counts, kind, scenes, others = (self.phantoms, self.validation_phantoms), "phantoms", None, None
+        if cases is not None:
+            counts, kind = (self.cubes, self.validation_cubes), "cubes"
+            scenes = VolumeScenes(_stored(cases, folder / "cases"))
+            own = _stored(validation_cases, folder / "validation-cases")
+            others = scenes if own is None else VolumeScenes(own)
+        elif anatomy is not None:
+            kind = "anatomy"
+            scenes, others = AnatomyScenes(Path(anatomy), "train"), AnatomyScenes(Path(anatomy), "validate")
         share = counts[0] / sum(counts)
 
         def stores(workers: int, progress: Progress) -> EditingCases:
             next_seed = replace(self.simulation, seed=self.simulation.seed + 1)
             first, second = progress.part(0, share), progress.part(share, 1)
             return EditingCases(
-                build_store(folder / f"training-{kind}", counts[0], self.simulation, workers, first, volumes),
+                build_store(folder / f"training-{kind}", counts[0], self.simulation, workers, first, scenes),
                 build_store(folder / f"validation-{kind}", counts[1], next_seed, workers, second, others),
-                volumes,
-                held_back=volumes is not None and validation_cases is None,
+                volumes=scenes if kind == "cubes" else None,
+                anatomy=scenes if kind == "anatomy" else None,
+                held_back=kind == "cubes" and validation_cases is None,
             )
 
         # The first process makes them, the others find them there.
@@ -150,7 +166,10 @@ class EditingRecipe(PhantomRecipe):
 
     def describe(self, trainer: Trainer, cases: EditingCases, run: Run, progress: Progress) -> Description:
         generation = cases.training.generation
-        user_cases = None if cases.volumes is None else len(VolumeScenes(cases.volumes))
+        user_cases = None if cases.volumes is None else len(cases.volumes)
+        sources = [] if cases.anatomy is None else cases.anatomy.cubes.sources
+        data = "user" if user_cases is not None else "anatomy" if sources else "phantoms"
+        told = {"phantoms": "phantoms", "user": f"user cases ({user_cases})", "anatomy": "real anatomy and phantoms"}
         residual = self.form.residual
         ranges = [_RANGES.get(name, [-1, 1]) for name in self.form.inputs]
         span = [min(low for low, _ in ranges), max(high for _, high in ranges)]
@@ -158,7 +177,7 @@ class EditingRecipe(PhantomRecipe):
         said = ["correction of the proposal" if residual else "logit"]
         seen = {"cases": len(cases.training), "validation_cases": len(cases.validation)}
         return Description(
-            source="phantoms" if user_cases is None else f"user cases ({user_cases})",
+            source=told[data],
             about={
                 "task": "Correction of a segmentation by one stroke along the true boundary",
                 "description": "Moves the boundary of a segmentation to a stroke nearby and leaves the rest as it is; "
@@ -178,6 +197,7 @@ class EditingRecipe(PhantomRecipe):
                 "objective": self.objective,
                 "simulation_cases_per_second": round(generation.cases_per_second, 3) or None,
                 "simulation_workers": generation.workers or None,
+                "sources": sources,
             },
             measures={
                 "validation_loss": ("validation loss", ".5f"),
@@ -186,10 +206,10 @@ class EditingRecipe(PhantomRecipe):
             before=f"before training ({'the image-aware warp itself' if residual else 'the untrained network'})",
             choices={
                 "form": "residual" if residual else "plain",
-                "data": "phantoms" if user_cases is None else "user",
+                "data": data,
                 "made": generation.cases > 0,
-                "unseen": user_cases is None,
-                "checked": "phantoms" if user_cases is None else "same" if cases.held_back else "others",
+                "unseen": data == "phantoms",
+                "checked": "same" if cases.held_back else "others" if user_cases is not None else data,
             },
             values={
                 **seen,
@@ -197,6 +217,7 @@ class EditingRecipe(PhantomRecipe):
                 "working_spacing": WORKING_SPACING,
                 "families": ", ".join(self.simulation.families),
                 "user_cases": user_cases,
+                "sources": described_sources(sources),
                 "generation": generation,
             },
             curve={"in_zone_error_removed": "in-zone error removed"},
