@@ -34,6 +34,8 @@ ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ROOT / "SparseToPrecise" / "SparseToPreciseLib"
 DATA = ROOT.parent / "shared" / "data"
 """Real images; what needs them says so where they are absent."""
+ANATOMY = DATA / "real"
+"""Real anatomy of many sources, see `SparseToPreciseLib.anatomy.table`."""
 PAGES = ROOT / "docs" / "benchmarks"
 CACHE = Path.home() / ".cache" / "sparse-to-precise"
 

@@ -34,6 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     PACKAGE: set(),
     "core": set(),
     "phantoms": {"core"},
+    "anatomy": {"core", "phantoms"},
     **{family: {"core"} for family in FAMILIES},
     "mrml": {"core", *FAMILIES},
     "desktop": {"core", *FAMILIES, "mrml"},
@@ -46,7 +47,7 @@ SLICER = re.compile(r"^(slicer|slicer_core|vtk\w*|sitkUtils)$")
 QT = re.compile(r"^(qt|ctk|PythonQt|qSlicer\w*PythonQt|PySide\d?|PyQt\d?)$")
 MAY_SLICER = {"mrml", "desktop", MODULE}
 MAY_QT = {"desktop", MODULE}
-#: The only files of a family that may generate phantoms: what trains on them.
+#: The only files of a family that may generate phantoms or draw real anatomy: what trains on them.
 TRAINS = re.compile(r"^((training|dataset)\w*|scenes|cases|trainer|recipe)\.py$")
 
 

@@ -21,6 +21,7 @@ from . import (
     section_promise,
     section_real,
     section_robustness,
+    section_sources,
     section_speed,
     section_ten_strokes,
 )
@@ -32,6 +33,7 @@ SECTIONS = {
     "phantoms": section_phantoms,
     "ten-strokes": section_ten_strokes,
     "real": section_real,
+    "sources": section_sources,
     "pictures": pictures,
     "robustness": section_robustness,
     "geometry": section_geometry,
@@ -56,7 +58,7 @@ def main() -> None:
     if missing:
         print(f"not trained: {', '.join(missing)}; python -m benchmarks.editing.train_rivals does that")
     for name in given.only:
-        if name != "real" or context.size.structures:
+        if name not in ("real", "sources") or context.size.structures:
             BENCHMARK.measure(name, context, stamp, given.results)
     benchmark = replace(
         BENCHMARK,

@@ -32,8 +32,9 @@ NETWORKS = {
     "intercnn": "InterCNN (10 steps)",
     "editing": "editing loss (paper form)",
     "residual-equal": "residual network, equal time",
+    "phantoms-alone": "residual network, phantoms alone",
 }
-"""Keys of what train_rivals.py trains, at equal computing time."""
+"""Keys of what train_rivals.py trains, at equal computing time; the last one is `train editing` without --anatomy."""
 
 BUNDLE = "editing"
 """The bundle in Resources/Models: the residual network by the committed recipe."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
+from SparseToPreciseLib.anatomy.cases import structures_of
+from SparseToPreciseLib.anatomy.table import read_table, with_role
 from SparseToPreciseLib.core.errors import InputError
+from SparseToPreciseLib.core.images import read_image, read_labelmap
 from SparseToPreciseLib.core.masks import dice
 from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.editing.guidance import densify, nearest_on_stroke
@@ -40,6 +44,8 @@ MARGIN_MM = 20.0
 LEAST_DICE = 0.6
 SEGMENTER_STEPS = (30, 45, 70, 100, 150)
 FINEST_MM = 2.0
+MOST_VOXELS = 160
+"""Along each side of the fine grid of a structure of another scale than a patient's organs."""
 
 
 @dataclass(frozen=True)
@@ -136,40 +142,89 @@ def equivalent_radius(truth: Volume) -> float:
 def simulated_real_cases(
     repeats: int, seed: int = 0, kind: str = "geometric", numbers: Sequence[int] | None = None
 ) -> Iterator[Case]:
-    """Wrong versions of every real structure (or of those of the given numbers in `STRUCTURES`).
+    """Wrong versions of every real structure (or of those of the given numbers in `STRUCTURES`); see `wrong_versions`.
 
-    kind "geometric" or "ambiguous": simulated errors whose size is about half the structure's own radius, between
-    6 and 25 mm. kind "segmenter": what a network makes of it that was trained on the structure itself for too short.
+    The size of a simulated error is about half the structure's own radius, between 6 and 25 mm.
+    """
+    for number, (file, label, name) in enumerate(STRUCTURES):
+        if numbers is None or number in numbers:
+            image, truth, fine = structure(file, label, name)
+            yield from wrong_versions(name, image, truth, fine, repeats, [seed, number], kind, (6.0, 25.0))
+
+
+def structures_of_sources(
+    folder: Path, most: int, each: int, only: str | None = None
+) -> Iterator[tuple[str, str, Volume, Volume, Grid]]:
+    """Source, name, image, truth and fine grid of structures of the cases for tests in a folder of real anatomy.
+
+    Parameters
+    ----------
+    most
+        Structures of a source, spread over its cases.
+    each
+        Structures of a case at most; spread over its labels.
+    only
+        One source; None: all.
+    """
+    rows = [row for row in with_role(read_table(folder), "test") if row.image is not None]
+    for source in sorted({row.source for row in rows} if only is None else {only}):
+        taken = 0
+        mine = [row for row in rows if row.source == source]
+        for row in mine[:: max(1, len(mine) * each // most)]:
+            image, labels = read_image(row.image), read_labelmap(row.label)
+            # Beside its border a structure is not all there.
+            there = [one for one in structures_of(labels) if len(one.points) > 50]
+            for one in there[:: max(1, len(there) // each)][:each]:
+                if taken < most:
+                    taken += 1
+                    truth = Volume(labels.array == one.label, labels.ijk_to_ras, f"{row.name} {one.label}")
+                    points = labels.grid.to_ras(np.argwhere(truth.array)[:, ::-1])
+                    margin = 1.5 * one.size_mm
+                    longest = float(np.ptp(points, axis=0).max()) + 2 * margin
+                    fine = Grid.around(points, margin, max(float(labels.spacing.min()), longest / MOST_VOXELS))
+                    yield source, truth.name, image, truth, fine
+
+
+def wrong_versions(
+    name: str,
+    image: Volume,
+    truth: Volume,
+    fine: Grid,
+    repeats: int,
+    seeds: Sequence[int],
+    kind: str,
+    limits_mm: tuple[float, float] | None = None,
+) -> Iterator[Case]:
+    """Wrong versions of a structure.
+
+    kind "geometric" or "ambiguous": simulated errors whose size is about half the structure's own radius, within the
+    limits; without them at least three voxels of the fine grid. kind "segmenter": what a network makes of it that was
+    trained on the structure itself for too short.
     """
     kinds = GEOMETRIC_KINDS if kind == "geometric" else AMBIGUOUS_KINDS
-    for number, (file, label, name) in enumerate(STRUCTURES):
-        if numbers is not None and number not in numbers:
-            continue
-        image, truth, fine = structure(file, label, name)
-        fine_truth = on_fine(truth, fine) > 0
-        fine_image = normalised(image.resampled_to(fine).array)
+    low, high = limits_mm or (3 * float(fine.spacing[0]), np.inf)
+    fine_truth = on_fine(truth, fine) > 0
+    fine_image = normalised(image.resampled_to(fine).array)
+    if kind == "segmenter":
+        segmenters = undertrained_segmenters([(fine_image, fine_truth)], SEGMENTER_STEPS[:repeats], sum(seeds))
+    for repeat in range(repeats):
         if kind == "segmenter":
-            segmenters = undertrained_segmenters([(fine_image, fine_truth)], SEGMENTER_STEPS[:repeats], seed + number)
-        for repeat in range(repeats):
-            if kind == "segmenter":
-                wrong = segmenters[repeat](fine_image, fine_truth)
-            else:
-                rng = np.random.default_rng([seed, number, repeat, kind == "geometric"])
-                radius = np.clip(0.5 * equivalent_radius(truth) * rng.uniform(0.6, 1.4), 6.0, 25.0)
-                wrong, _ = corrupt(fine_truth, rng, radius / fine.spacing[0], fine_image, kinds)
-            if dice(wrong, fine_truth) < LEAST_DICE:
-                continue  # to be segmented again, not edited
-            # Beyond the fine grid lies nothing; its edge must not be repeated there.
-            distance = (
-                Volume(signed_distance(wrong, np.ones(3)), fine.ijk_to_ras).resampled_to(truth.grid, fill=-1.0).array
-            )
-            # Where the finer grid's error is none, the coarser mask is the truth itself, not its resampled copy.
-            same = Volume(signed_distance(fine_truth, np.ones(3)), fine.ijk_to_ras)
-            same = same.resampled_to(truth.grid, fill=-1.0).array > 0
-            current = np.where((distance > 0) != same, distance > 0, truth.array)
-            if np.array_equal(current, truth.array):
-                continue
-            yield Case(name, kind, image, truth, truth.with_array(current), fine, fine_truth)
+            wrong = segmenters[repeat](fine_image, fine_truth)
+        else:
+            rng = np.random.default_rng([*seeds, repeat, kind == "geometric"])
+            radius = np.clip(0.5 * equivalent_radius(truth) * rng.uniform(0.6, 1.4), low, high)
+            wrong, _ = corrupt(fine_truth, rng, radius / fine.spacing[0], fine_image, kinds)
+        if dice(wrong, fine_truth) < LEAST_DICE:
+            continue  # to be segmented again, not edited
+        # Beyond the fine grid lies nothing; its edge must not be repeated there.
+        distance = Volume(signed_distance(wrong, np.ones(3)), fine.ijk_to_ras).resampled_to(truth.grid, fill=-1.0).array
+        # Where the finer grid's error is none, the coarser mask is the truth itself, not its resampled copy.
+        same = Volume(signed_distance(fine_truth, np.ones(3)), fine.ijk_to_ras)
+        same = same.resampled_to(truth.grid, fill=-1.0).array > 0
+        current = np.where((distance > 0) != same, distance > 0, truth.array)
+        if np.array_equal(current, truth.array):
+            continue
+        yield Case(name, kind, image, truth, truth.with_array(current), fine, fine_truth)
 
 
 __all__ = ["Case", "InputError", "STRUCTURES", "simulated_real_cases", "structure"]

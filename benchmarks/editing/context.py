@@ -28,6 +28,7 @@ class Size:
     repeats: int = 3
     repeats_five: int = 1
     """Of these the cases that get five strokes."""
+    structures_per_source: int = 12
     robustness_phantoms: int = 3
     robustness_repeats: int = 1
     geometry_phantoms: int = 2
@@ -44,6 +45,7 @@ QUICK = Size(
     strokes=4,
     structures=(0, 2, 10),
     repeats=1,
+    structures_per_source=2,
     robustness_phantoms=1,
     geometry_phantoms=1,
     geometry_structures=(3,),
@@ -56,6 +58,7 @@ TINY = Size(
     strokes=2,
     structures=(2,),
     repeats=1,
+    structures_per_source=2,
     robustness_phantoms=1,
     geometry_phantoms=1,
     geometry_structures=(),
@@ -120,4 +123,3 @@ def code_version() -> str:
             digest.update(path.relative_to(ROOT).as_posix().encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
-

@@ -46,8 +46,8 @@ def run(context: Context) -> dict:
         "cases": len({record["case"] for record in records}),
         "default": tools.default,
         "rows": [{"row": row.key, "label": row.label} for row in rows],
-        "first": {kind: _summary(rows, [r for r in first if kind in ("all", r["kind"])]) for kind in ("all", *KINDS)},
-        "thick": _summary(rows, [record for record in first if record["name"] in _THICK]),
+        "first": {kind: summary_of(rows, [r for r in first if kind in ("all", r["kind"])]) for kind in ("all", *KINDS)},
+        "thick": summary_of(rows, [record for record in first if record["name"] in _THICK]),
         "strokes": _by_strokes(rows, records),
         "structures": _by_structure(rows, first),
         "differences": _differences(tools, rows, first, context.seed),
@@ -67,11 +67,11 @@ def _job(context: Context, kind: str, structure: int) -> list[scores.Record]:
         seeds = [context.seed, 4, structure, tuple(KINDS).index(kind), repeat]
         strokes = 5 if repeat < size.repeats_five else 1
         for row in context.tools.rows(*ROWS):
-            records += _one_row(context.tools, case, row, identity, seeds, strokes)
+            records += one_row(context.tools, case, row, identity, seeds, strokes)
     return records
 
 
-def _one_row(tools: Tools, start: Case, row: Row, identity: str, seeds: list[int], strokes: int) -> list[scores.Record]:
+def one_row(tools: Tools, start: Case, row: Row, identity: str, seeds: list[int], strokes: int) -> list[scores.Record]:
     """The same user edits stroke by stroke, each drawn on what the row made of the one before."""
     rng = np.random.default_rng(seeds)
     case, done, records = start, [], []
@@ -97,7 +97,7 @@ def _one_row(tools: Tools, start: Case, row: Row, identity: str, seeds: list[int
     return records
 
 
-def _summary(rows: list[Row], records: list[scores.Record]) -> dict:
+def summary_of(rows: list[Row], records: list[scores.Record]) -> dict:
     groups = scores.by(records, "row")
     summary = {}
     for row in rows:
@@ -170,12 +170,12 @@ def render(found: dict) -> str:
         "leaves the influence radius to the tool. The sphere brush and the seeds of "
         "grow-from-seeds are told on which side of the stroke the object lies; nobody else is.",
         _verdict(found, labels),
-        "### One stroke, all kinds of error\n\n" + _first_table(found["first"]["all"], labels),
+        "### One stroke, all kinds of error\n\n" + first_table(found["first"]["all"], labels),
     ]
     for kind, words in KINDS.items():
-        parts.append(f"### One stroke, {words}\n\n" + _first_table(found["first"][kind], labels))
+        parts.append(f"### One stroke, {words}\n\n" + first_table(found["first"][kind], labels))
     if found["thick"]["none"]["cases"]:
-        parts.append("### Thick slices apart (the tumour, 1 : 8)\n\n" + _first_table(found["thick"], labels))
+        parts.append("### Thick slices apart (the tumour, 1 : 8)\n\n" + first_table(found["thick"], labels))
     parts.append(_strokes_table(found["strokes"], labels))
     parts.append(_structures_table(found["structures"], labels))
     if found["differences"]:
@@ -183,7 +183,7 @@ def render(found: dict) -> str:
     return "\n\n".join(parts)
 
 
-def _first_table(summary: dict, labels: dict[str, str]) -> str:
+def first_table(summary: dict, labels: dict[str, str]) -> str:
     head = ["", "cases", "Dice", "change", "ASSD mm", "in-zone error removed, median", "mean"]
     head += ["cases that lost Dice", "off-target mm³"]
     rows = []

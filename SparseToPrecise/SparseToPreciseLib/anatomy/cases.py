@@ -121,9 +121,7 @@ class AnatomyCubes:
         The folder's table is refused, or it has no case of that role.
     """
 
-    def __init__(
-        self, folder: str | os.PathLike[str], role: str = "train", variation: Variation | None = None
-    ) -> None:
+    def __init__(self, folder: str | os.PathLike[str], role: str = "train", variation: Variation | None = None) -> None:
         self.folder = Path(folder)
         self.role = role
         self.variation = variation or Variation()
@@ -329,4 +327,6 @@ def _share_outside(where: np.ndarray, shape: tuple[int, int, int]) -> float:
 
 def described_sources(sources: Sequence[Mapping[str, str | int]]) -> str:
     """One line for a model's card about `AnatomyCubes.sources`."""
-    return "; ".join(f"{one['source']} ({one['cases']} cases, {one['licence'] or 'licence not stated'})" for one in sources)
+    licences = [one["licence"] or "licence not stated" for one in sources]
+    named = zip(sources, licences, strict=True)
+    return "; ".join(f"{one['source']} ({one['cases']} cases, {licence})" for one, licence in named)

@@ -79,6 +79,8 @@ def placed_cube(
         # Waves as long as the structure: shorter ones would fold it.
         period = max(12.0, 64 * structure_mm / (size * voxel_mm))
         bend = smooth_field(rng, (size,) * 3, period, 3) * np.float32(amount)
+        # The centre stays where it was asked for.
+        bend -= bend[:, size // 2, size // 2, size // 2, None, None, None]
         coordinates += np.tensordot(to_source.astype(np.float32), bend, 1)
     # A voxel of the source seen along each axis of the cube.
     steps = 1 / np.maximum(np.abs(linear).max(axis=0), 1e-6)

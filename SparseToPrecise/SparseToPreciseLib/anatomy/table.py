@@ -8,6 +8,7 @@ needed; paths are relative to the folder.
 `image`         The image; empty: there is only a label map, and its image is made up.
 `label`         The label map, on the image's grid; every value but 0 is a structure.
 `other_label`   The same structures as another rater drew them.
+`ct`            The CT of the same patient on the MR's grid, for synthesis.
 `source`        Where the case is from; the folder in which its file lies where this is empty.
 `licence`       As its owner states it.
 `role`          train, validate or test; train where this is empty.
@@ -39,7 +40,7 @@ class TableRow:
     ----------
     name, source, licence, role
         As in the table.
-    image, other_label
+    image, other_label, ct
         Files; None where there is none.
     label
         File of the label map.
@@ -52,6 +53,7 @@ class TableRow:
     image: Path | None
     label: Path
     other_label: Path | None = None
+    ct: Path | None = None
 
 
 def read_table(folder: str | os.PathLike[str]) -> list[TableRow]:
@@ -89,7 +91,7 @@ def _row(folder: Path, path: Path, line: dict[str, str | None]) -> TableRow:
     role = cells.get("role") or "train"
     if role not in ROLES:
         raise InputError(f"{path} gives {cells['name']} the role {role!r}; choose from {', '.join(ROLES)}.")
-    files = {key: folder / cells[key] if cells.get(key) else None for key in ("image", "label", "other_label")}
+    files = {key: folder / cells[key] if cells.get(key) else None for key in ("image", "label", "other_label", "ct")}
     for file in files.values():
         if file is not None and not file.is_file():
             raise InputError(f"{path} names {file}, which is not there.")

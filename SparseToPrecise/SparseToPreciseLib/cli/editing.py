@@ -53,7 +53,8 @@ def editing(
     refuse_both(dataset, anatomy, "anatomy")
     if dataset is None and cubes is not None:
         raise InputError(f"--cubes {cubes} are cut from the cases of --dataset, which is not given.")
-    given: dict[str, Any] = {"anatomy": anatomy, "phantoms": phantoms, "cubes": cubes, "workers": workers, "cache": cache}
+    given: dict[str, Any] = {"anatomy": anatomy, "phantoms": phantoms, "cubes": cubes}
+    given |= {"workers": workers, "cache": cache}
     if dataset is not None:
         from ..tasks.datalist import read_datalist
 

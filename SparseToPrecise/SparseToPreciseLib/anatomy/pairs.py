@@ -1,0 +1,26 @@
+"""MRs with the CT of the same patient, of a folder of real anatomy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from ..core.errors import InputError
+from ..core.images import read_image
+from ..core.volume import Volume
+from .table import read_table, with_role
+
+
+def ct_pairs(folder: str | os.PathLike[str], role: str) -> Iterator[tuple[Volume, Volume]]:
+    """(MR, CT) pairs of the cases with that role, one by one.
+
+    Raises
+    ------
+    InputError
+        The folder's table is refused, or it has none.
+    """
+    rows = [row for row in with_role(read_table(folder), role) if row.image is not None and row.ct is not None]
+    if not rows:
+        raise InputError(f"{folder} has no MR with a CT for the role {role!r}; see the columns image and ct.")
+    for row in rows:
+        yield read_image(row.image), read_image(row.ct)
