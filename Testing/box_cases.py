@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from edit_cases import grid_around, rotation
 
+from SparseToPreciseLib.boxes.corrector.inputs import CHANNELS
 from SparseToPreciseLib.boxes.segmenter.inputs import SEEN
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.core.volume import Grid, Volume
@@ -34,6 +35,15 @@ TINY_SEGMENTER = {  # overrides of the segmenter's recipe
     "sampling::side": 32,
     "sampling::planes": 3,
     "network": {"name": "UNet", "arguments": SEGMENTER_ARGUMENTS},
+}
+TINY_CORRECTOR = {  # overrides of the corrector's recipe
+    "network": {"name": "UNet", "arguments": {**SEGMENTER_ARGUMENTS, "spatial_dims": 3, "in_channels": CHANNELS}},
+    "start": None,
+    "validation_phantoms": 1,
+    "calibration_boxes": 4,
+    "batch_size": 1,
+    "validations": 1,
+    "sampling::view::side": 32,
 }
 
 

@@ -23,6 +23,19 @@ GRIDS = {
 GAIN, LOW, HIGH = 0.06, 0.05, 0.01
 """Of the hand-set weights: CT = 0.22 + GAIN z in units of the window; z = -2 is -621 HU, z = 2 is 344 HU."""
 MIDDLE = 0.22
+HEAD = {"backbone": {"name": "BasicUNet", "arguments": {"features": [4, 4, 4, 4, 4, 4]}}}
+FREQUENCY = {"in_channels": 1, "out_channels": 3, **HEAD, "head": {"name": "frequency", "arguments": {"kernel": 3}}}
+PLAIN = {"in_channels": 1, "out_channels": 1, **HEAD, "head": {"name": "plain"}}
+TINY_SYNTHESIS = {  # overrides of the recipe
+    "spacing_mm": 6.0,
+    "validation_phantoms": 1,
+    "tile": 32,
+    "sampling::patch": 32,
+    "network": {"name": "BackboneWithHead", "arguments": FREQUENCY},
+    "batch_size": 1,
+    "validations": 1,
+    "bfloat16": False,
+}
 
 
 def depth(points: np.ndarray) -> np.ndarray:

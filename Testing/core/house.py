@@ -150,7 +150,7 @@ def _problem(layer: str, file_name: str, imported: str) -> str:
     target = rest[0] if first == LIBRARY and rest else ""
     if target not in ALLOWED or target == layer or target in ALLOWED[layer]:
         return ""
-    if layer in FAMILIES and target == "phantoms" and TRAINS.match(file_name):
+    if layer in FAMILIES and target in ("phantoms", "anatomy") and TRAINS.match(file_name):
         return ""
     return f"{layer} imports {imported}; it may import {', '.join(sorted(ALLOWED[layer])) or 'nothing'} of the library"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from box_cases import GRID, GRIDS, image_on, mask_on
+from box_cases import GRID, GRIDS, TINY_CORRECTOR, image_on, mask_on
 from scipy.spatial.transform import Rotation
 
 from SparseToPreciseLib.boxes.corrector.cases import COPIES, case_sets
@@ -38,25 +38,6 @@ from SparseToPreciseLib.core.training.recipe import packaged_config, recipe_from
 from SparseToPreciseLib.core.volume import Grid, Volume
 
 FAR_AWAY = GRID.ijk_to_ras + np.outer([200, 0, 0, 0], [0, 0, 0, 1])  # 200 mm to the right of GRID
-NETWORK = {
-    "name": "UNet",
-    "arguments": {
-        "spatial_dims": 3,
-        "in_channels": CHANNELS,
-        "out_channels": 1,
-        "channels": [4, 8],
-        "strides": [2],
-    },
-}
-TINY = {
-    "network": NETWORK,
-    "start": None,
-    "validation_phantoms": 1,
-    "calibration_boxes": 4,
-    "batch_size": 1,
-    "validations": 1,
-    "sampling::view::side": 32,
-}
 SCENE = Scene(image_on(GRID), mask_on(GRID))
 
 
@@ -124,7 +105,7 @@ def test_batches_of_different_sizes_have_no_weight_where_nothing_was() -> None:
 def test_training_lowers_the_loss() -> None:
     torch.manual_seed(0)
     trainer = CorrectorTrainer(
-        build_network(NETWORK), [SCENE], [SCENE], Sampling(View(32)), 16,
+        build_network(TINY_CORRECTOR["network"]), [SCENE], [SCENE], Sampling(View(32)), 16,
         LoopOptions(steps=25, learning_rate=0.02, batch_size=1, validations=2),
     )  # fmt: skip
     losses = [row["validation_loss"] for row in trainer.run().rows]
@@ -141,7 +122,7 @@ def test_copies_give_way_to_new_ones_and_the_cases_stay() -> None:
 
     given = [*cases, *copies]
     trainer = CorrectorTrainer(
-        build_network(NETWORK), given, [SCENE], Sampling(View(32)), 16,
+        build_network(TINY_CORRECTOR["network"]), given, [SCENE], Sampling(View(32)), 16,
         LoopOptions(steps=9, batch_size=1, validations=1), renew, len(cases),
     )  # fmt: skip
     trainer.run()
@@ -221,7 +202,7 @@ def test_recipes_that_make_no_sense_are_refused(change: dict, sentence: str) -> 
 
 
 def test_phantoms_become_a_bundle_that_can_be_used(tmp_path: Path) -> None:
-    bundle = train_corrector(tmp_path / "mine", phantoms=2, steps=2, seed=3, device="cpu", overrides=TINY)
+    bundle = train_corrector(tmp_path / "mine", phantoms=2, steps=2, seed=3, device="cpu", overrides=TINY_CORRECTOR)
     corrector = load_corrector(str(bundle.path), "cpu")
     assert corrector.patch == 2 and corrector.view == View(32) and corrector.calibration.longest_mm is None
     assert "mm across" not in bundle.card
@@ -234,7 +215,7 @@ def test_phantoms_become_a_bundle_that_can_be_used(tmp_path: Path) -> None:
 
 def test_one_mask_is_enough_and_the_card_says_what_that_is_worth(tmp_path: Path) -> None:
     cases = [(image_on(GRID), mask_on(GRID))]
-    bundle = train_corrector(tmp_path / "mine", cases=cases, steps=4, device="cpu", overrides=TINY)
+    bundle = train_corrector(tmp_path / "mine", cases=cases, steps=4, device="cpu", overrides=TINY_CORRECTOR)
     corrector = load_corrector(str(bundle.path), "cpu")
     # In four steps one copy is made anew.
     assert f"and {COPIES + 1} deformed copies of those trained on" in " ".join(bundle.card.split())
@@ -246,7 +227,7 @@ def test_one_mask_is_enough_and_the_card_says_what_that_is_worth(tmp_path: Path)
     assert "of the same cases" in bundle.card
     first = bundle.load_network().state_dict()
     # A training may begin with the weights of another.
-    options = {**TINY, "start": str(bundle.path), "learning_rate": 1e-9}
+    options = {**TINY_CORRECTOR, "start": str(bundle.path), "learning_rate": 1e-9}
     again = train_corrector(tmp_path / "more", cases=cases, steps=1, device="cpu", overrides=options)
     assert again.metadata["training"]["started_from"] == "mine"
     for name, value in again.load_network().state_dict().items():
@@ -289,7 +270,7 @@ def test_cancelling_leaves_nothing(tmp_path: Path) -> None:
             phantoms=2,
             steps=2,
             device="cpu",
-            overrides=TINY,
+            overrides=TINY_CORRECTOR,
             progress=Progress(cancelled=lambda: True),
         )
     assert not list(tmp_path.iterdir())

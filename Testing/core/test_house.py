@@ -131,6 +131,8 @@ LIB = "SparseToPrecise/SparseToPreciseLib"
         (f"{LIB}/editing/edit.py", "import SparseToPreciseLib.synthesis.network as other"),
         (f"{LIB}/editing/edit.py", "from .. import boxes"),
         (f"{LIB}/editing/edit.py", "from ..phantoms import make_phantom"),
+        (f"{LIB}/editing/edit.py", "from ..anatomy.cases import AnatomyCubes"),
+        (f"{LIB}/phantoms/fields.py", "from ..anatomy.looks import random_look"),
         (f"{LIB}/editing/edit.py", "from vtkmodules.util import numpy_support"),
         (f"{LIB}/phantoms/shapes.py", "from ..editing.guidance import attention"),
         (f"{LIB}/mrml/volumes.py", "import qt"),
@@ -152,6 +154,8 @@ def test_a_planted_wrong_arrow_is_found(tmp_path: Path, file: str, source: str):
     ("file", "source"),
     [
         (f"{LIB}/editing/trainer.py", "from ..phantoms import make_phantom\nimport torch"),
+        (f"{LIB}/editing/cases.py", "from ..anatomy.cases import AnatomyCubes"),
+        (f"{LIB}/anatomy/looks.py", "from ..phantoms.fields import smooth_field"),
         (f"{LIB}/editing/edit.py", "from .. import __version__\nfrom ..core.volume import Volume\nfrom . import warps"),
         (f"{LIB}/mrml/volumes.py", "import slicer\nimport vtk.util.numpy_support\nfrom ..editing.edit import edit"),
         (f"{LIB}/cli/edit.py", "from ..mrml import files\nfrom SparseToPreciseLib.phantoms import make_phantom"),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
+from synthesis_cases import FREQUENCY, PLAIN, TINY_SYNTHESIS
 
 from SparseToPreciseLib.core.errors import Cancelled, InputError
 from SparseToPreciseLib.core.networks import build_network
@@ -26,19 +27,6 @@ from SparseToPreciseLib.synthesis.recipe import train_synthesis
 from SparseToPreciseLib.synthesis.trainer import OBJECTIVES, SynthesisTrainer, ct_of
 
 WINDOW = HuWindow()
-HEAD = {"backbone": {"name": "BasicUNet", "arguments": {"features": [4, 4, 4, 4, 4, 4]}}}
-FREQUENCY = {"in_channels": 1, "out_channels": 3, **HEAD, "head": {"name": "frequency", "arguments": {"kernel": 3}}}
-PLAIN = {"in_channels": 1, "out_channels": 1, **HEAD, "head": {"name": "plain"}}
-TINY = {
-    "spacing_mm": 6.0,
-    "validation_phantoms": 1,
-    "tile": 32,
-    "sampling::patch": 32,
-    "network": {"name": "BackboneWithHead", "arguments": FREQUENCY},
-    "batch_size": 1,
-    "validations": 1,
-    "bfloat16": False,
-}
 
 
 def pair(number: int = 0) -> tuple[Volume, Volume]:
@@ -206,7 +194,7 @@ def test_the_ct_is_the_sum_of_the_bands() -> None:
 
 
 def test_a_bundle_from_phantoms_says_what_it_is(tmp_path: Path) -> None:
-    bundle = train_synthesis(tmp_path / "mine", phantoms=2, steps=2, device="cpu", overrides=TINY)
+    bundle = train_synthesis(tmp_path / "mine", phantoms=2, steps=2, device="cpu", overrides=TINY_SYNTHESIS)
     assert bundle.family == FAMILY
     bundle.verify()
     parameters = bundle.parameters
@@ -221,12 +209,12 @@ def test_a_bundle_from_phantoms_says_what_it_is(tmp_path: Path) -> None:
     recipe = recipe_from(json.loads((bundle.path / "configs" / "train.json").read_text()))
     assert recipe.config() == json.loads((bundle.path / "configs" / "train.json").read_text())
     # The same recipe gives the same weights.
-    again = train_synthesis(tmp_path / "again", phantoms=2, steps=2, device="cpu", overrides=TINY)
+    again = train_synthesis(tmp_path / "again", phantoms=2, steps=2, device="cpu", overrides=TINY_SYNTHESIS)
     assert again.sha256 == bundle.sha256
 
 
 def test_own_pairs_are_trained_on(tmp_path: Path) -> None:
-    plain = {**TINY, "network": {"name": "BackboneWithHead", "arguments": PLAIN}, "objective": "l1"}
+    plain = {**TINY_SYNTHESIS, "network": {"name": "BackboneWithHead", "arguments": PLAIN}, "objective": "l1"}
     bundle = train_synthesis(tmp_path / "own", pairs=[pair()], steps=2, device="cpu", overrides=plain)
     assert bundle.metadata["training"]["data"] == "user pairs (1)"
     assert bundle.metadata["training"]["held_back"] is False
@@ -254,22 +242,22 @@ def elsewhere() -> tuple[Volume, Volume]:
     ("wrong", "sentence"),
     [
         ({"steps": 0}, "Steps must be a positive whole number, not 0"),
-        ({"overrides": {**TINY, "sampling::patch": 40}}, "multiple of 16 voxels, not 40"),
-        ({"overrides": {**TINY, "sampling::flips": "X"}}, "mirrored along R, A and S, not 'X'"),
-        ({"overrides": {**TINY, "tile": 50}}, "multiple of 16 voxels, not 50"),
-        ({"overrides": {**TINY, "spacing_mm": 20}}, "0.5 to 6 mm, not 20 mm"),
-        ({"overrides": {**TINY, "hu_window": [100, 0]}}, "must rise"),
-        ({"overrides": {**TINY, "sigma_mm": -1}}, "Sigma mm must be a positive number"),
-        ({"overrides": {**TINY, "sigma_mm": 1e9}}, "Sigma must be at most 100 mm, not 1e+09 mm"),
-        ({"overrides": {**TINY, "adversarial::weight": -1}}, "weight must be 0 or a positive number, not -1"),
-        ({"overrides": {**TINY, "adversarial::weight": float("nan")}}, "must be 0 or a positive number, not nan"),
-        ({"overrides": {**TINY, "adversarial::warm_up": 2}}, "warm-up must be a share between 0 and 1, not 2"),
-        ({"overrides": {**TINY, "objective": "l2"}}, "no objective 'l2'"),
+        ({"overrides": {**TINY_SYNTHESIS, "sampling::patch": 40}}, "multiple of 16 voxels, not 40"),
+        ({"overrides": {**TINY_SYNTHESIS, "sampling::flips": "X"}}, "mirrored along R, A and S, not 'X'"),
+        ({"overrides": {**TINY_SYNTHESIS, "tile": 50}}, "multiple of 16 voxels, not 50"),
+        ({"overrides": {**TINY_SYNTHESIS, "spacing_mm": 20}}, "0.5 to 6 mm, not 20 mm"),
+        ({"overrides": {**TINY_SYNTHESIS, "hu_window": [100, 0]}}, "must rise"),
+        ({"overrides": {**TINY_SYNTHESIS, "sigma_mm": -1}}, "Sigma mm must be a positive number"),
+        ({"overrides": {**TINY_SYNTHESIS, "sigma_mm": 1e9}}, "Sigma must be at most 100 mm, not 1e+09 mm"),
+        ({"overrides": {**TINY_SYNTHESIS, "adversarial::weight": -1}}, "weight must be 0 or a positive number, not -1"),
+        ({"overrides": {**TINY_SYNTHESIS, "adversarial::weight": float("nan")}}, "0 or a positive number, not nan"),
+        ({"overrides": {**TINY_SYNTHESIS, "adversarial::warm_up": 2}}, "must be a share between 0 and 1, not 2"),
+        ({"overrides": {**TINY_SYNTHESIS, "objective": "l2"}}, "no objective 'l2'"),
         (
-            {"overrides": {**TINY, "network": {"name": "BackboneWithHead", "arguments": PLAIN}}},
+            {"overrides": {**TINY_SYNTHESIS, "network": {"name": "BackboneWithHead", "arguments": PLAIN}}},
             "the objective frequency needs",
         ),
-        ({"overrides": {**TINY, "bogus": 1}}, "The recipe has no bogus"),
+        ({"overrides": {**TINY_SYNTHESIS, "bogus": 1}}, "The recipe has no bogus"),
         ({"pairs": []}, "0 pairs to train on"),
         ({"validation_pairs": [1]}, "none to train on; give both"),
         ({"pairs": "swapped"}, 'has no Hounsfield units; give the MR as "image"'),
@@ -277,7 +265,7 @@ def elsewhere() -> tuple[Volume, Volume]:
     ],
 )
 def test_bad_input_is_one_sentence_and_leaves_nothing(tmp_path: Path, wrong: dict, sentence: str) -> None:
-    options = {"phantoms": 1, "steps": 1, "device": "cpu", "overrides": TINY, **wrong}
+    options = {"phantoms": 1, "steps": 1, "device": "cpu", "overrides": TINY_SYNTHESIS, **wrong}
     if isinstance(options.get("pairs"), str):
         options["pairs"] = [{"swapped": swapped, "elsewhere": elsewhere}[options["pairs"]]()]
     with pytest.raises(InputError) as caught:
@@ -289,7 +277,7 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(tmp_path: Path, wrong: dic
 def test_something_else_in_the_place_of_the_bundle_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match="left alone"):
-        train_synthesis(tmp_path, phantoms=1, steps=1, device="cpu", overrides=TINY)
+        train_synthesis(tmp_path, phantoms=1, steps=1, device="cpu", overrides=TINY_SYNTHESIS)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
@@ -298,7 +286,7 @@ def test_cancel_leaves_nothing(tmp_path: Path, stage: str) -> None:
     said: list[str] = []
     progress = Progress(lambda fraction, message: said.append(message), lambda: any(stage in one for one in said))
     with pytest.raises(Cancelled):
-        train_synthesis(tmp_path / "x", phantoms=2, steps=50, device="cpu", progress=progress, overrides=TINY)
+        train_synthesis(tmp_path / "x", phantoms=2, steps=50, device="cpu", progress=progress, overrides=TINY_SYNTHESIS)
     assert not list(tmp_path.iterdir())
 
 

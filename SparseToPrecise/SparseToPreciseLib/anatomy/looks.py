@@ -1,4 +1,4 @@
-"""What a label map looks like in a scanner, and what else a real image might have looked like."""
+"""Random looks of label maps, and intensities that a real image might have had as well."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from ..phantoms.fields import UNITS_PER_CUBE, coordinates, smooth_field
 from ..phantoms.imaging import COARSEST, FINEST, annotate, form_image, random_scanner
-from ..phantoms.neighbourhood import FIRST_TARGET_LABEL, LabelMap
+from ..phantoms.neighbourhood import FIRST_TARGET_LABEL, LabelMap, largest
 
 UNLABELLED_TISSUES = 0.7
 """Share of the looks in which what has no label is made of several tissues."""
@@ -64,7 +64,7 @@ def _regions(rng: np.random.Generator, labels: np.ndarray, target: np.ndarray) -
 def _tissues(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
     """(K, J, I) uint8 below `TISSUES`: the largest of smooth fields, and sometimes the air around the body."""
     heights = smooth_field(rng, shape, rng.uniform(14, 36), int(rng.integers(2, TISSUES)))
-    tissues = heights.argmax(axis=0).astype(np.uint8)
+    tissues, _ = largest(heights)
     if rng.random() < 0.2:
         depth = np.tensordot(rng.normal(size=3), coordinates(shape), 1) + 6 * heights[0] - rng.uniform(10, 40)
         tissues[depth > 0] = TISSUES - 1

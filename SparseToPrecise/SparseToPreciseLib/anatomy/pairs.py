@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from ..core.errors import InputError
 from ..core.images import read_image
 from ..core.volume import Volume
-from .table import read_table, with_role
+from .table import TableRow, read_table, with_role
 
 
-def ct_pairs(folder: str | os.PathLike[str], role: str) -> Iterator[tuple[Volume, Volume]]:
-    """(MR, CT) pairs of the cases with that role, one by one.
+def ct_rows(folder: str | os.PathLike[str], role: str) -> list[TableRow]:
+    """The cases with that role that have an MR and a CT.
 
     Raises
     ------
@@ -22,5 +22,10 @@ def ct_pairs(folder: str | os.PathLike[str], role: str) -> Iterator[tuple[Volume
     rows = [row for row in with_role(read_table(folder), role) if row.image is not None and row.ct is not None]
     if not rows:
         raise InputError(f"{folder} has no MR with a CT for the role {role!r}; see the columns image and ct.")
-    for row in rows:
+    return rows
+
+
+def ct_pairs(folder: str | os.PathLike[str], role: str) -> Iterator[tuple[Volume, Volume]]:
+    """(MR, CT) pairs of `ct_rows`, read one by one."""
+    for row in ct_rows(folder, role):
         yield read_image(row.image), read_image(row.ct)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from ..anatomy.cases import AnatomyCubes, Structure
 from ..core.box import Box
 from ..core.errors import InputError
 from ..core.progress import Progress
-from ..core.volume import Volume
+from ..core.volume import Grid, Volume
 from ..phantoms.blobs import make_blob
 from ..phantoms.fields import smooth_field
 from .slices import Frame
@@ -23,7 +24,12 @@ with as loose as they come, and correctors of a real kidney and a vertebra cut t
 LONGEST_SIDE = 160
 """Voxels of a user's case after cropping; a larger one is sampled more coarsely. An object has 32 of them along its
 length then, more than cells in the second pass."""
+CUBE = 80
+"""Voxels along the sides of a scene of real anatomy, as of a phantom."""
+LONGEST_SHARE = 0.2, 0.5
+"""Least and largest length of the object in it, as a share of the cube's."""
 _FAINT = 1e-3
+_HALF_PRECISION = 6e4
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,40 @@ def phantom_scenes(
         image = blob.image.with_array(blob.image.array.astype(np.float16))
         scenes.append(Scene(image, blob.mask, f"{blob.kind} {seed}"))
     return scenes
+
+
+def anatomy_scenes(cubes: AnatomyCubes, seeds: Sequence[int], progress: Progress | None = None) -> list[Scene]:
+    """Scenes of real anatomy by seed, each with a whole structure; in half precision, as phantoms."""
+    progress = progress or Progress()
+    scenes = []
+    for number, seed in enumerate(seeds):
+        progress(number / len(seeds), f"real anatomy: {number + 1} of {len(seeds)}")
+        rng, cube = np.random.default_rng([int(seed), 78]), None
+        while cube is None:
+            progress.check()
+            cube = cubes.draw(rng, CUBE, _voxel_for, whole=True)
+        # No channel depends on the scale of the intensities, and half precision ends at 65504.
+        image = cube.image * np.float32(min(1.0, _HALF_PRECISION / max(float(np.abs(cube.image).max()), 1.0)))
+        matrix = np.diag([cube.voxel_mm] * 3 + [1.0])
+        mask = Volume(cube.truth.astype(np.uint8), matrix)
+        scenes.append(Scene(Volume(image.astype(np.float16), matrix), mask, f"{cube.case} {cube.label}"))
+    return scenes
+
+
+def mixed_scenes(seeds: Sequence[int], cubes: AnatomyCubes | None, progress: Progress | None = None) -> list[Scene]:
+    """Phantoms by seed, or, where there is real anatomy, as many of each."""
+    progress = progress or Progress()
+    if cubes is None:
+        return phantom_scenes(seeds, progress=progress)
+    half = len(seeds) // 2
+    return [
+        *phantom_scenes(seeds[:half], progress=progress.part(0, 0.5)),
+        *anatomy_scenes(cubes, seeds[half:], progress.part(0.5, 1)),
+    ]
+
+
+def _voxel_for(rng: np.random.Generator, structure: Structure, grid: Grid) -> float:
+    return structure.length_mm / CUBE / rng.uniform(*LONGEST_SHARE)
 
 
 def case_scenes(

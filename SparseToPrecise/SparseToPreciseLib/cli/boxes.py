@@ -14,7 +14,7 @@ from ..tasks.box_segment import SegmentBox
 from ..tasks.box_tighten import TightenBox
 from .apps import app, evaluate_app, train_app
 from .commands import command
-from .train_options import Phantoms, Training, refuse_both, trained_on, training_command
+from .train_options import Anatomy, Phantoms, Training, refuse_both, trained_on, training_command
 
 _Label = Annotated[
     int | None, typer.Option(min=1, help="Value of the object in the label files; needed where one has several.")
@@ -48,6 +48,7 @@ def boxes_corrector(
         ),
     ] = None,
     label: _Label = None,
+    anatomy: Anatomy = None,
     phantoms: Phantoms = None,
     patch: Annotated[
         int | None, typer.Option(help="Side of a patch in pixels: 2, 4, 8, 16 or 32. Default: the recipe's.")
@@ -59,7 +60,8 @@ def boxes_corrector(
     after each validation carries its numbers as "validation".
     """
     _check_label(dataset, phantoms, label)
-    given: dict[str, Any] = {"phantoms": phantoms, "patch": patch}
+    refuse_both(dataset, anatomy, "anatomy")
+    given: dict[str, Any] = {"anatomy": anatomy, "phantoms": phantoms, "patch": patch}
     if dataset is not None:
         from ..tasks.box_cases import corrector_cases
 
@@ -100,6 +102,7 @@ def boxes_segmenter(
         float | None,
         typer.Option(help="With --tighten-first: share of the object that is to stay inside. Default: 0.9."),
     ] = None,
+    anatomy: Anatomy = None,
     phantoms: Phantoms = None,
     device: str = "auto",
 ) -> Training:
@@ -109,12 +112,13 @@ def boxes_segmenter(
     after each validation carries its numbers as "validation".
     """
     _check_label(dataset, phantoms, label)
+    refuse_both(dataset, anatomy, "anatomy")
     if tighten_first and dataset is None:
         raise InputError("--tighten-first is for the boxes of --dataset, which is not given.")
     for name, value in (("--corrector", corrector), ("--coverage", coverage)):
         if value is not None and not tighten_first:
             raise InputError(f"{name} {value} is for --tighten-first, which is not given; add it.")
-    given: dict[str, Any] = {"phantoms": phantoms}
+    given: dict[str, Any] = {"anatomy": anatomy, "phantoms": phantoms}
     if dataset is not None:
         from ..tasks.box_cases import correction_by, segmenter_cases
 

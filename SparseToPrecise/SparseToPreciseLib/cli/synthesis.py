@@ -13,7 +13,7 @@ from ..tasks.synthesize import Synthesize
 from ..tasks.synthesize_evaluate import EvaluateSynthesis
 from .apps import app, evaluate_app, train_app
 from .commands import command
-from .train_options import Phantoms, Training, refuse_both, trained_on, training_command
+from .train_options import Anatomy, Phantoms, Training, refuse_both, trained_on, training_command
 
 app.command("synthesize")(command(Synthesize))
 app.command("synthesize-evaluate")(command(EvaluateSynthesis))  # its name before all families had `evaluate`
@@ -37,6 +37,7 @@ def synthesis(
             "--register", help="With --dataset: bring each CT onto its MR first; pairs that do not fit are left out."
         ),
     ] = False,
+    anatomy: Anatomy = None,
     phantoms: Phantoms = None,
     sigma: Annotated[
         float | None, typer.Option(metavar="MM", help="Between the low and the high band. Default: the recipe's.")
@@ -55,6 +56,7 @@ def synthesis(
     after each validation carries its numbers as "validation".
     """
     refuse_both(dataset, phantoms)
+    refuse_both(dataset, anatomy, "anatomy")
     if dataset is None and register:
         raise InputError("--register brings together the pairs of --dataset, which is not given.")
     pairs: dict[str, Any] = {}
@@ -72,8 +74,9 @@ def synthesis(
         told = [f"{one['mr']}: {one['sentence']}" + ("" if one["used"] else " Left out.") for one in registered()]
         return [*told, *trained_on(bundle, "pairs", best)]
 
+    given = {"anatomy": anatomy, "phantoms": phantoms, "sigma_mm": sigma, "spacing_mm": spacing}
     return Training(
-        {"phantoms": phantoms, "sigma_mm": sigma, "spacing_mm": spacing, "overrides": overrides, **pairs},
+        {**given, "overrides": overrides, **pairs},
         lines,
         lambda bundle: {"registration": registered()} if register else {},
     )

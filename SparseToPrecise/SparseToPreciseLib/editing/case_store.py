@@ -27,7 +27,7 @@ from .cases import (
 )
 
 Sources = VolumeScenes | AnatomyScenes
-"""What scenes may come from besides phantoms; each knows the digests of what it draws from."""
+"""Makers of scenes other than phantoms; each knows the digests of its cases."""
 
 FORMAT = 2
 """Format of the stored cases; a store of another one is made anew. Raise it when the same recipe gives other cases."""

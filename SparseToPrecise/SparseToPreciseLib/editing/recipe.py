@@ -13,12 +13,12 @@ from typing import Any
 
 import torch
 
-from ..anatomy.cases import described_sources
+from ..anatomy.cases import described_sources, trained_on
 from ..core.errors import InputError
 from ..core.progress import Progress
 from ..core.training.card import Description, network_data_format
 from ..core.training.loop import LoopOptions
-from ..core.training.recipe import PhantomRecipe, Run, train
+from ..core.training.recipe import PhantomRecipe, Run, check_one_source, train
 from ..core.volume import Volume
 from .case_store import CaseStore, build_store
 from .cases import AnatomyScenes, Simulation, VolumeScenes, store_volumes
@@ -126,8 +126,7 @@ class EditingRecipe(PhantomRecipe):
         workers
             Processes that simulate; None takes as many as there are CPU cores, 0 none but this one.
         """
-        if cases is not None and anatomy is not None:
-            raise InputError(f"Cases and the folder {anatomy} of real anatomy exclude each other; give one of them.")
+        check_one_source(cases, anatomy)
         workers = _cores() if workers is None else workers
         if cache is not None or cases is None or isinstance(cases, (str, os.PathLike)):
             kept = nullcontext(default_cache() if cache is None else cache)
@@ -169,7 +168,6 @@ class EditingRecipe(PhantomRecipe):
         user_cases = None if cases.volumes is None else len(cases.volumes)
         sources = [] if cases.anatomy is None else cases.anatomy.cubes.sources
         data = "user" if user_cases is not None else "anatomy" if sources else "phantoms"
-        told = {"phantoms": "phantoms", "user": f"user cases ({user_cases})", "anatomy": "real anatomy and phantoms"}
         residual = self.form.residual
         ranges = [_RANGES.get(name, [-1, 1]) for name in self.form.inputs]
         span = [min(low for low, _ in ranges), max(high for _, high in ranges)]
@@ -177,7 +175,7 @@ class EditingRecipe(PhantomRecipe):
         said = ["correction of the proposal" if residual else "logit"]
         seen = {"cases": len(cases.training), "validation_cases": len(cases.validation)}
         return Description(
-            source=told[data],
+            source=trained_on(sources) if user_cases is None else f"user cases ({user_cases})",
             about={
                 "task": "Correction of a segmentation by one stroke along the true boundary",
                 "description": "Moves the boundary of a segmentation to a stroke nearby and leaves the rest as it is; "

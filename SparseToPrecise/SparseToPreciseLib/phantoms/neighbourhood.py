@@ -60,7 +60,7 @@ def _distractor(rng: np.random.Generator) -> shapes.Shape:
     return shapes.moved(shapes.superellipsoid(radii), shapes.random_rotation(rng), centre)
 
 
-def _largest(heights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def largest(heights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Which of several fields (n, K, J, I) is the largest, and by how much; numpy's own are slow along axis 0."""
     labels = np.zeros(heights.shape[1:], np.uint8)
     best, second = heights[0], np.full(heights.shape[1:], -np.inf, heights.dtype)
@@ -98,14 +98,14 @@ def build_label_map(
     # background: a few tissues by the largest of smooth fields, or the construction's own territory
     count = int(rng.integers(3, 8))
     heights = smooth_field(rng, shape, rng.uniform(14, 36), count) + rng.normal(0, 0.6, (count, 1, 1, 1))
-    labels, lead = _largest(heights)
+    labels, lead = largest(heights)
     if rng.random() < 0.5:  # a thin layer (fat, fascia) between neighbours that meet
         labels[lead < rng.uniform(0.08, 0.5)] = count
         count += 1
     if anatomy.territory is not None:
         own = anatomy.territory(warped)
         own = np.stack([own == region for region in range(int(own.max()) + 1)]).astype(np.float32)
-        regions = _largest(enlarged(own, shape))[0]
+        regions = largest(enlarged(own, shape))[0]
         if len(own) > 2:
             labels, count = regions, len(own)
         else:  # a wall around a lumen

@@ -9,13 +9,15 @@ from typing import Any
 
 import torch
 
+from ..anatomy.cases import described_sources, sources_of
+from ..anatomy.pairs import ct_pairs, ct_rows
 from ..core.bundles import Bundle
 from ..core.errors import InputError
 from ..core.networks import network_channels
 from ..core.progress import Progress
 from ..core.training.card import Description, network_data_format
 from ..core.training.loop import LoopOptions
-from ..core.training.recipe import PhantomRecipe, Run, held_back, train
+from ..core.training.recipe import PhantomRecipe, Run, check_one_source, held_back, train
 from ..core.volume import Volume
 from .adversarial import Adversarial
 from .cases import Sampling, TrainingCase, phantom_pairs, prepared_cases
@@ -53,12 +55,15 @@ class PreparedPairs:
         The first MRs that are trained on, as they were given.
     on_phantoms
         Whether they are phantoms; else a user's.
+    sources
+        Where they are from, of a folder of real anatomy.
     """
 
     training: Sequence[TrainingCase]
     validation: Sequence[TrainingCase]
     mrs: Sequence[Volume]
     on_phantoms: bool
+    sources: Sequence[dict[str, str | int]] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +136,13 @@ class SynthesisRecipe(PhantomRecipe):
         return BANDS if network_channels(self.network)[1] == len(BANDS) else ("ct",)
 
     def cases(
-        self, run: Run, progress: Progress, *, cases: Pairs | None = None, validation_cases: Pairs | None = None
+        self,
+        run: Run,
+        progress: Progress,
+        *,
+        cases: Pairs | None = None,
+        validation_cases: Pairs | None = None,
+        anatomy: str | os.PathLike[str] | None = None,
     ) -> PreparedPairs:
         """Cases for training and validation.
 
@@ -139,7 +150,13 @@ class SynthesisRecipe(PhantomRecipe):
         ----------
         cases, validation_cases
             (MR, CT) pairs, registered, instead of phantoms.
+        anatomy
+            A folder of labelled images, see `anatomy.table`: its MRs with a CT take the place of phantoms.
         """
+        check_one_source(cases, anatomy)
+        sources: Sequence[dict[str, str | int]] = ()
+        if anatomy is not None:
+            cases, sources = ct_pairs(anatomy, "train"), sources_of(ct_rows(anatomy, "train"))
         how = (self.spacing_mm, self.window, self.sigma_mm)
         mrs: list[Volume] = []
         if cases is None:
@@ -155,10 +172,10 @@ class SynthesisRecipe(PhantomRecipe):
             return PreparedPairs(training, validation, mrs, on_phantoms=True)
         training = prepared_cases(_kept(cases, mrs), *how, len(cases) if isinstance(cases, Sized) else None, progress)
         if validation_cases is not None:
-            return PreparedPairs(training, prepared_cases(validation_cases, *how), mrs, on_phantoms=False)
+            return PreparedPairs(training, prepared_cases(validation_cases, *how), mrs, False)
         # A few pairs are all needed to train on; then the same ones say how far the training is.
         sets = held_back(training, HELD_BACK)
-        return PreparedPairs(sets.training, sets.validation, mrs, on_phantoms=False)
+        return PreparedPairs(sets.training, sets.validation, mrs, False, sources)
 
     def trainer(self, network: torch.nn.Module, cases: PreparedPairs, options: LoopOptions) -> SynthesisTrainer:
         return SynthesisTrainer(
@@ -182,8 +199,10 @@ class SynthesisRecipe(PhantomRecipe):
             "is_patch_data": True,
         }
         bands = len(self.outputs) > 1
+        data = "phantoms" if on_phantoms else "anatomy" if cases.sources else "user"
+        told = {"phantoms": "phantoms", "user": f"user pairs ({len(cases.training)})", "anatomy": "real pairs"}
         return Description(
-            source="phantoms" if on_phantoms else f"user pairs ({len(cases.training)})",
+            source=told[data],
             about={
                 "task": "Synthetic CT from MR",
                 "description": "Makes a CT in HU of an MR; for SparseToPrecise. Research use only."
@@ -218,6 +237,7 @@ class SynthesisRecipe(PhantomRecipe):
                 "objective": self.objective,
                 "adversarial_weight": self.adversarial.weight,
                 "seed": self.seed,
+                "sources": list(cases.sources),
             },
             measures={
                 "mae_hu": ("MAE (HU)", ".1f"),
@@ -226,12 +246,18 @@ class SynthesisRecipe(PhantomRecipe):
             },
             choices={
                 "bands": bands,
-                "data": "phantoms" if on_phantoms else "user",
+                "data": data,
                 "objective": self.objective.replace("-", "_"),
                 "adversarial": self.adversarial.weight > 0 and ("bands" if bands else "ct"),
                 "checked": "phantoms" if on_phantoms else "others" if apart else "same",
             },
-            values={**counts, "network": self._network_in_words(), "air": BACKGROUND, "bright": BRIGHT},
+            values={
+                **counts,
+                "sources": described_sources(cases.sources),
+                "network": self._network_in_words(),
+                "air": BACKGROUND,
+                "bright": BRIGHT,
+            },
             curve={"mae_hu": "MAE of the CT", "high_mae_hu": "MAE of the high band"},
             ylabel="HU",
         )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ...anatomy.cases import AnatomyCubes
 from ...core.box import Box
 from ...core.masks import mean_diameter
 from ...core.progress import Progress
-from ..scenes import Scene, deformed, phantom_scenes
+from ..scenes import Scene, deformed, mixed_scenes
 from .trainer import Sampling
 
 COPIES = 120
@@ -47,6 +49,8 @@ class SceneSets:
         As in `CorrectorTrainer`.
     user_cases
         How many cases a user gave; None: phantoms.
+    sources
+        `AnatomyCubes.sources` of the real anatomy among the phantoms.
     """
 
     training: Sequence[Scene]
@@ -58,17 +62,27 @@ class SceneSets:
     renew: Callable[[np.random.Generator], Scene] | None = None
     lasting: int = 0
     user_cases: int | None = None
+    sources: Sequence[dict[str, str | int]] = ()
 
 
-def phantom_sets(seed: int, counts: tuple[int, int, int], sampling: Sampling, progress: Progress) -> SceneSets:
-    """Phantoms of different seeds: `counts` of them for training, validation and calibration."""
+def phantom_sets(
+    seed: int,
+    counts: tuple[int, int, int],
+    sampling: Sampling,
+    progress: Progress,
+    anatomy: str | os.PathLike[str] | None = None,
+) -> SceneSets:
+    """Phantoms of different seeds: `counts` of them for training, validation and calibration; half of them are real
+    anatomy where there is a folder of it, and its cases for validation are calibrated on, too."""
+    drawn = [None, None] if anatomy is None else [AnatomyCubes(anatomy, role) for role in ("train", "validate")]
     first = seed * 1_000_000
     total, done, sets = sum(counts), 0, []
     for number, count in enumerate(counts):
         seeds = range(first + number * 250_000, first + number * 250_000 + count)
-        sets.append(phantom_scenes(seeds, progress=progress.part(done / total, (done + count) / total)))
+        part = progress.part(done / total, (done + count) / total)
+        sets.append(mixed_scenes(seeds, drawn[min(number, 1)], part))
         done += count
-    return SceneSets(*sets, sampling, True)
+    return SceneSets(*sets, sampling, True, sources=() if anatomy is None else drawn[0].sources)
 
 
 def case_sets(seed: int, cases: Sequence[Scene], sampling: Sampling, progress: Progress) -> SceneSets:

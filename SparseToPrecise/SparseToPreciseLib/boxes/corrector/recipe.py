@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -10,12 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from ...anatomy.cases import described_sources, trained_on
 from ...core.bundles import find_bundles
 from ...core.errors import InputError
 from ...core.progress import Progress
 from ...core.training.card import Description, network_data_format
 from ...core.training.loop import LoopOptions
-from ...core.training.recipe import PhantomRecipe, Run, train
+from ...core.training.recipe import PhantomRecipe, Run, check_one_source, train
 from ...core.volume import Volume
 from ..scenes import Scene, case_scenes, mask_on
 from ..simulation import loose_box
@@ -96,7 +98,14 @@ class CorrectorRecipe(PhantomRecipe):
         start = DEFAULT_CORRECTOR if there else None
         return {"minutes": CORRECTOR_MINUTES, "start": start, **CORRECTOR_CASES}
 
-    def cases(self, run: Run, progress: Progress, *, cases: Iterable[tuple[Volume, Volume]] | None = None) -> SceneSets:
+    def cases(
+        self,
+        run: Run,
+        progress: Progress,
+        *,
+        cases: Iterable[tuple[Volume, Volume]] | None = None,
+        anatomy: str | os.PathLike[str] | None = None,
+    ) -> SceneSets:
         """Cases for training, validation and calibration.
 
         Parameters
@@ -105,14 +114,19 @@ class CorrectorRecipe(PhantomRecipe):
             (image, labelmap) pairs, one is enough; every value of a labelmap but 0 is the object. Deformed copies of
             them are trained on as well, from the default model's weights where it is installed, for boxes up to three
             times as long as the object. None: phantoms.
+        anatomy
+            A folder of labelled images, see `anatomy.table`, that half of the phantoms give way to.
         """
-        return self.scenes(None if cases is None else case_scenes(cases, progress), progress)
+        check_one_source(cases, anatomy)
+        return self.scenes(None if cases is None else case_scenes(cases, progress), progress, anatomy)
 
-    def scenes(self, cases: Sequence[Scene] | None, progress: Progress) -> SceneSets:
-        """Phantoms, or cases from `scenes.case_scenes` and deformed copies of them."""
+    def scenes(
+        self, cases: Sequence[Scene] | None, progress: Progress, anatomy: str | os.PathLike[str] | None = None
+    ) -> SceneSets:
+        """Phantoms and real anatomy, or cases from `scenes.case_scenes` and deformed copies of them."""
         if cases is None:
             counts = (self.phantoms, self.validation_phantoms, -(-self.calibration_boxes // 2))
-            return phantom_sets(self.seed, counts, self.sampling, progress)
+            return phantom_sets(self.seed, counts, self.sampling, progress, anatomy)
         return case_sets(self.seed, cases, self.sampling, progress)
 
     def trainer(self, network: torch.nn.Module, cases: SceneSets, options: LoopOptions) -> CorrectorTrainer:
@@ -154,11 +168,12 @@ class CorrectorRecipe(PhantomRecipe):
         calibration = self.calibrate(trainer.network, cases, torch.device(run.device), progress)
         user_cases = cases.user_cases
         on_phantoms = user_cases is None
+        data = "user" if user_cases is not None else "anatomy" if cases.sources else "phantoms"
         scenes = len(cases.training) + trainer.renewed
         cells = {"format": "cells of a box", "spatial_shape": ["8 * n"] * 3, "is_patch_data": False}
         view = cases.sampling.view
         return Description(
-            source="phantoms" if on_phantoms else f"user cases ({user_cases})",
+            source=trained_on(cases.sources) if on_phantoms else f"user cases ({user_cases})",
             about={
                 "task": "Tightening of a loose 3D box around an object",
                 "description": "Finds the patches of a box's slices that are object, and the box of each slice; for "
@@ -182,20 +197,22 @@ class CorrectorRecipe(PhantomRecipe):
                 "validation_scenes": len(cases.validation),
                 "held_back": cases.held_back,
                 "seed": self.seed,
+                "sources": list(cases.sources),
             },
             measures={"validation_loss": ("validation loss", ".4f"), "patch_dice": ("Dice of patches", ".3f")},
             choices={
-                "data": "phantoms" if on_phantoms else "user",
-                "unseen": on_phantoms,
+                "data": data,
+                "unseen": data == "phantoms",
                 "told": "phantoms" if on_phantoms else "user",
                 "directions": view.oriented and not on_phantoms,
-                "checked": "phantoms" if on_phantoms else "others" if cases.held_back else "same",
+                "checked": data if on_phantoms else "others" if cases.held_back else "same",
                 "longest": calibration.longest_mm is not None,
             },
             values={
                 "scenes": scenes,
                 "validation_scenes": len(cases.validation),
                 "user_cases": user_cases,
+                "sources": described_sources(cases.sources),
                 "copies": scenes - cases.lasting,
                 "calibration": calibration,
                 "accepted": ACCEPTED_FAILURES,

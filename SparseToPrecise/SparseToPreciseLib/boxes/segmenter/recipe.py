@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -9,15 +10,16 @@ from typing import Any
 
 import torch
 
+from ...anatomy.cases import AnatomyCubes, described_sources, trained_on
 from ...core.box import Box
 from ...core.errors import InputError
 from ...core.progress import Progress
 from ...core.training.card import Description, network_data_format
 from ...core.training.loop import LoopOptions
-from ...core.training.recipe import PhantomRecipe, Run, held_back, train
+from ...core.training.recipe import PhantomRecipe, Run, check_one_source, held_back, train
 from ...core.volume import Volume
 from ..correction import BoxCorrection
-from ..scenes import Scene, case_scenes, phantom_scenes
+from ..scenes import Scene, case_scenes, mixed_scenes
 from ..simulation import TIGHT_SHARE
 from .confidence import calibrated_level
 from .inputs import CHANNEL_NAMES, SEEN
@@ -51,12 +53,15 @@ class BoxScenes:
         Whether they are phantoms; else a user's.
     correction
         What corrected a user's boxes first, if anything did.
+    sources
+        `AnatomyCubes.sources` of the real anatomy among the phantoms.
     """
 
     training: Sequence[Scene]
     validation: Sequence[Scene]
     on_phantoms: bool
     correction: BoxCorrection | None = None
+    sources: Sequence[dict[str, str | int]] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +101,7 @@ class SegmenterRecipe(PhantomRecipe):
         cases: BoxCases | None = None,
         validation_cases: BoxCases | None = None,
         correction: BoxCorrection | None = None,
+        anatomy: str | os.PathLike[str] | None = None,
     ) -> BoxScenes:
         """Cases for training and validation.
 
@@ -107,14 +113,18 @@ class SegmenterRecipe(PhantomRecipe):
             A list of boxes has one for each object of the kind.
         correction
             Corrects them slice by slice before they are learnt from; None: they are learnt from as they are.
+        anatomy
+            A folder of labelled images, see `anatomy.table`, that half of the phantoms give way to.
         """
+        check_one_source(cases, anatomy)
         if cases is None:
             if correction is not None:
                 raise InputError("Boxes to correct were wanted, and no cases were given; phantoms need no correction.")
             first = FIRST_SEED * (1 + self.seed)
-            training = phantom_scenes(range(first, first + self.phantoms), progress=progress.part(0, 0.9))
-            others = phantom_scenes(range(first - self.validation_phantoms, first), progress=progress.part(0.9, 1))
-            return BoxScenes(training, others, on_phantoms=True)
+            drawn = [None, None] if anatomy is None else [AnatomyCubes(anatomy, role) for role in ("train", "validate")]
+            training = mixed_scenes(range(first, first + self.phantoms), drawn[0], progress.part(0, 0.9))
+            others = mixed_scenes(range(first - self.validation_phantoms, first), drawn[1], progress.part(0.9, 1))
+            return BoxScenes(training, others, True, sources=() if anatomy is None else drawn[0].sources)
         if correction is not None:
             correction = replace(correction, boxes=0, kept=0, reason="")
         training = case_scenes(_pairs(cases, correction, progress), progress, **CROPPED)
@@ -156,7 +166,7 @@ class SegmenterRecipe(PhantomRecipe):
             learnt_from = "boxes that a corrector tightened first; it learnt from masks"
         plane = {"format": "a plane of a box's cells", "spatial_shape": ["16 * n"] * 2, "is_patch_data": False}
         return Description(
-            source="phantoms" if cases.on_phantoms else source,
+            source=trained_on(cases.sources) if cases.on_phantoms else source,
             about={
                 "task": "Segmentation of the object in a 3D box, learnt from boxes",
                 "description": f"Segments the one object in a box, trained from {learnt_from}; for SparseToPrecise. "
@@ -186,6 +196,7 @@ class SegmenterRecipe(PhantomRecipe):
                 "correction": corrected,
                 "weights_of_losses": asdict(self.weights),
                 "seed": self.seed,
+                "sources": list(cases.sources),
             },
             measures={
                 "validation_loss": ("validation loss", ".3f"),
@@ -195,7 +206,7 @@ class SegmenterRecipe(PhantomRecipe):
             choices={
                 "views": self.all_axes,
                 "sharpened": self.own_intensities,
-                "data": "phantoms" if cases.on_phantoms else "user",
+                "data": "user" if not cases.on_phantoms else "anatomy" if cases.sources else "phantoms",
                 "tightened": corrected is not None,
                 "checked": "phantoms" if cases.on_phantoms else "others" if apart else "same",
             },
@@ -203,6 +214,7 @@ class SegmenterRecipe(PhantomRecipe):
                 "boxes": len(cases.training),
                 "validation_boxes": len(cases.validation),
                 "learnt_from": learnt_from,
+                "sources": described_sources(cases.sources),
                 "corrected": corrected,
                 "tightened_boxes": corrected and corrected["boxes"] - corrected["kept"],
                 "level": level,

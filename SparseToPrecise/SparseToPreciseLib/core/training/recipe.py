@@ -356,6 +356,12 @@ class PhantomRecipe(TrainingRecipe):
     validation_phantoms: int
 
 
+def check_one_source(cases: object, anatomy: str | os.PathLike[str] | None) -> None:
+    """Raise the `InputError` of a training that was given a user's cases and a folder of real anatomy."""
+    if cases is not None and anatomy is not None:
+        raise InputError(f"Cases and the folder {anatomy} of real anatomy exclude each other; give one of them.")
+
+
 def _filled(described: Any, value: Any) -> Any:
     """A value in the place of what a config says, in which a component's `_target_` and other keys stay."""
     if not (isinstance(described, Mapping) and "_target_" in described and isinstance(value, Mapping)):

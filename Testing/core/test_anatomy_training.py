@@ -1,0 +1,88 @@
+"""Each family trains on a folder of real anatomy, and its bundle says what it learnt from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from box_cases import TINY_CORRECTOR, TINY_SEGMENTER
+from scipy import ndimage
+from synthesis_cases import TINY_SYNTHESIS
+
+from SparseToPreciseLib.core.errors import InputError
+from SparseToPreciseLib.core.images import write_image
+from SparseToPreciseLib.core.training.recipe import train
+from SparseToPreciseLib.core.volume import Volume
+from tiny_training import tiny_options
+
+SOURCES = [{"source": "hospital", "licence": "ours", "cases": 4}]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four noisy blobs in CT-like images, with an MR each, and one more to validate with."""
+    path = tmp_path_factory.mktemp("anatomy")
+    rng = np.random.default_rng(0)
+    lines = ["name\timage\tlabel\tct\tsource\tlicence\trole"]
+    for number in range(5):
+        field = ndimage.gaussian_filter(rng.normal(size=(40, 44, 48)), 5)
+        distance = np.linalg.norm(np.indices(field.shape) - np.array(field.shape)[:, None, None, None] / 2, axis=0)
+        body = distance < 18
+        organ = distance + 60 * field < 9
+        matrix = np.diag((2.0, 2.0, 2.0, 1.0))
+        noise = rng.normal(size=field.shape)
+        ct = np.where(organ, 400.0, np.where(body, 40.0, -1000.0)) + 8 * noise
+        mr = np.where(organ, 60.0, np.where(body, 300.0, 0.0)) + 6 * np.abs(noise)
+        for name, array in (("mr", mr), ("ct", ct), ("seg", organ)):
+            write_image(Volume(array.astype(np.int16), matrix), path / f"{name}{number}.nrrd")
+        role = "validate" if number == 4 else "train"
+        lines.append(f"c{number}\tmr{number}.nrrd\tseg{number}.nrrd\tct{number}.nrrd\thospital\tours\t{role}")
+    (path / "table.tsv").write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_editing(folder: Path, tmp_path: Path) -> None:
+    options = tiny_options(tmp_path)
+    options["overrides"] = {**options["overrides"], "simulation::anatomy_share": 1.0}
+    bundle = train("editing", tmp_path / "model", anatomy=folder, **options)
+    trained = bundle.metadata["training"]
+    assert trained["data"] == "real anatomy and phantoms" and trained["sources"] == SOURCES
+    card = (tmp_path / "model" / "docs" / "README.md").read_text()
+    assert "hospital (4 cases, ours)" in card and "never seen a patient" not in card
+    # What is kept is drawn anew for another folder only.
+    kept = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "cache" / "training-anatomy").glob("case-*.npy")}
+    train("editing", tmp_path / "again", anatomy=folder, **options)
+    again = (tmp_path / "cache" / "training-anatomy").glob("case-*.npy")
+    assert kept and {path.name: path.stat().st_mtime_ns for path in again} == kept
+
+
+def test_boxes(folder: Path, tmp_path: Path) -> None:
+    for family, overrides in (("boxes-corrector", TINY_CORRECTOR), ("boxes-segmenter", TINY_SEGMENTER)):
+        bundle = train(
+            family, tmp_path / family, anatomy=folder, phantoms=2, steps=1, device="cpu", overrides=overrides
+        )
+        assert bundle.metadata["training"]["data"] == "real anatomy and phantoms"
+        assert bundle.metadata["training"]["sources"] == SOURCES
+        assert "hospital (4 cases, ours)" in (tmp_path / family / "docs" / "README.md").read_text()
+
+
+def test_synthesis(folder: Path, tmp_path: Path) -> None:
+    bundle = train("synthesis", tmp_path / "model", anatomy=folder, steps=1, device="cpu", overrides=TINY_SYNTHESIS)
+    assert bundle.metadata["training"]["data"] == "real pairs"
+    assert bundle.metadata["training"]["sources"] == SOURCES
+    assert "hospital (4 cases, ours)" in (tmp_path / "model" / "docs" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("family", ["editing", "boxes-corrector", "boxes-segmenter", "synthesis"])
+def test_cases_and_anatomy_exclude_each_other(family: str, folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="exclude each other"):
+        train(family, tmp_path / "model", anatomy=folder, cases=[], steps=1, device="cpu")
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("family", ["editing", "boxes-corrector", "boxes-segmenter", "synthesis"])
+def test_a_folder_without_a_table_is_refused(family: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no readable table"):
+        train(family, tmp_path / "model", anatomy=tmp_path, steps=1, device="cpu")
+    assert not (tmp_path / "model").exists()
