@@ -14,7 +14,7 @@ from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.phantoms.head import HeadCase, head_case
 from SparseToPreciseLib.synthesis.body import body_mask, grown
-from SparseToPreciseLib.synthesis.cases import check_pair, prepared
+from SparseToPreciseLib.synthesis.cases import check_ct, check_pair, prepared
 from SparseToPreciseLib.synthesis.confidence import out_of_domain, refuse_other_unit
 from SparseToPreciseLib.synthesis.hu import AIR_BELOW, OUTSIDE, HuWindow
 from SparseToPreciseLib.synthesis.inputs import check_mr, network_input
@@ -53,11 +53,70 @@ def test_a_masked_ct_is_a_ct(outside: float, dilated: int):
     assert np.abs(made.ct.astype(float) - plain.ct)[plain.mask].mean() * 4024 < 22
 
 
-def test_a_masked_ct_stored_without_a_sign_is_one():
+@cache
+def thigh() -> tuple[Volume, np.ndarray]:
+    """A low-dose CT of a thigh, half of it fat, 2 % bone, and its body."""
+    k, j, i = np.indices((20, 60, 60))
+    r = np.hypot(j - 30 + np.sin(k), i - 30)
+    ct = np.select([r < 4, r < 5, r < 17, r < 25], [40.0, 900.0, 55.0, -100.0], -1000.0)
+    noise = np.random.default_rng(0).normal(0, 30, ct.shape)
+    return Volume(np.maximum(ct + noise, -1024).astype(np.float32), np.diag([2.0, 2.0, 3.0, 1.0]), "CT"), r < 25
+
+
+@pytest.mark.parametrize("offset", [1024, 1000])
+@pytest.mark.parametrize("dilated", [None, 0, 3, 10])
+def test_a_ct_stored_without_a_sign_is_one(offset: float, dilated: int | None):
+    limb, limbs_body = thigh()
     case = head()
-    body = body_mask(case.ct, AIR_BELOW).array > 0
-    for dilated in (0, 3, 10):
-        assert looks_like_offset_ct(masked(case.ct.array + 1024, body, dilated, 0))
+    for ct, body in ((limb, limbs_body), (case.ct, body_mask(case.ct, AIR_BELOW).array > 0)):
+        stored = ct.with_array(np.maximum(ct.array + offset, 0), "CT")
+        if dilated is not None:
+            stored = stored.with_array(masked(stored.array, body, dilated, 0))
+        assert looks_like_offset_ct(stored.array) and not looks_like_ct(stored.array)
+        with pytest.raises(InputError, match="CT looks like a CT stored with an offset of 1024"):
+            check_mr(stored)
+        with pytest.raises(InputError, match=r"CT looks like a CT .* near 1050\); subtract 1024 from it first"):
+            check_ct(stored)
+
+
+@pytest.mark.parametrize("dilated", [0, 3, 10])
+def test_a_ct_of_a_limb_that_is_masked_is_one(dilated: int):
+    ct, body = thigh()
+    for outside in (-1024, -2000, -3024):
+        given = ct.with_array(masked(ct.array, body, dilated, outside))
+        check_ct(given)
+        with pytest.raises(InputError, match="CT looks like a CT"):
+            check_mr(given)
+
+
+@pytest.mark.parametrize("dilated", [0, 3, 10])
+def test_a_ct_with_tissue_around_its_mask_is_refused(dilated: int):
+    limb, limbs_body = thigh()
+    case = head()
+    for ct, body in ((limb, limbs_body), (case.ct, body_mask(case.ct, AIR_BELOW).array > 0)):
+        given = ct.with_array(masked(ct.array, body, dilated, 0), "CT")
+        with pytest.raises(InputError, match="CT looks like a CT"):
+            check_mr(given)
+        with pytest.raises(InputError, match=r"CT has the value 0 around its mask, .*; give it -1024 there"):
+            check_ct(given)
+        check_ct(ct)
+
+
+@pytest.mark.parametrize("name", ["STS_002", "STS_008", "STS_024"])
+def test_real_limbs_are_told_apart_however_they_are_masked_and_stored(shared_data, name: str):
+    from SparseToPreciseLib.core.images import read_image
+
+    folder = shared_data / "real" / "mr_ct_pairs_limb"
+    mr, ct = (read_image(folder / f"{name}_{kind}_img.nii.gz").array.astype(np.float32) for kind in ("mr", "ct"))
+    body = body_mask(read_image(folder / f"{name}_ct_img.nii.gz"), AIR_BELOW).array > 0
+    for dilated in (0, 2, 5):
+        assert looks_like_ct(masked(ct, body, dilated, -1024))
+        assert looks_like_offset_ct(masked(ct + 1024, body, dilated, 0))
+    assert looks_like_ct(ct) and looks_like_offset_ct(ct + 1024)
+    for top in (100, 400, 1200, 1600, 2000, 3000, 5000):
+        given = mr * (top / np.percentile(mr, 99.5))
+        for array in (given, masked(given, body, 0, 0)):
+            assert not looks_like_ct(array) and not looks_like_offset_ct(array)
 
 
 def test_a_brain_without_skull_may_be_a_ct_where_it_is_said_to_be_one():

@@ -7,7 +7,7 @@ import os
 import slicer
 
 from ..core.errors import InputError
-from ..synthesis.modality import looks_like_ct, may_be_ct
+from ..synthesis.modality import looks_like_ct, refuse_no_hu
 from .derived_volumes import is_derived
 from .headless import scene
 from .training_cases import Case
@@ -44,8 +44,7 @@ def read_pair(mr: slicer.vtkMRMLScalarVolumeNode, ct: slicer.vtkMRMLScalarVolume
     if mr.GetScene() is None or ct.GetScene() is None:
         raise InputError("An MR or its CT was removed; choose the pairs again.")
     pair = Case(volume_from_node(mr), volume_from_node(ct))
-    if not may_be_ct(pair.labels.array):
-        raise InputError(f"{ct.GetName()} is no CT in HU (air near -1000, soft tissue near 0); choose another one.")
+    refuse_no_hu(pair.labels)
     return pair
 
 

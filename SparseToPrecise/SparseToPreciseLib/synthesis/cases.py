@@ -14,7 +14,7 @@ from .bands import split_bands
 from .body import field_of_view
 from .hu import HuWindow
 from .inputs import BACKGROUND, BRIGHT, HIGHEST, check_mr, network_input
-from .modality import may_be_ct, refuse_mask
+from .modality import refuse_mask, refuse_no_hu
 from .working_grid import onto_working_grid
 
 CHECKED_MM = 5.0
@@ -142,14 +142,11 @@ def check_ct(ct: Volume) -> None:
     Raises
     ------
     InputError
-        NaN within the image, a mask, or no Hounsfield units.
+        NaN within the image, a mask, no Hounsfield units, or an offset or a mask that leaves none where there is air.
     """
     field_of_view(ct)
     refuse_mask(ct, "CT")
-    if not may_be_ct(ct.array):
-        raise InputError(
-            f'{ct.name or "The CT"} has no Hounsfield units; give the MR as "image" and the CT as "label".'
-        )
+    refuse_no_hu(ct, 'give the MR as "image" and the CT as "label"')
 
 
 def _known_on(ct: Volume, grid: Grid) -> np.ndarray:

@@ -62,13 +62,14 @@ class PairFiles:
         raise InputError(f"No pair could be registered: {as_reason(self.found[0]['sentence'])}.")
 
     def _pair(self, mr_file: Path, ct_file: Path) -> tuple[Volume, Volume] | None:
-        from ..synthesis.cases import check_pair
+        from ..synthesis.cases import check_ct, check_pair
 
         # By their folders, too: where a patient has one, all files are named alike.
         mr, ct = (replace(read_image(file), name=f"{file.parent.name}/{file.name}") for file in (mr_file, ct_file))
         if self._register:
             from ..synthesis.pairs import quality_as_json, register_pair
 
+            check_ct(ct)
             moved, quality = register_pair(mr, ct, beyond=np.nan)
             self.found.append({"mr": str(mr_file), "used": quality.good, **quality_as_json(quality)})
             if not quality.good:
