@@ -23,7 +23,7 @@ from SparseToPreciseLib.editing.cases import FIELDS, SIZE, Simulation
 from SparseToPreciseLib.editing.model import load_editor
 from SparseToPreciseLib.editing.network import NetworkForm
 from SparseToPreciseLib.editing.recipe import EditingRecipe, train_editing
-from SparseToPreciseLib.editing.trainer import Trainer, augmented
+from SparseToPreciseLib.editing.trainer import Trainer, augmented, cropped
 from tiny_training import TINY, tiny_options
 
 PLAIN = Simulation(seed=5, segmenter_share=0, edits_per_phantom=2)
@@ -330,3 +330,24 @@ def test_somebody_elses_config_is_never_run(folder: Path, tmp_path: Path, monkey
     monkeypatch.setenv("TRAP", str(tmp_path / "sprung"))
     train_editing(tmp_path / "mine", **tiny_options(folder))
     assert not (tmp_path / "sprung").exists()
+
+
+def test_a_crop_lies_on_the_stroke() -> None:
+    guidance = np.zeros((64, 64, 64), np.float32)
+    guidance[20, 30, 5:60] = 1
+    case = {"guidance": guidance, "image": np.arange(guidance.size, dtype=np.float32).reshape(guidance.shape)}
+    places = set()
+    for seed in range(12):
+        part = cropped(case, 48, np.random.default_rng(seed))
+        assert part["guidance"].shape == part["image"].shape == (48, 48, 48)
+        assert part["guidance"].any()
+        places.add(float(part["image"][0, 0, 0]))
+    assert len(places) > 3
+    assert cropped(case, 64, np.random.default_rng(0))["image"].shape == (64, 64, 64)
+
+
+def test_a_crop_that_the_network_cannot_see_is_refused(tmp_path: Path) -> None:
+    for crop in (40, 80):
+        with pytest.raises(InputError, match=f"multiple of 16 voxels up to 64, not {crop}"):
+            train_editing(tmp_path / "model", **{**tiny_options(tmp_path), "overrides": {"crop": crop}})
+    assert list(tmp_path.iterdir()) == []

@@ -21,7 +21,7 @@ from ..core.training.loop import LoopOptions
 from ..core.training.recipe import PhantomRecipe, Run, check_one_source, train
 from ..core.volume import Volume
 from .case_store import CaseStore, build_store
-from .cases import AnatomyScenes, Simulation, VolumeScenes, store_volumes
+from .cases import SIZE, AnatomyScenes, Simulation, VolumeScenes, store_volumes
 from .guidance import RADIUS_PER_SIGMA
 from .model import FAMILY, MULTIPLE
 from .network import NetworkForm, form_parameters
@@ -75,6 +75,8 @@ class EditingRecipe(PhantomRecipe):
         What the network sees and whether it corrects the proposal.
     objective
         A key of `trainer.OBJECTIVES`.
+    crop
+        As in `trainer.Trainer`.
 
     Raises
     ------
@@ -87,6 +89,7 @@ class EditingRecipe(PhantomRecipe):
     simulation: Simulation
     form: NetworkForm
     objective: str
+    crop: int | None = None
 
     family = FAMILY
     packages = ("scipy", "SimpleITK", "scikit-image")
@@ -96,6 +99,8 @@ class EditingRecipe(PhantomRecipe):
         super().__post_init__()
         if self.objective not in OBJECTIVES:
             raise InputError(f"There is no objective {self.objective!r}; choose from {', '.join(OBJECTIVES)}.")
+        if self.crop is not None and (self.crop % MULTIPLE or self.crop > SIZE):
+            raise InputError(f"A crop must have a multiple of {MULTIPLE} voxels up to {SIZE}, not {self.crop}.")
         self.check_channels((len(self.form.inputs), 1))
 
     def cases(
@@ -161,7 +166,7 @@ class EditingRecipe(PhantomRecipe):
         return made or stores(0, Progress())
 
     def trainer(self, network: torch.nn.Module, cases: EditingCases, options: LoopOptions) -> Trainer:
-        return Trainer(network, self.form, self.objective, cases.training, cases.validation, options)
+        return Trainer(network, self.form, self.objective, cases.training, cases.validation, options, self.crop)
 
     def describe(self, trainer: Trainer, cases: EditingCases, run: Run, progress: Progress) -> Description:
         generation = cases.training.generation

@@ -66,6 +66,9 @@ class Trainer(TrainingLoop):
         Stored cases; validation cases come from other seeds.
     options
         As `TrainingLoop` takes them. The paper's learning rate, 0.005, is the default of its own form.
+    crop
+        Side of the part around the stroke that a step sees of a case, voxels, a multiple of the network's stride: most
+        of what counts lies there, and a cube of 48 takes two fifths of the time of one of 64. None: all of it.
 
     Raises
     ------
@@ -83,6 +86,7 @@ class Trainer(TrainingLoop):
         training: CaseStore,
         validation: CaseStore,
         options: LoopOptions,
+        crop: int | None = None,
     ) -> None:
         super().__init__(network, options)
         if not len(training) or not len(validation):
@@ -91,6 +95,7 @@ class Trainer(TrainingLoop):
             )
         self.form = form
         self.objective = OBJECTIVES[objective]
+        self.crop = crop
         self.training = training
         self.validation = validation
 
@@ -100,7 +105,10 @@ class Trainer(TrainingLoop):
 
     def _batch(self, rng: np.random.Generator) -> Given:
         chosen = rng.integers(len(self.training), size=self.options.batch_size)
-        return collated([augmented(self.training[int(index)], rng) for index in chosen], self.device)
+        cases = [self.training[int(index)] for index in chosen]
+        if self.crop is not None:
+            cases = [cropped(case, self.crop, rng) for case in cases]
+        return collated([augmented(case, rng) for case in cases], self.device)
 
     def _loss(self, network: torch.nn.Module, given: Given) -> torch.Tensor:
         return self.objective(self._logits(network, given), given)
@@ -127,6 +135,16 @@ class Trainer(TrainingLoop):
 
     def _message(self, row: dict[str, float]) -> str:
         return f"{super()._message(row)}, {row['in_zone_error_removed']:.0%} of the in-zone error removed"
+
+
+def cropped(case: dict[str, np.ndarray], side: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """A cube of a case around a random point of its stroke; the whole case where that is no larger."""
+    guidance = case["guidance"]
+    on_stroke = np.argwhere(guidance >= 0.99 * guidance.max())
+    centre = on_stroke[rng.integers(len(on_stroke))]
+    start = np.clip(centre - side // 2, 0, np.maximum(np.array(guidance.shape) - side, 0))
+    part = tuple(slice(int(first), int(first) + side) for first in start)
+    return {name: array[part] for name, array in case.items()}
 
 
 def augmented(case: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
