@@ -152,37 +152,41 @@ def simulated_real_cases(
             yield from wrong_versions(name, image, truth, fine, repeats, [seed, number], kind, (6.0, 25.0))
 
 
-def structures_of_sources(
-    folder: Path, most: int, each: int, only: str | None = None
-) -> Iterator[tuple[str, str, Volume, Volume, Grid]]:
-    """Source, name, image, truth and fine grid of structures of the cases for tests in a folder of real anatomy.
+def test_sources(folder: Path) -> list[str]:
+    """Sources with images whose cases are all for tests."""
+    rows = read_table(folder)
+    seen = {row.source for row in rows if row.role != "test"}
+    return sorted({row.source for row in rows if row.image is not None} - seen)
+
+
+@lru_cache(maxsize=1)
+def structures_of_source(folder: Path, source: str, most: int, each: int) -> list[tuple[Volume, Volume, Grid]]:
+    """Image, truth and fine grid of structures of a source's cases for tests; the truth has the structure's name.
 
     Parameters
     ----------
+    folder
+        Of real anatomy.
     most
-        Structures of a source, spread over its cases.
+        Structures, spread over the cases.
     each
         Structures of a case at most; spread over its labels.
-    only
-        One source; None: all.
     """
-    rows = [row for row in with_role(read_table(folder), "test") if row.image is not None]
-    for source in sorted({row.source for row in rows} if only is None else {only}):
-        taken = 0
-        mine = [row for row in rows if row.source == source]
-        for row in mine[:: max(1, len(mine) * each // most)]:
-            image, labels = read_image(row.image), read_labelmap(row.label)
-            # Beside its border a structure is not all there.
-            there = [one for one in structures_of(labels) if len(one.points) > 50]
-            for one in there[:: max(1, len(there) // each)][:each]:
-                if taken < most:
-                    taken += 1
-                    truth = Volume(labels.array == one.label, labels.ijk_to_ras, f"{row.name} {one.label}")
-                    points = labels.grid.to_ras(np.argwhere(truth.array)[:, ::-1])
-                    margin = 1.5 * one.size_mm
-                    longest = float(np.ptp(points, axis=0).max()) + 2 * margin
-                    fine = Grid.around(points, margin, max(float(labels.spacing.min()), longest / MOST_VOXELS))
-                    yield source, truth.name, image, truth, fine
+    rows = [row for row in with_role(read_table(folder), "test") if row.source == source and row.image is not None]
+    found: list[tuple[Volume, Volume, Grid]] = []
+    per_case = min(each, len(structures_of(read_labelmap(rows[0].label))))
+    count = min(len(rows), -(-most // max(per_case, 1)))
+    for index in np.linspace(0, len(rows) - 1, count).round().astype(int):
+        row = rows[index]
+        image, labels = read_image(row.image), read_labelmap(row.label)
+        # Beside its border a structure is not all there.
+        there = [one for one in structures_of(labels) if len(one.points) > 50]
+        for one in there[:: max(1, len(there) // each)][:each]:
+            truth = Volume(labels.array == one.label, labels.ijk_to_ras, f"{row.name} {one.label}")
+            margin = 1.5 * one.size_mm
+            spacing = max(float(labels.spacing.min()), (one.length_mm + 2 * margin) / MOST_VOXELS)
+            found.append((image, truth, Grid.around(one.points, margin, spacing)))
+    return found[:most]
 
 
 def wrong_versions(

@@ -28,7 +28,7 @@ class Size:
     repeats: int = 3
     repeats_five: int = 1
     """Of these the cases that get five strokes."""
-    structures_per_source: int = 12
+    structures_per_source: int = 16
     robustness_phantoms: int = 3
     robustness_repeats: int = 1
     geometry_phantoms: int = 2

@@ -7,7 +7,7 @@ import numpy as np
 from ..harness import ANATOMY
 from ..tables import number, percent, table
 from . import scores
-from .cases import structures_of_sources, wrong_versions
+from .cases import structures_of_source, test_sources, wrong_versions
 from .context import Context
 from .section_real import first_table, one_row, summary_of
 
@@ -20,8 +20,12 @@ EACH = 6
 
 def run(context: Context) -> dict:
     most = context.size.structures_per_source if ANATOMY.is_dir() else 0
-    names = _structures(most)
-    jobs = [(kind, source, name, most) for source, name in names for kind in KINDS]
+    jobs = [
+        (source, number, kind)
+        for source in (test_sources(ANATOMY) if most else [])
+        for number in range(len(structures_of_source(ANATOMY, source, most, EACH)))
+        for kind in KINDS
+    ]
     records = context.map(_job, jobs)
     rows = context.tools.rows(*ROWS)
     groups = scores.by(records, "source")
@@ -36,19 +40,13 @@ def run(context: Context) -> dict:
     }
 
 
-def _structures(most: int) -> list[tuple[str, str]]:
-    return [(source, name) for source, name, *_ in structures_of_sources(ANATOMY, most, EACH)] if most else []
-
-
-def _job(context: Context, kind: str, source: str, name: str, most: int) -> list[scores.Record]:
-    number, found = next(
-        (index, one) for index, one in enumerate(structures_of_sources(ANATOMY, most, EACH, source)) if one[1] == name
-    )
+def _job(context: Context, source: str, number: int, kind: str) -> list[scores.Record]:
+    image, truth, fine = structures_of_source(ANATOMY, source, context.size.structures_per_source, EACH)[number]
     seeds = [context.seed, 6, number, KINDS.index(kind)]
     records = []
-    for case in wrong_versions(*found[1:], 1, seeds, kind):
+    for case in wrong_versions(truth.name, image, truth, fine, 1, seeds, kind):
         for row in context.tools.rows(*ROWS):
-            records += one_row(context.tools, case, row, f"{name} {kind}", seeds, 1)
+            records += one_row(context.tools, case, row, f"{truth.name} {kind}", seeds, 1)
     return [{**record, "source": source} for record in records]
 
 
