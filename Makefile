@@ -42,11 +42,11 @@ demo: $(READY)
 
 test: $(READY)
 	@echo "== Running the tests of the levels core and mrml; those of the desktop application are skipped here."
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 test-fast: $(READY)
 	@echo "== Running the tests that take less than a third of a second each."
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow"
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not slow"
 
 test-desktop:
 	@Testing/desktop/run_in_slicer.sh '$(SLICER)'

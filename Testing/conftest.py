@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,57 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real cases are not in {folder}")
     return folder
+
+
+# ---------------------------------------------------------------------------------------------- trained once
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """`made_once(name, make)`: the folder that `make(folder)` has filled, once for all processes of a run."""
+
+    def folder(name: str, make: Callable[[Path], object]) -> Path:
+        import fcntl
+
+        root = tmp_path_factory.getbasetemp()
+        made = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "made"
+        made.mkdir(exist_ok=True)
+        with open(made / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (made / name).exists():
+                begun = tmp_path_factory.mktemp(name)
+                make(begun)
+                begun.rename(made / name)
+        return made / name
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def landmark_template(made_once) -> Path:
+    """The folder of a template that learnt the shape of `landmark_cases`; to be read only, as all that is shared."""
+    pytest.importorskip("torch")
+    from landmark_cases import quick_template
+
+    return made_once("landmarks", lambda folder: quick_template(folder / "template")) / "template"
+
+
+@pytest.fixture(scope="session")
+def corrector_bundle(made_once) -> Path:
+    """The folder of the corrector of `box_cases`."""
+    pytest.importorskip("torch")
+    from box_cases import tiny_corrector
+
+    return made_once("corrector", lambda folder: tiny_corrector(folder / "tiny")) / "tiny"
+
+
+@pytest.fixture(scope="session")
+def segmenter_bundle(made_once) -> Path:
+    """The folder of the segmenter of `box_cases`."""
+    pytest.importorskip("torch")
+    from box_cases import tiny_segmenter
+
+    return made_once("segmenter", lambda folder: tiny_segmenter(folder / "tiny")) / "tiny"
 
 
 # ---------------------------------------------------------------------------------------------- slow tests

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,6 @@ from box_cases import (  # noqa: E402
     find_nothing,
     image_on,
     mask_on,
-    tiny_corrector,
 )
 
 from SparseToPreciseLib.boxes.correction import LEARNING_COVERAGE, BoxCorrection  # noqa: E402
@@ -33,19 +33,14 @@ from SparseToPreciseLib.core.volume import Volume  # noqa: E402
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_corrector(tmp_path_factory.mktemp("boxes") / "tiny")
+def corrector(corrector_bundle: Path) -> Corrector:
+    return load_corrector(corrector_bundle, "cpu")
 
 
 @pytest.fixture(scope="module")
-def corrector(folder: Path) -> Corrector:
-    return load_corrector(folder, "cpu")
-
-
-@pytest.fixture(scope="module")
-def unsure(tmp_path_factory: pytest.TempPathFactory) -> Corrector:
+def unsure(corrector_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Corrector:
     """It finds nothing, whatever it is shown."""
-    path = tiny_corrector(tmp_path_factory.mktemp("boxes") / "unsure")
+    path = Path(shutil.copytree(corrector_bundle, tmp_path_factory.mktemp("boxes") / "unsure"))
     find_nothing(path)
     return load_corrector(path, "cpu")
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from box_cases import GRID, GRIDS, LOOSE, RADII, TIGHT, image_on, mask_on, tiny_corrector
+from box_cases import GRID, GRIDS, LOOSE, RADII, TIGHT, image_on, mask_on
 from edit_cases import resized, rotation
 from scipy import ndimage
 
@@ -50,8 +52,8 @@ from SparseToPreciseLib.core.volume import Grid, Volume
 
 
 @pytest.fixture(scope="module")
-def corrector(tmp_path_factory: pytest.TempPathFactory) -> Corrector:
-    return Corrector(open_bundle(tiny_corrector(tmp_path_factory.mktemp("boxes") / "tiny")), Device("cpu"))
+def corrector(corrector_bundle: Path) -> Corrector:
+    return Corrector(open_bundle(corrector_bundle), Device("cpu"))
 
 
 def frame_of(box: Box = LOOSE, axis: int = 2, step: float = 1.5) -> Frame:
@@ -234,6 +236,16 @@ def blurred_cases(count: int, seed: int) -> list[CalibrationCase]:
     return cases
 
 
+@cache
+def of_blurred() -> Calibration:
+    return calibrated(blurred_cases(80, 0), 8)
+
+
+@cache
+def other_blurred() -> list[CalibrationCase]:
+    return blurred_cases(60, 1)
+
+
 def map_of(case: CalibrationCase, calibration: Calibration, patch: int = 8, coverage: float = 0.99) -> CleanMap:
     return case.prediction.cleaned(patch, calibration.levels[coverage].threshold)
 
@@ -250,8 +262,8 @@ def kept_by(calibration: Calibration, cases: list[CalibrationCase], coverage: fl
 
 
 def test_the_object_is_kept_in_cases_that_were_not_calibrated_on() -> None:
-    found = calibrated(blurred_cases(80, 0), 8)
-    kept = kept_by(found, blurred_cases(60, 1))
+    found = of_blurred()
+    kept = kept_by(found, other_blurred())
     assert len(kept) >= 20 and np.mean(np.array(kept) >= 0.99) >= 0.85
     assert found.stored_coverage(0.985) == 0.99
     with pytest.raises(InputError, match="at most 0.995"):
@@ -260,14 +272,13 @@ def test_the_object_is_kept_in_cases_that_were_not_calibrated_on() -> None:
 
 
 def test_less_coverage_is_tighter_and_more_loses_less() -> None:
-    found = calibrated(blurred_cases(80, 2), 8)
+    found = of_blurred()
     thresholds, margins = zip(*((one.threshold, one.margin) for one in found.levels.values()), strict=True)
     assert list(found.levels) == sorted(found.levels)
     assert list(thresholds) == sorted(thresholds, reverse=True) and list(margins) == sorted(margins)
     overlaps = [one["slice_iou"] for one in found.report.values()]
     assert overlaps == sorted(overlaps, reverse=True) and overlaps[0] > overlaps[-1]
-    others = blurred_cases(60, 3)
-    assert np.mean(kept_by(found, others, 0.9)) < np.mean(kept_by(found, others, 0.995))
+    assert np.mean(kept_by(found, other_blurred(), 0.9)) < np.mean(kept_by(found, other_blurred(), 0.995))
 
 
 def test_the_panel_offers_the_coverages_that_are_calibrated() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from box_cases import GRID, GRIDS, LOOSE, TIGHT, image_on, mask_on, tiny_segmenter  # noqa: E402
+from box_cases import GRID, GRIDS, LOOSE, TIGHT, image_on, mask_on  # noqa: E402
 from edit_cases import resized, rotation  # noqa: E402
 
 from SparseToPreciseLib.boxes.corrector.slice_boxes import SliceBox  # noqa: E402
@@ -55,9 +56,9 @@ def by_rule(network: torch.nn.Module, **parameters) -> Segmenter:
 
 
 @pytest.fixture(scope="module")
-def segmenter(tmp_path_factory: pytest.TempPathFactory) -> Segmenter:
+def segmenter(segmenter_bundle: Path) -> Segmenter:
     """Trained for seconds on the object of `box_cases`."""
-    return load_segmenter(tiny_segmenter(tmp_path_factory.mktemp("boxes") / "tiny"), "cpu")
+    return load_segmenter(segmenter_bundle, "cpu")
 
 
 def of_truth(result: SegmentResult) -> float:

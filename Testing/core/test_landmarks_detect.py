@@ -22,8 +22,8 @@ from landmark_cases import (
     grid_around,
     image_on,
     landmarks,
+    quick_template,
     reference,
-    small_template,
 )
 
 from SparseToPreciseLib.core.bundles import open_bundle
@@ -42,15 +42,8 @@ PLAIN = GRIDS["axis-aligned"]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("templates") / "shape"
-    small_template(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def template(folder):
-    return load_template(folder, "cpu")
+def template(landmark_template: Path) -> Template:
+    return load_template(landmark_template, "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -105,12 +98,11 @@ class TestDetect:
         assert SimpleITK.ProcessObject.GetGlobalDefaultNumberOfThreads() == before
 
     @pytest.mark.parametrize("factor", [1e-3, 10])
-    def test_however_large_the_voxels_are(self, template, factor: float) -> None:
-        target = image_on(PLAIN, TURN, MOVED)
-        straight, found = (detect(taught_at(template, by), resized(target, by)) for by in (1, factor))
+    def test_however_large_the_voxels_are(self, template, plain: Detection, factor: float) -> None:
+        found = detect(taught_at(template, factor), resized(image_on(PLAIN, TURN, MOVED), factor))
         same = {name: point / factor for name, point in found.placed.items()}
-        assert errors(straight, same).max() < 1e-3  # of voxels of 1.2
-        for one, other in zip(found.landmarks, straight.landmarks, strict=True):
+        assert errors(plain, same).max() < 1e-3  # of voxels of 1.2
+        for one, other in zip(found.landmarks, plain.landmarks, strict=True):
             assert one.confidence == pytest.approx(other.confidence, abs=1e-3)
 
     @pytest.mark.parametrize("angle", [120, 180])
@@ -220,18 +212,18 @@ class TestDetect:
 
 
 class TestTemplate:
-    def test_says_what_it_is(self, folder: Path) -> None:
-        bundle = open_bundle(folder, "landmarks")
+    def test_says_what_it_is(self, landmark_template: Path) -> None:
+        bundle = open_bundle(landmark_template, "landmarks")
         bundle.verify()
         assert bundle.parameters["landmarks"] == ["big", "tip", "horn"]
-        assert bundle.metadata["training"]["steps"] <= 160
+        assert bundle.metadata["training"]["steps"] <= 120
         for words in ("not for diagnosis", "holds the reference images", "other slices of the same image"):
             assert words in bundle.card
 
     @pytest.mark.parametrize("name", ["image.nrrd", "landmarks.json", "soi.nrrd"])
-    def test_a_changed_or_missing_file_is_refused(self, folder: Path, tmp_path: Path, name: str) -> None:
+    def test_a_changed_or_missing_file_is_refused(self, landmark_template: Path, tmp_path: Path, name: str) -> None:
         name = f"references/0/{name}"
-        copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+        copy = Path(shutil.copytree(landmark_template, tmp_path / "copy"))
         content = bytearray((copy / name).read_bytes())
         content[-2] ^= 1
         (copy / name).write_bytes(content)
@@ -254,8 +246,10 @@ class TestTemplate:
             ({"moments": [{}]}, "parameters are not in order"),
         ],
     )
-    def test_metadata_that_make_no_sense_are_refused(self, folder: Path, tmp_path: Path, change, words: str) -> None:
-        copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    def test_metadata_that_make_no_sense_are_refused(
+        self, landmark_template: Path, tmp_path: Path, change, words: str
+    ) -> None:
+        copy = Path(shutil.copytree(landmark_template, tmp_path / "copy"))
         path = copy / "configs" / "metadata.json"
         metadata = json.loads(path.read_text())
         metadata["parameters"] |= change
@@ -263,10 +257,12 @@ class TestTemplate:
         with pytest.raises(InputError, match=words):
             load_template(copy, "cpu")
 
-    def test_may_be_trained_again_but_not_over_a_file_of_the_users(self, folder: Path, tmp_path: Path) -> None:
+    def test_may_be_trained_again_but_not_over_a_file_of_the_users(
+        self, landmark_template: Path, tmp_path: Path
+    ) -> None:
         from SparseToPreciseLib.core.training.writing import check_bundle_target
 
-        copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+        copy = Path(shutil.copytree(landmark_template, tmp_path / "copy"))
         check_bundle_target(copy, "landmarks")
         (copy / "references" / "0" / "notes.txt").write_text("mine")
         with pytest.raises(InputError, match="notes.txt, which no training wrote"):
@@ -276,13 +272,13 @@ class TestTemplate:
 class TestTraining:
     def test_the_same_twice(self, tmp_path: Path, monkeypatch) -> None:
         monkeypatch.setattr("SparseToPreciseLib.landmarks.recipe.place_in", lambda *_: template_place())
-        first, again = (small_template(tmp_path / name, steps=4, batch_size=4) for name in ("a", "b"))
+        first, again = (quick_template(tmp_path / name, steps=4, batch_size=4) for name in ("a", "b"))
         assert first.sha256 == again.sha256
-        assert small_template(tmp_path / "c", steps=4, batch_size=4, seed=1).sha256 != first.sha256
+        assert quick_template(tmp_path / "c", steps=4, batch_size=4, seed=1).sha256 != first.sha256
 
     def test_ends_when_it_no_longer_improves(self, tmp_path: Path, monkeypatch) -> None:
         monkeypatch.setattr("SparseToPreciseLib.landmarks.recipe.place_in", lambda *_: template_place())
-        bundle = small_template(tmp_path / "t", steps=2000, batch_size=2, learning_rate=1e-12, patience=2)
+        bundle = quick_template(tmp_path / "t", steps=2000, batch_size=2, learning_rate=1e-12, patience=2)
         assert bundle.metadata["training"]["steps"] <= 500
 
     def test_cancelled_nothing_is_written_unless_that_was_asked_for(self, tmp_path: Path, monkeypatch) -> None:
@@ -293,9 +289,9 @@ class TestTraining:
             return Progress(cancelled=lambda: next(asked, True))
 
         with pytest.raises(Cancelled):
-            small_template(tmp_path / "t", batch_size=2, progress=after(12))
+            quick_template(tmp_path / "t", batch_size=2, progress=after(12))
         assert list(tmp_path.iterdir()) == []
-        bundle = small_template(tmp_path / "t", batch_size=2, progress=after(12), keep_on_cancel=True)
+        bundle = quick_template(tmp_path / "t", batch_size=2, progress=after(12), keep_on_cancel=True)
         assert bundle.metadata["training"]["cancelled"] and "Ended by the user" in bundle.card
 
     def test_a_network_that_learnt_nothing_is_refused(self, tmp_path: Path) -> None:
@@ -305,7 +301,7 @@ class TestTraining:
         assert list(tmp_path.iterdir()) == []
 
     def test_but_a_small_image_is_searched_everywhere(self, tmp_path: Path) -> None:
-        small_template(tmp_path / "t", steps=2, batch_size=2)
+        quick_template(tmp_path / "t", steps=2, batch_size=2)
         template = load_template(tmp_path / "t", "cpu")
         assert "did not learn" in template.notes[0]
         assert errors(detect(template, image_on(PLAIN, TURN, MOVED))).max() < 2.5

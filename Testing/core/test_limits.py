@@ -9,8 +9,12 @@ from SparseToPreciseLib.boxes.corrector.postprocessing import cleaned
 from SparseToPreciseLib.boxes.metrics import coverage
 from SparseToPreciseLib.boxes.slices import Frame
 from SparseToPreciseLib.core.box import Box
+from SparseToPreciseLib.core.errors import InputError
+from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.editing.simulated_user import draw_stroke, influence_radius_for
 from SparseToPreciseLib.landmarks.metrics import landmark_errors
+from SparseToPreciseLib.synthesis.confidence import out_of_domain, refuse_other_unit
+from SparseToPreciseLib.synthesis.inputs import NetworkInput
 
 FRAME = Frame.cut(Box.from_bounds(((0, 96), (0, 96), (0, 8))), 2, 2.0)
 
@@ -55,3 +59,52 @@ def test_the_simulated_user_s_radius_is_a_fifth_more_than_the_depth_of_the_error
     depth = stroke.points[:, 2].mean() - 30
     assert 9 <= depth <= 10
     assert influence_radius_for(truth, current, stroke) == pytest.approx(1.2 * depth, rel=0.01)
+
+
+# ------------------------------------------------------------------------------------------------ out of domain
+
+
+def mr_of(mask: np.ndarray) -> tuple[Volume, NetworkInput]:
+    """An MR with voxels of 1 mm and a body in it, as given and as a network sees it."""
+    mr = Volume(mask.astype(np.float32), np.eye(4), "scan")
+    return mr, NetworkInput(mr.array, mask, mr.grid, 0.0, 1.0)
+
+
+@pytest.mark.parametrize(("coarsest", "noted"), [(2.28, False), (2.32, True)])
+def test_voxels_may_be_15_percent_coarser_than_those_seen(coarsest: float, noted: bool):
+    _, given = mr_of(np.ones((4, 4, 4), bool))
+    mr = Volume(given.z, np.diag([1.0, 1.0, coarsest, 1.0]))
+    assert bool(out_of_domain(mr, given, {"spacing_mm": [1.0, 2.0]})) == noted
+
+
+@pytest.mark.parametrize(("length", "noted"), [(84, True), (86, False), (114, False), (116, True)])
+def test_a_body_may_be_15_percent_smaller_or_larger_than_those_seen(length: int, noted: bool):
+    given = mr_of(np.ones((length, 2, 3), bool))
+    seen = {"extent_mm": [[3, 3], [2, 2], [100, 100]]}
+    assert bool(out_of_domain(*given, seen)) == noted
+
+
+@pytest.mark.parametrize(("width", "noted"), [(104, False), (107, True)])
+def test_a_body_a_twentieth_wider_than_deep_is_said_to_be_turned(width: int, noted: bool):
+    mask = np.zeros((6, 120, 120), bool)
+    mask[1:-1, 10:110, 5 : 5 + width] = True
+    notes = out_of_domain(*mr_of(mask), {"extent_mm": [[90, 120], [100, 120], [3, 6]]})
+    assert [("its orientation may be wrong" in note) for note in notes] == [True] * noted
+
+
+@pytest.mark.parametrize(
+    ("above", "below", "noted"), [(26, 5, True), (24, 5, False), (26, 9, True), (26, 11, False), (26, 26, False)]
+)
+def test_a_body_that_the_upper_end_alone_cuts_is_said_to_be_upside_down(above: int, below: int, noted: bool):
+    mask = np.ones((10, 10, 10), bool)
+    for end, voxels in ((slice(-2, None), above), (slice(0, 2), below)):  # of 100 of the largest section
+        mask[end] = np.arange(100).reshape(10, 10) < voxels
+    notes = out_of_domain(*mr_of(mask), {"extent_mm": [[9, 10], [10, 11], [10, 10]]})
+    assert [("upside down" in note) for note in notes] == [True] * noted
+
+
+def test_an_image_shorter_than_a_quarter_of_the_bodies_seen_is_in_another_unit():
+    seen = {"extent_mm": [[80, 90], [80, 100], [80, 90]]}
+    refuse_other_unit(Volume(np.zeros((26, 3, 3)), np.eye(4)), seen)
+    with pytest.raises(InputError, match="check its spacing"):
+        refuse_other_unit(Volume(np.zeros((24, 3, 3)), np.eye(4)), seen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from SparseToPreciseLib.synthesis.trainer import OBJECTIVES, SynthesisTrainer, c
 WINDOW = HuWindow()
 
 
+@cache
 def pair(number: int = 0) -> tuple[Volume, Volume]:
     case = head_case(number, "test", spacing_mm=6.0, kind="head", whole=True, misregistration_mm=0.0)
     return case.mr, case.ct

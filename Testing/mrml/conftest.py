@@ -99,18 +99,17 @@ def cli(capfd, folder):
 
 
 @pytest.fixture(scope="session")
-def box_template(tmp_path_factory):
+def box_template(tmp_path_factory, corrector_bundle: Path, segmenter_bundle: Path):
     """A folder with the files of `cli_files.write_box_case` and two bundles, corrector/ and segmenter/."""
     pytest.importorskip("slicer")
-    pytest.importorskip("torch")
-    from box_cases import tiny_corrector, tiny_segmenter
+    import shutil
 
     from cli_files import write_box_case
 
     folder = tmp_path_factory.mktemp("box")
     write_box_case(folder)
-    tiny_corrector(folder / "corrector")
-    tiny_segmenter(folder / "segmenter")
+    shutil.copytree(corrector_bundle, folder / "corrector")
+    shutil.copytree(segmenter_bundle, folder / "segmenter")
     return folder
 
 
@@ -120,15 +119,6 @@ def box_folder(box_template, tmp_path, scene):
     import shutil
 
     return Path(shutil.copytree(box_template, tmp_path / "box"))
-
-
-@pytest.fixture(scope="session")
-def landmark_template(tmp_path_factory) -> Path:
-    """The folder of a template that learnt the shape of `landmark_cases`."""
-    pytest.importorskip("torch")
-    from landmark_cases import quick_template
-
-    return quick_template(tmp_path_factory.mktemp("landmarks") / "template").path
 
 
 @pytest.fixture

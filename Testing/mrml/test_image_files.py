@@ -149,6 +149,24 @@ def test_an_old_file_survives_a_failure(monkeypatch, tmp_path: Path) -> None:
     assert [one.name for one in tmp_path.iterdir()] == ["image.nrrd"] and path.read_text() == "old"
 
 
+# The command with a small network and few cases.
+SMALL = """
+import runpy
+from SparseToPreciseLib.core.training import recipe
+real = recipe.packaged_config
+def small(family, name):
+    config = real(family, name)
+    if name == "train.json":
+        config |= {"validation_cubes": 2, "batch_size": 1}
+        config["simulation"]["segmenter_share"] = 0
+        arguments = {"in_channels": len(config["form"]["parameters"]["inputs"]), "out_channels": 1, "spatial_dims": 3}
+        config["network"] = {"name": "UNet", "arguments": {**arguments, "channels": [4, 8], "strides": [2]}}
+    return config
+if __name__ == "__main__":
+    recipe.packaged_config = small
+    runpy.run_module("SparseToPreciseLib.cli", run_name="__main__", alter_sys=True)
+"""
+
 # As PythonSlicer does: a package of that name may be there, a scene is not.
 WITHOUT_SLICER = """
 import sys
@@ -167,7 +185,8 @@ def test_training_as_a_module_needs_no_slicer(folder: Path, tmp_path: Path) -> N
     cases = [{"image": "image.nrrd", "label": label} for label in ("labels.nii.gz", "ball.seg.nrrd")]
     datalist.write_text(json.dumps({"training": cases}))
     paths = os.pathsep.join([str(tmp_path / "usercustomize"), str(LIBRARY)])
-    command = [sys.executable, "-m", "SparseToPreciseLib.cli", "train", "editing", "--dataset", datalist]
+    (tmp_path / "small.py").write_text(SMALL)
+    command = [sys.executable, tmp_path / "small.py", "train", "editing", "--dataset", datalist]
     command += ["--output", folder / "mine", "--cubes", "2", "--minutes", "0.01", "--device", "cpu", "--workers", "1"]
     done = subprocess.run(
         [*map(str, command), "--progress", "json"],

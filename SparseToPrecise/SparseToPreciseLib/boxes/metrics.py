@@ -126,7 +126,7 @@ class ObjectPart:
         lower, upper = np.nan_to_num(here[..., 0], nan=np.inf), np.nan_to_num(here[..., 1], nan=-np.inf)
         columns = ((self.u >= lower[:, :1]) & (self.u <= upper[:, :1])).astype(np.float32)
         rows = ((self.v >= lower[:, 1:]) & (self.v <= upper[:, 1:])).astype(np.float32)
-        inside = np.einsum("sv,svu,su->", rows, self.mask, columns, optimize=True)
+        inside = (np.matmul(rows[:, None], self.mask)[:, 0] * columns).sum()
         return float(inside) / total if total else 1.0
 
 
