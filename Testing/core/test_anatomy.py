@@ -180,6 +180,13 @@ class TestCubes:
         assert cube.real and set(np.unique(cube.image[cube.truth].round())) <= set(range(10, 201))
         assert cube.image.max() <= 200.001 and cube.image.min() >= 9.999
 
+    def test_a_label_map_alone_validates_by_a_look(self, tmp_path: Path) -> None:
+        folder = folder_of(tmp_path / "own", "name\tlabel\trole\na\ta_labels.nrrd\tvalidate\n")
+        first, second = (
+            AnatomyCubes(folder, "validate").draw(np.random.default_rng(n), 32, third_of_size) for n in (1, 2)
+        )
+        assert not first.real and not np.array_equal(first.image, second.image)
+
     def test_the_other_rater_comes_from_the_same_place(self, tmp_path: Path) -> None:
         cubes = AnatomyCubes(folder_of(tmp_path / "own"), variation=Variation(look_share=0, union_share=0))
         checked = 0

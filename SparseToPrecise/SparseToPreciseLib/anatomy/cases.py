@@ -116,7 +116,7 @@ class AnatomyCubes:
     folder
         See `table`.
     role
-        train, validate or test; validation and test cases are not changed, and have their real images only.
+        train, validate or test; validation and test cases are not deformed, and have their real images where there are.
     variation
         How training cases differ.
 
@@ -131,8 +131,6 @@ class AnatomyCubes:
         self.role = role
         self.variation = variation or Variation()
         self.rows = with_role(read_table(folder), role)
-        if role != "train":
-            self.rows = [row for row in self.rows if row.image is not None]
         if not self.rows:
             raise InputError(f"{self.folder} has no case with the role {role!r}; see the column role of its table.")
 
@@ -181,7 +179,7 @@ class AnatomyCubes:
             return None
         structure = source.structures[rng.integers(len(source.structures))]
         training = self.role == "train"
-        look = training and (row.image is None or rng.random() < self.variation.look_share)
+        look = row.image is None or (training and rng.random() < self.variation.look_share)
         deformation = None
         if training:
             deformation = Deformation() if look else Deformation(turn=self.variation.turn_of_images)
