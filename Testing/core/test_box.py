@@ -43,6 +43,19 @@ def test_the_same_box_has_the_same_frame_whichever_way_its_axes_are_stored(axes,
     assert box.contains(stored.corners()).all()
 
 
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_a_frame_of_axes_in_any_order_is_right_handed_and_of_unit_length(order) -> None:
+    box = Box([1, 2, 3], TURN[:, order], [4, 6, 8])
+    assert np.allclose(box.axes.T @ box.axes, np.eye(3)) and np.linalg.det(box.axes) == pytest.approx(1)
+    assert np.allclose(np.abs(np.sum(box.axes * TURN[:, order], axis=0)), 1), "each axis has the length that it had"
+
+
+def test_bounds_are_those_of_the_box() -> None:
+    box = Box.from_bounds([[-2, 4], [1, 2], [-9, -5]])
+    assert box.center.tolist() == [1, 1.5, -7] and box.size.tolist() == [6, 1, 4]
+    assert box.bounds_ras.tolist() == [[-2, 4], [1, 2], [-9, -5]] and box.volume_mm3 == 24
+
+
 @pytest.mark.parametrize("size", [[1, 0, 1], [1, -2, 1], [1, np.nan, 1], [1, 2]])
 def test_lengths_must_be_positive(size) -> None:
     with pytest.raises(InputError, match="positive lengths"):

@@ -108,6 +108,26 @@ def test_a_box_in_the_world_is_held_by_what_is_cropped_for_it(axes: str) -> None
         volume.cropped_to_box(bounds + 500)
 
 
+def test_what_is_cropped_for_a_box_is_no_larger_than_needed() -> None:
+    volume = Volume(np.zeros((9, 12, 15)), grid(spacing=(1.0, 2.0, 4.0)).ijk_to_ras)
+    part = volume.cropped_to_box([[-28, -26], [10, 18], [114, 130]])
+    assert part.shape == (5, 5, 3) and part.grid.to_ras([0, 0, 0]).tolist() == [-28, 10, 114]
+
+
+@pytest.mark.parametrize(("voxel_mm", "tolerance_mm"), [(1.0, 1e-3), (0.02, 2e-4)])
+def test_grids_are_the_same_within_a_micrometre_or_a_hundredth_of_a_small_voxel(voxel_mm, tolerance_mm) -> None:
+    one = Grid((4, 5, 6), np.diag([voxel_mm, voxel_mm, voxel_mm, 1.0]))
+    for factor, same in ((0.9, True), (1.1, False)):
+        matrix = one.ijk_to_ras.copy()
+        matrix[1, 3] += factor * tolerance_mm
+        assert one.same_as(Grid(one.shape, matrix)) == same
+
+
+def test_the_grid_around_one_point_is_one_voxel() -> None:
+    assert Grid.around(np.array([1.0, 2, 3]), 0.0, 2.0).shape == (1, 1, 1)
+    assert Grid.around(np.array([1.0, 2, 3]), 0.0, 2.0, multiple=8).shape == (8, 8, 8)
+
+
 def test_the_slices_around_points_hold_every_voxel_within_the_margin() -> None:
     for axes in AXES:
         there = grid(axes, shape=(16, 16, 16))
