@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from SparseToPreciseLib.core.resampling import block_means
-from SparseToPreciseLib.core.volume import Volume
+from SparseToPreciseLib.core.resampling import block_means, sampled, shrunk
+from SparseToPreciseLib.core.volume import Grid, Volume
 
 OBLIQUE = np.array([[0.9, -0.4, 0.2, 5.0], [0.4, -1.7, 0.3, -3.0], [0.1, 0.5, -2.0, 7.0], [0.0, 0.0, 0.0, 1.0]])
 
@@ -31,3 +31,19 @@ def test_a_block_lies_where_its_voxels_lie_and_the_input_is_not_touched() -> Non
     expected = (found.grid.points_ras() @ (1.0, 2.0, -3.0)).reshape(found.shape)
     assert np.allclose(found.array, expected, atol=1e-4)
     assert np.array_equal(ramp.array, before)
+
+
+def test_two_voxels_make_one_in_spite_of_a_rounded_matrix_and_coarse_ones_stay() -> None:
+    array = np.arange(4 * 4 * 4, dtype=np.float32).reshape(4, 4, 4)
+    fine = Volume(array, np.diag([0.50001, 0.50001, 0.50001, 1.0]))
+    assert shrunk(fine, 1.0).shape == (2, 2, 2)
+    coarse = Volume(array, np.diag([3.0, 3.0, 3.0, 1.0]))
+    assert np.array_equal(shrunk(coarse, 1.0).array, array)
+
+
+def test_beyond_a_finer_volume_its_edge_is_repeated() -> None:
+    array = np.arange(8 * 8 * 8, dtype=np.float32).reshape(8, 8, 8)
+    matrix = np.diag([4.0, 4.0, 4.0, 1.0])
+    matrix[:3, 3] = 100
+    found = sampled(Volume(array, np.eye(4)), Grid((2, 2, 2), matrix))
+    assert np.array_equal(found, np.full((2, 2, 2), array[-1, -1, -1]))
