@@ -26,6 +26,6 @@ def test_a_built_wheel_holds_the_library_and_the_model_bundles(tmp_path: Path):
         packed = [name for name in archive.namelist() if ".dist-info/" not in name]
     files = list(house.files_below(house.ROOT / "SparseToPrecise"))
     expected = [name for name in files if name.startswith("SparseToPreciseLib/")]
-    resources = ("Resources/Models/", "Resources/Cards/")
+    resources = ("Resources/Anatomy/", "Resources/Cards/", "Resources/Models/")
     expected += [f"SparseToPreciseLib/{name}" for name in files if name.startswith(resources)]
     assert not (message := house.list_differences("wheel", packed, expected)), message

@@ -24,12 +24,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
+from ..core.bundles import resource
 from ..core.errors import InputError
 from ..core.files import reason_of
 
 TABLE = "table.tsv"
 ROLES = ("train", "validate", "test")
-_SPLIT = Path(__file__).resolve().parents[2] / "Resources" / "Anatomy" / "split.tsv"
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _row(folder: Path, path: Path, line: dict[str, str | None]) -> TableRow:
 @lru_cache(maxsize=1)
 def split() -> dict[str, dict[str, str]]:
     """The committed list: cases that this software's own models train on, are chosen by, and are tested on."""
-    with open(_SPLIT, encoding="utf-8", newline="") as file:
+    with open(resource("Anatomy/split.tsv"), encoding="utf-8", newline="") as file:
         return {line["name"]: line for line in csv.DictReader(file, delimiter="\t")}
 
 

@@ -196,10 +196,27 @@ def user_folder() -> Path:
 
 def search_roots() -> list[Path]:
     """Folders that hold bundles, the user's own before the ones that came with the software."""
+    return [user_folder(), *(folder / "Models" for folder in _resource_folders())]
+
+
+def _resource_folders() -> list[Path]:
     library = Path(__file__).resolve().parents[1]
     # Beside the library in Slicer and in a checkout, within it in an installed wheel.
-    shipped = [library.parent / "Resources" / "Models", library / "Resources" / "Models"]
-    return [user_folder(), *shipped]
+    return [library.parent / "Resources", library / "Resources"]
+
+
+def resource(name: str) -> Path:
+    """A file of Resources that came with the software, such as "Cards/editing.md".
+
+    Raises
+    ------
+    InputError
+        It is not there.
+    """
+    for folder in _resource_folders():
+        if (folder / name).is_file():
+            return folder / name
+    raise InputError(f"The software's file {name} is missing; install the software again.")
 
 
 def bundle_folders() -> list[Path]:

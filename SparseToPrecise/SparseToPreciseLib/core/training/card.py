@@ -12,8 +12,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ... import __version__
-from ..bundles import search_roots
-from ..errors import InputError
+from ..bundles import resource
 from ..software import package_versions
 
 Rows = Sequence[Mapping[str, float]]
@@ -221,8 +220,8 @@ def filled_card(summary: TrainingSummary, description: Description, recipe: Any)
     recipe
         A `recipe.TrainingRecipe`.
     """
-    card, *own = _SENTENCE.split(_template(summary.family))
-    ending, *common = _SENTENCE.split(_template("common"))
+    card, *own = _SENTENCE.split(resource(f"Cards/{summary.family}.md").read_text(encoding="utf-8"))
+    ending, *common = _SENTENCE.split(resource("Cards/common.md").read_text(encoding="utf-8"))
     card, more = card.strip().replace("{ending}", ending.strip()), own + common
     sentences = {
         (name, choice): text.strip() for name, choice, text in zip(*(more[k::3] for k in range(3)), strict=True)
@@ -248,14 +247,6 @@ def filled_card(summary: TrainingSummary, description: Description, recipe: Any)
     as_is = ("#", "|", "!", "`", "sparse-to-precise ")
     lines = [line if line.startswith(as_is) else paragraph(line) for line in filled.splitlines()]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
-
-
-def _template(name: str) -> str:
-    for root in search_roots()[1:]:
-        path = root.parent / "Cards" / f"{name}.md"
-        if path.is_file():
-            return path.read_text(encoding="utf-8")
-    raise InputError(f"The text Cards/{name}.md of the model cards is missing; install the software again.")
 
 
 def paragraph(text: str) -> str:

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import torch
 
 from ...families import FAMILIES
-from ..bundles import Bundle, open_bundle, search_roots
+from ..bundles import Bundle, open_bundle, resource
 from ..errors import InputError
 from ..files import ensure_writable
 from ..networks import build_network, network_channels
@@ -378,12 +378,7 @@ def held_back(cases: list[T], share: float) -> CasePair:
 
 def packaged_config(family: str, name: str) -> dict[str, Any]:
     """A file of the configs of a family's shipped bundle."""
-    # The first root is the user's own folder, whose bundles may hold anything.
-    for root in search_roots()[1:]:
-        path = root / family / "configs" / name
-        if path.is_file():
-            return json.loads(path.read_text(encoding="utf-8"))
-    raise InputError(f"The shipped configs/{name} of the family {family} is missing; install the software again.")
+    return json.loads(resource(f"Models/{family}/configs/{name}").read_text(encoding="utf-8"))
 
 
 def recipe_from(config: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Any:
