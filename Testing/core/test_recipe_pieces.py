@@ -192,7 +192,7 @@ def test_a_card_is_its_template_with_the_sentences_that_hold(tmp_path: Path, mon
         "# {summary.name}\n\nOf {data}, {recipe.seed}{more}.\n\n{ending}\n\n{table}\n"
         "<!-- data: a -->\n" + "word " * 40 + "{count}\n<!-- data: b -->\nb\n<!-- more: yes -->\n and more\n"
     )
-    monkeypatch.setattr("SparseToPreciseLib.core.training.card.search_roots", lambda: [tmp_path, tmp_path / "Models"])
+    monkeypatch.setattr("SparseToPreciseLib.core.training.card.resource", lambda name: tmp_path / name)
     chosen = {"data": "a", "more": False}
     card = filled_card(summary_of(), description(choices=chosen, values={"count": 5}), Small(seed=3, steps=9))
     said = " ".join(card.split())
