@@ -16,7 +16,14 @@ from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.phantoms.head import HeadCase, head_case
 from SparseToPreciseLib.synthesis import pairs
 from SparseToPreciseLib.synthesis.hu import AIR_BELOW
-from SparseToPreciseLib.synthesis.pair_quality import LEAST_EDGES, MOST_MIRRORED, Side, measured
+from SparseToPreciseLib.synthesis.pair_quality import (
+    LEAST_EDGES,
+    MOST_MIRRORED,
+    MOST_NEARBY,
+    Side,
+    measured,
+    nearby_agreement,
+)
 from SparseToPreciseLib.synthesis.pairs import quality_as_json, register_pair
 
 pytest.importorskip("SimpleITK")
@@ -163,6 +170,37 @@ def test_a_mirrored_ct_is_called_one_and_a_true_one_is_not() -> None:
     assert true.good and true.mirror < MOST_MIRRORED, true.sentence
     assert not mirrored.good and mirrored.mirror > 1 / MOST_MIRRORED
     assert "the mirror image of the CT fits better, so that left and right are exchanged" in mirrored.sentence
+
+
+def test_a_ct_that_agrees_better_some_millimetres_away_is_called_wrong() -> None:
+    case = pair()
+    given = sides(case.mr, case.ct)
+    for moved, wrong in ((np.eye(4), False), (displacement(0, 12), True)):
+        found = measured(*given, moved)
+        nearby = nearby_agreement(*given, moved) / found.agreement
+        assert (nearby > MOST_NEARBY) is wrong
+        told = measured(*given, moved, nearby=nearby)
+        assert told.good is not wrong and ("when the CT is moved by 6 or 12 mm" in told.sentence) is wrong
+
+
+def test_limbs_are_judged_by_less_than_heads_are() -> None:
+    case = pair()
+    little = sides(cut(case.mr, 0, 0.35), case.ct)
+    assert measured(*little, np.eye(4), mirror=0.5).good
+    for alike in (measured(*little, np.eye(4), mirror=0.8), measured(*little, np.eye(4))):
+        assert not alike.good and "litres of the body" in alike.sentence
+
+
+@pytest.mark.parametrize("name", ["STS_008", "STS_024"])
+def test_real_limbs_in_low_dose_cts_are_pairs_and_their_mirror_images_are_not(shared_data, name: str) -> None:
+    from SparseToPreciseLib.core.images import read_image
+
+    folder = shared_data / "real" / "mr_ct_pairs_limb"
+    mr, ct = (read_image(folder / f"{name}_{kind}_img.nii.gz") for kind in ("mr", "ct"))
+    flipped = Volume(np.ascontiguousarray(ct.array[..., ::-1]), ct.ijk_to_ras, "CT")
+    true, mirrored = (register_pair(mr, one, affine=False)[1] for one in (ct, flipped))
+    assert true.good, true.sentence
+    assert not mirrored.good
 
 
 def test_two_that_lie_on_each_other_do_not_end_farther_apart(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,20 +12,26 @@ from ..core.volume import Volume
 LEAST_OVERLAP = 0.92
 """Dice of the bodies within the common field of view."""
 CHANCE = 1 / 3
-LEAST_EDGES = 0.72
-"""Mean squared cosine between the gradients; a third is chance. Like the next ones, chosen so that heads that fit
-(phantoms of every contrast and templates: 0.79 and 0.47 nats at least) pass, and few others; docs/synthesis.md has the
-measures of fitting, shifted, mirrored and exchanged pairs."""
-LEAST_INFORMATION = 0.4
-"""Nats."""
 MOST_MIRRORED = 0.92
 """Agreement of the CT's mirror image, as a share of the CT's: from here on, left and right cannot be told apart."""
+UNLIKE_MIRRORED = 0.75
+"""Such a share up to which a body is so unlike its mirror image that its place is told by less of it, and by fainter
+edges: limbs in low-dose CTs are, heads are not."""
+LEAST_EDGES, LEAST_EDGES_UNLIKE = 0.72, 0.6
+"""Mean squared cosine between the gradients; a third is chance. Like the next ones, chosen so that pairs that fit
+(heads of phantoms of every contrast and templates: 0.79 and 0.47 nats at least; limbs: 0.62 and 0.33) pass, and few
+others; docs/synthesis.md has the measures of fitting, shifted, mirrored and exchanged pairs."""
+LEAST_INFORMATION, LEAST_INFORMATION_UNLIKE = 0.4, 0.32
+"""Nats."""
+MOST_NEARBY = 1.12
+"""Agreement of the CT moved by a few millimetres, as a share of the CT's: from here on, it belongs elsewhere."""
 LEAST_COVERED = 0.6
 """Share of the MR's body that the CT shows."""
-LEAST_COMMON_ML = 2000.0
+LEAST_COMMON_ML, LEAST_COMMON_ML_UNLIKE = 2000.0, 400.0
 """Body that both show, about the half of a head. With less, edges and information look as good as ever, but do not
 say whether the two fit."""
 
+_MOVES_MM = (-12.0, -6.0, 6.0, 12.0)
 _BINS = 48
 _SKIN_MM = 7.0
 
@@ -81,6 +87,9 @@ class PairQuality:
         4x4, RAS of the CT to RAS of the MR.
     mirror
         Agreement of the CT's mirror image with the MR over that of the CT; NaN where it was not tried.
+    nearby
+        The best agreement of the CT moved by 6 or 12 mm along R, A or S, over that where it is; NaN where it was not
+        tried.
     """
 
     good: bool
@@ -96,14 +105,21 @@ class PairQuality:
     stretch: float
     ct_to_mr: np.ndarray = field(repr=False)
     mirror: float = float("nan")
+    nearby: float = float("nan")
 
     @property
     def agreement(self) -> float:
         """One number by which transforms of a pair are compared: edges and information, where the bodies overlap."""
-        return self.overlap * (self.edges + self.information_after)
+        return _agreement(self.overlap, self.edges, self.information_after)
 
 
-def measured(mr: Side, ct: Side, ct_to_mr: np.ndarray, mirror: float = float("nan")) -> PairQuality:
+def _agreement(overlap: float, edges: float | None, information: float) -> float:
+    return overlap * ((CHANCE if edges is None else edges) + information)
+
+
+def measured(
+    mr: Side, ct: Side, ct_to_mr: np.ndarray, mirror: float = float("nan"), nearby: float = float("nan")
+) -> PairQuality:
     """Agreement of the two under a transform.
 
     Parameters
@@ -112,7 +128,7 @@ def measured(mr: Side, ct: Side, ct_to_mr: np.ndarray, mirror: float = float("na
         The pair.
     ct_to_mr
         4x4, RAS of the CT to RAS of the MR.
-    mirror
+    mirror, nearby
         As in `PairQuality`.
     """
     before, after = _Common(mr, ct, np.eye(4)), _Common(mr, ct, ct_to_mr)
@@ -125,22 +141,27 @@ def measured(mr: Side, ct: Side, ct_to_mr: np.ndarray, mirror: float = float("na
     degrees = float(np.degrees(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1))))
     shift = float(np.linalg.norm(back[:3, :3] @ middle + back[:3, 3] - middle))
     stretch = float(max(stretches.max(), 1 / stretches.min()))
+    unlike = mirror < UNLIKE_MIRRORED
+    least_edges = LEAST_EDGES_UNLIKE if unlike else LEAST_EDGES
+    least_information = LEAST_INFORMATION_UNLIKE if unlike else LEAST_INFORMATION
     little = []
     if after.covered < LEAST_COVERED:
         little.append(f"the CT shows only {after.covered:.0%} of the body in the MR")
-    if after.common_ml < LEAST_COMMON_ML:
+    if after.common_ml < (LEAST_COMMON_ML_UNLIKE if unlike else LEAST_COMMON_ML):
         little.append(f"both show only {after.common_ml / 1000:.1f} litres of the body")
     doubts = []
     if overlap < LEAST_OVERLAP:
         doubts.append(f"the bodies overlap by {overlap:.2f} (Dice) only")
     if edges is None:
         little.append("they have hardly an edge in common")
-    elif edges < LEAST_EDGES:
+    elif edges < least_edges:
         doubts.append(f"the edges agree by {edges:.2f} only, where chance is 0.33")
-    if informations[1] < LEAST_INFORMATION:
+    if informations[1] < least_information:
         doubts.append(f"they share {informations[1]:.2f} nats of information only")
     if informations[1] < informations[0] - 0.01:
         doubts.append("the two fitted each other better before")
+    if nearby > MOST_NEARBY:
+        doubts.append("they agree better when the CT is moved by 6 or 12 mm")
     if mirror > 1 / MOST_MIRRORED:
         doubts.append("the mirror image of the CT fits better, so that left and right are exchanged in one of them")
     elif mirror > MOST_MIRRORED:
@@ -168,7 +189,19 @@ def measured(mr: Side, ct: Side, ct_to_mr: np.ndarray, mirror: float = float("na
         stretch=stretch,
         ct_to_mr=np.array(ct_to_mr),
         mirror=mirror,
+        nearby=nearby,
     )
+
+
+def nearby_agreement(mr: Side, ct: Side, ct_to_mr: np.ndarray) -> float:
+    """The best agreement of the two with the CT moved by some millimetres along one axis."""
+    best = 0.0
+    for axis in range(3):
+        for move in _MOVES_MM:
+            moved = np.array(ct_to_mr)
+            moved[axis, 3] += move
+            best = max(best, _Common(mr, ct, moved).agreement())
+    return best
 
 
 class _Common:
@@ -189,6 +222,9 @@ class _Common:
         common = int((mr.body & self.there).sum())
         self.covered = common / max(int(mr.body.sum()), 1)
         self.common_ml = common * grid.voxel_volume_mm3 / 1000
+
+    def agreement(self) -> float:
+        return _agreement(self.overlap(), self.edges(), self.information())
 
     def overlap(self) -> float:
         mine = self.mr_body & self.there

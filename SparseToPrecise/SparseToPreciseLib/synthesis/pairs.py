@@ -18,7 +18,7 @@ from ..core.volume import Grid, Volume
 from .body import body_mask, field_of_view
 from .hu import AIR_BELOW
 from .modality import unpadded
-from .pair_quality import PairQuality, Side, measured
+from .pair_quality import PairQuality, Side, measured, nearby_agreement
 
 SPACING_MM = 2.5
 """Side of the voxels on which the two are compared."""
@@ -91,9 +91,10 @@ def register_pair(
     other = _mirrored(moving)
     pair = _Pair(fixed, other)
     place = _rigid(pair, middle, _rigid(pair, middle, best, 2), 1)
-    mirror = measured(fixed, other, np.linalg.inv(place)).agreement / max(quality.agreement, 1e-6)
-    ct_to_mr = quality.ct_to_mr
-    quality = measured(fixed, moving, ct_to_mr, mirror)
+    ct_to_mr, agreement = quality.ct_to_mr, max(quality.agreement, 1e-6)
+    mirror = measured(fixed, other, np.linalg.inv(place)).agreement / agreement
+    nearby = nearby_agreement(fixed, moving, ct_to_mr) / agreement
+    quality = measured(fixed, moving, ct_to_mr, mirror, nearby)
     on_mr = on_grid(Volume(ct.array, ct_to_mr @ ct.ijk_to_ras, ct.name), mr.grid)
     on_mr[np.isnan(on_mr)] = beyond
     progress(1.0, "registered")
