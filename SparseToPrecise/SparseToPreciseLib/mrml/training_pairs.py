@@ -44,7 +44,7 @@ def read_pair(mr: slicer.vtkMRMLScalarVolumeNode, ct: slicer.vtkMRMLScalarVolume
     if mr.GetScene() is None or ct.GetScene() is None:
         raise InputError("An MR or its CT was removed; choose the pairs again.")
     pair = Case(volume_from_node(mr), volume_from_node(ct))
-    refuse_no_hu(pair.labels)
+    refuse_no_hu(pair.labels, "is no CT in HU (air near -1000, soft tissue near 0); choose another one")
     return pair
 
 

@@ -146,7 +146,7 @@ def check_ct(ct: Volume) -> None:
     """
     field_of_view(ct)
     refuse_mask(ct, "CT")
-    refuse_no_hu(ct, 'give the MR as "image" and the CT as "label"')
+    refuse_no_hu(ct, 'has no Hounsfield units; give the MR as "image" and the CT as "label"')
 
 
 def _known_on(ct: Volume, grid: Grid) -> np.ndarray:

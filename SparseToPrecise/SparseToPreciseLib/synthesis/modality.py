@@ -136,15 +136,15 @@ def looks_like_offset_ct(array: np.ndarray) -> bool:
     return any(_has_tissues(values - offset) for values in looked_at for offset in _OFFSETS)
 
 
-def refuse_no_hu(ct: Volume, advice: str = "choose another one") -> None:
+def refuse_no_hu(ct: Volume, otherwise: str) -> None:
     """Raise the `InputError` for what is said to be a CT and has no Hounsfield units, or none around its mask.
 
     Parameters
     ----------
     ct
         Finite where it is known.
-    advice
-        The sentence's end for what is no CT at all.
+    otherwise
+        The sentence for what is no CT at all, after its name.
     """
     name = ct.name or "The CT"
     if not may_be_ct(ct.array):
@@ -153,7 +153,7 @@ def refuse_no_hu(ct: Volume, advice: str = "choose another one") -> None:
                 f"{name} looks like a CT stored with an offset of {OFFSET} (air near 0, soft tissue near 1050); "
                 f"subtract {OFFSET} from it first."
             )
-        raise InputError(f"{name} has no Hounsfield units; {advice}.")
+        raise InputError(f"{name} {otherwise}.")
     found = _constant(ct.array, least=_SOFT[0])
     if found is None:
         return
