@@ -222,3 +222,12 @@ def test_a_grid_may_have_voxels_of_any_size(voxel_mm: float) -> None:
     flat[:3, 1] = flat[:3, 0] * (1 + 1e-12)
     with pytest.raises(InputError, match="singular"):
         Grid((3, 4, 5), flat)
+
+
+@pytest.mark.parametrize("size", [5e-5, 1.0, 10.0])
+def test_axes_coincide_or_not_whatever_the_voxels_measure(size: float) -> None:
+    turned = np.array([[1.0, 1.0, 0.0, 0.0], [0.0, 1e-11, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
+    lengths = np.diag([size, size, size, 1.0])
+    assert Grid((2, 2, 2), lengths).voxel_volume_mm3 == pytest.approx(size**3)
+    with pytest.raises(InputError, match="two image axes coincide"):
+        Grid((2, 2, 2), lengths @ turned)
