@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from SparseToPreciseLib.boxes.corrector.postprocessing import cleaned
+from SparseToPreciseLib.boxes.corrector.postprocessing import CleanMap, cleaned, slice_bounds, smoothed_shares
 from SparseToPreciseLib.boxes.metrics import coverage
 from SparseToPreciseLib.boxes.slices import Frame
 from SparseToPreciseLib.core.box import Box
@@ -35,6 +35,26 @@ def test_where_no_patch_is_sure_nearly_the_surest_will_do():
         shares[:, 1:3, 1:3] = share
         clean = cleaned(shares, FRAME, 16, 0.3)
         assert clean.kept[0, 1, 1] == larger_is_object
+
+
+def test_a_gap_beside_the_last_slice_is_filled():
+    shares = np.zeros((4, 12, 12), np.float32)
+    shares[:, 4:8, 4:8] = 0.9
+    shares[2] = 0
+    kept = shares > 0.3
+    clean = CleanMap(FRAME, 16, shares, 0.3, kept)
+    bounds = slice_bounds(clean)
+    assert np.allclose(bounds[2], (bounds[1] + bounds[3]) / 2) and np.isfinite(bounds).all()
+    assert clean.patch_mm == 16 * FRAME.spacing
+
+
+def test_shares_are_smoothed_over_the_slices_by_an_eighth_of_a_patch():
+    frame = Frame.cut(Box.from_bounds(((0, 96), (0, 96), (0, 80))), 2, 2.0)
+    shares = np.zeros((frame.slices, 14, 14), np.float32)
+    shares[20, 6, 6] = 1
+    found = smoothed_shares(shares, frame, 16)[:, 6, 6]
+    sigma = 16 * frame.spacing / 8 / frame.step  # slices
+    assert found[21] / found[20] == pytest.approx(np.exp(-0.5 / sigma**2), rel=1e-4) and found[21] == found[19]
 
 
 def test_all_of_no_object_is_covered():
