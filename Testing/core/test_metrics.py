@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from SparseToPreciseLib.core.errors import InputError
-from SparseToPreciseLib.core.masks import dice
+from SparseToPreciseLib.core.masks import dice, largest_component
 from SparseToPreciseLib.editing import metrics
 
 
@@ -139,3 +139,11 @@ def test_what_cannot_be_compared_is_refused():
         metrics.average_surface_distance(cube(6, 18), cube(6, 15), -1)
     with pytest.raises(InputError, match="attention"):
         metrics.editing_distance(NOTHING, NOTHING, NOTHING, np.zeros((2, 2, 2)))
+
+
+def test_the_largest_component_may_be_any_of_them() -> None:
+    mask = np.array([True, False, True, True, False, True])
+    assert largest_component(mask).tolist() == [False, False, True, True, False, False]
+    heaviest_last = largest_component(mask, np.array([1.0, 0, 1, 1, 0, 9]))
+    assert heaviest_last.tolist() == [False] * 5 + [True]
+    assert not largest_component(np.zeros(3, bool)).any()
