@@ -29,19 +29,22 @@ FAMILIES = tuple(dict.fromkeys(folder.partition("/")[0] for folder in VERBS))
 MODULE = "module"  # <Module>/<Module>.py, and packages beside it such as a Segment Editor effect
 PACKAGE = "package"  # files directly in the library's folder
 
+#: Packages below the families that have no model and no training: their measures are for all families.
+WITHOUT_MODEL = ("comparison",)
 #: What each layer may import of the library, besides itself and the bare package.
 ALLOWED: dict[str, set[str]] = {
     PACKAGE: set(),
     "core": set(),
     "phantoms": {"core"},
     "anatomy": {"core", "phantoms"},
-    **{family: {"core"} for family in FAMILIES},
-    "mrml": {"core", *FAMILIES},
-    "desktop": {"core", *FAMILIES, "mrml"},
-    "pictures": {"core", *FAMILIES},
-    "tasks": {"core", *FAMILIES, "phantoms", "mrml", "pictures"},
-    "cli": {"core", *FAMILIES, "phantoms", "mrml", "tasks"},
-    MODULE: {"core", *FAMILIES, "phantoms", "mrml", "desktop"},
+    **{package: {"core"} for package in WITHOUT_MODEL},
+    **{family: {"core", *WITHOUT_MODEL} for family in FAMILIES},
+    "mrml": {"core", *WITHOUT_MODEL, *FAMILIES},
+    "desktop": {"core", *WITHOUT_MODEL, *FAMILIES, "mrml"},
+    "pictures": {"core", *WITHOUT_MODEL, *FAMILIES},
+    "tasks": {"core", *WITHOUT_MODEL, *FAMILIES, "phantoms", "mrml", "pictures"},
+    "cli": {"core", *WITHOUT_MODEL, *FAMILIES, "phantoms", "mrml", "tasks"},
+    MODULE: {"core", *WITHOUT_MODEL, *FAMILIES, "phantoms", "mrml", "desktop"},
 }
 SLICER = re.compile(r"^(slicer|slicer_core|vtk\w*|sitkUtils)$")
 QT = re.compile(r"^(qt|ctk|PythonQt|qSlicer\w*PythonQt|PySide\d?|PyQt\d?)$")

@@ -23,7 +23,7 @@ def test_a_row_leads_to_what_is_there(name: str) -> None:
     assert (resources / "Models" / (row.default_model or name) / "configs" / "train.json").is_file()
 
 
-@pytest.mark.parametrize("package", house.FAMILIES)
+@pytest.mark.parametrize("package", (*house.FAMILIES, *house.WITHOUT_MODEL))
 def test_a_family_has_its_picture_its_benchmark_and_its_page(package: str) -> None:
     places = (f"SparseToPrecise/{house.LIBRARY}/pictures/{package}.py", f"benchmarks/{package}/__main__.py")
     for place in (*places, f"docs/{package}.md"):

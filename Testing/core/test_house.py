@@ -126,6 +126,8 @@ LIB = "SparseToPrecise/SparseToPreciseLib"
     [
         (f"{LIB}/core/volume.py", "from ..editing import edit"),
         (f"{LIB}/core/volume.py", "from SparseToPreciseLib import phantoms"),
+        (f"{LIB}/core/volume.py", "from ..comparison import overlap"),
+        (f"{LIB}/comparison/compare.py", "from ..boxes import metrics"),
         (f"{LIB}/core/volume.py", "def f():\n    import slicer"),
         (f"{LIB}/core/networks.py", "import importlib as i\ni.import_module('SparseToPreciseLib.boxes.net')"),
         (f"{LIB}/editing/edit.py", "import SparseToPreciseLib.synthesis.network as other"),
@@ -156,6 +158,7 @@ def test_a_planted_wrong_arrow_is_found(tmp_path: Path, file: str, source: str):
         (f"{LIB}/editing/trainer.py", "from ..phantoms import make_phantom\nimport torch"),
         (f"{LIB}/editing/cases.py", "from ..anatomy.cases import AnatomyCubes"),
         (f"{LIB}/anatomy/looks.py", "from ..phantoms.fields import smooth_field"),
+        (f"{LIB}/boxes/metrics.py", "from ..comparison.overlap import overlap"),
         (f"{LIB}/editing/edit.py", "from .. import __version__\nfrom ..core.volume import Volume\nfrom . import warps"),
         (f"{LIB}/mrml/volumes.py", "import slicer\nimport vtk.util.numpy_support\nfrom ..editing.edit import edit"),
         (f"{LIB}/cli/edit.py", "from ..mrml import files\nfrom SparseToPreciseLib.phantoms import make_phantom"),
@@ -174,6 +177,7 @@ def test_right_arrows_pass(tmp_path: Path, file: str, source: str):
         ("SparseToPreciseLib.core.requirements", {"numpy", "torch", "monai", "vtk", "slicer"}),
         ("SparseToPreciseLib.core.bundles", {"torch", "monai", "vtk", "slicer"}),
         ("SparseToPreciseLib.editing.edit", {"torch", "monai", "vtk", "slicer"}),
+        ("SparseToPreciseLib.comparison.compare", {"torch", "monai", "vtk", "slicer", "skimage"}),
         ("SparseToPreciseLib.cli.main", {"torch", "monai", "vtk", "slicer"}),
     ],
 )

@@ -20,7 +20,7 @@ import house  # noqa: E402
 
 LAYERS = (
     (("core", 0.0),),
-    (("phantoms", -2.6), ("anatomy", 2.6)),
+    (("phantoms", -2.6), ("anatomy", 1.3), ("comparison", 3.9)),
     tuple((family, 2.6 * (number - (len(house.FAMILIES) - 1) / 2)) for number, family in enumerate(house.FAMILIES)),
     (("mrml", -2.6), ("pictures", 3.9)),
     (("tasks", 1.3),),

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ..comparison.overlap import overlap
 from ..core.box import Box
 from ..core.errors import InputError
-from ..core.masks import bounding_slices, dice
+from ..core.masks import bounding_slices
 from ..core.volume import Volume
 from .slices import Frame
 
@@ -81,17 +82,17 @@ def evaluate(predicted: Box | Volume, reference: Volume, axis: int | None = None
     if axis is None:
         axis = int(np.flatnonzero(grid.spacing >= grid.spacing.max() * (1 - 1e-3))[-1])
     if isinstance(predicted, Box):
-        there, volume = predicted.mask_on(grid), predicted.volume_mm3
+        there = predicted.mask_on(grid)
     else:
         there = predicted.resampled_to(grid, "nearest", fill=0).array != 0
-        volume = float(there.sum()) * grid.voxel_volume_mm3
+    found = overlap(reference.with_array(there), reference)
     along = 2 - axis
     measures: dict[str, Any] = {
         "slice_iou": slice_iou(np.moveaxis(there, along, 0), np.moveaxis(truth, along, 0)),
-        "coverage": coverage(there, truth),
-        "dice": dice(there, truth),
-        "volume_mm3": volume,
-        "reference_volume_mm3": float(truth.sum()) * grid.voxel_volume_mm3,
+        "coverage": found.inclusion_b_in_a,
+        "dice": found.dice,
+        "volume_mm3": predicted.volume_mm3 if isinstance(predicted, Box) else found.volume_a_mm3,
+        "reference_volume_mm3": found.volume_b_mm3,
     }
     if isinstance(predicted, Box):
         measures["side_errors_mm"] = [float(error) for error in side_errors_mm(predicted, reference).ravel()]

@@ -9,11 +9,12 @@ import numpy as np
 import slicer
 
 from ..core.images import whole_labels
+from ..core.lattice import grown_to_hold, onto_grid
 from ..core.volume import Volume
 from .headless import scene as current_scene
 from .lookup import keep_label_values, unique_label_values
 from .segment_lattice import binary_labelmap, layers_of, stored_type
-from .segmentations import grown_to_hold, onto_grid, segmentation_grid, set_reference_grid, stored_segment
+from .segmentations import segmentation_grid, set_reference_grid, stored_segment
 from .volumes import array_to_matrix, fill_image, parent_to_world
 
 _SCALAR_TYPE = "SparseToPrecise.LabelmapScalarType"

@@ -12,11 +12,11 @@ import slicer
 
 from ..core.errors import InputError
 from ..core.itk_images import moved
+from ..core.lattice import grown_to_hold, onto_grid
 from ..core.masks import bounding_slices
 from ..core.volume import Grid, Volume
 from .lookup import find_segment
 from .segment_lattice import Lattice, layers_of, stored_labelmap
-from .segmentations import grown_to_hold, onto_grid
 from .volumes import parent_to_world
 
 _DIRECTIONS = np.array([one for one in product((-1.0, 0.0, 1.0), repeat=3) if any(one)])

@@ -321,7 +321,7 @@ def _gone(others: Sequence[OtherSegment]) -> list[str]:
 
 def _grown(grid: Grid, segment: Volume) -> list[str]:
     """A sentence where a corrected segment makes a labelmap's grid grow."""
-    from ..mrml.segmentations import grown_to_hold
+    from ..core.lattice import grown_to_hold
 
     grown = grown_to_hold(grid, segment)
     if grown.shape == grid.shape:
