@@ -24,6 +24,7 @@ from SparseToPreciseLib.tasks import (
     box_evaluate,
     box_segment,
     box_tighten,
+    compare,
     demo,
     edit,
     landmarks_detect,
@@ -101,6 +102,7 @@ def test_an_evaluation_has_two_names(former: tuple[str, ...], present: tuple[str
         (("evaluate", "landmarks"), landmarks_evaluate.EvaluateLandmarks),
         (("synthesize",), synthesize.Synthesize),
         (("evaluate", "synthesis"), synthesize_evaluate.EvaluateSynthesis),
+        (("compare",), compare.Compare),
         (("demo",), demo.Demo),
     ],
 )

@@ -66,12 +66,10 @@ def centerlines(a: Volume, b: Volume) -> Centerlines:
     >>> found.precision, len(found.gaps), found.gaps[0].position.tolist()[1:]
     (1.0, 1, [2.0, 2.0])
     """
-    from skimage.morphology import skeletonize
-
     one, other = on_one_grid(a.array, b.array)
     part = bounding_slices(one | other, 1) or (slice(0, 1),) * 3
     one, other, grid = one[part], other[part], a.grid.cropped(part)
-    lines = [np.asarray(skeletonize(mask), bool) if mask.any() else mask for mask in (one, other)]
+    lines = [_line(mask) for mask in (one, other)]
     outside = [lines[0] & ~other, lines[1] & ~one]
     shares = [
         1 - np.count_nonzero(gone) / np.count_nonzero(line) if line.any() else 1.0
@@ -83,6 +81,14 @@ def centerlines(a: Volume, b: Volume) -> Centerlines:
         for place in _gaps(gone, where, grid)
     ]
     return Centerlines(*map(float, shares), tuple(sorted(gaps, key=lambda gap: -gap.size)))
+
+
+def _line(mask: np.ndarray) -> np.ndarray:
+    """The skeleton; the mask itself where it has none, as some small blobs have."""
+    from skimage.morphology import skeletonize
+
+    line = np.asarray(skeletonize(mask), bool) if mask.any() else mask
+    return line if line.any() else mask
 
 
 def _gaps(gone: np.ndarray, where: str, grid: Grid) -> list[Place]:

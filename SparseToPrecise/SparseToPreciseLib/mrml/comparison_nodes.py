@@ -34,7 +34,7 @@ _SEGMENT = "segment"
 
 @dataclass(frozen=True)
 class Pairs:
-    """What two segmentations have in common, without the scene.
+    """The structures that two segmentations have in common, without the scene.
 
     Attributes
     ----------

@@ -178,7 +178,7 @@ class Compare(Task):
 
 @dataclass(frozen=True)
 class PairOutcome:
-    """What came of a pair of files.
+    """Outcome of a pair of files.
 
     Attributes
     ----------

@@ -1,0 +1,55 @@
+"""The benchmark of comparisons: docs/benchmarks/comparison.md and .json.
+
+    python -m benchmarks.comparison [--quick] [--only shapes,speed] [--cache DIR] [--output DIR]
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..harness import Benchmark, Entries, commit, commits, computing_time, one_thread, one_thread_for_children
+from . import section_places, section_raters, section_shapes, section_speed, section_support, section_topology
+from .context import FULL, QUICK
+from .rivals import NAMES, installed
+
+SECTIONS = {
+    "shapes": section_shapes,
+    "topology": section_topology,
+    "places": section_places,
+    "support": section_support,
+    "raters": section_raters,
+    "speed": section_speed,
+}
+
+
+def main() -> None:
+    given = BENCHMARK.parsed(BENCHMARK.parser(__doc__.splitlines()[0]))
+    one_thread_for_children()
+    one_thread()
+    context = QUICK if given.quick else FULL
+    stamp = {"commit": commit(), "seed": context.seed, "rivals": list(installed())}
+    for name in given.only:
+        BENCHMARK.measure(name, context, stamp, given.results)
+    print(f"written: {BENCHMARK.write(stamp, given.results, given.output)}")
+
+
+def _facts(entries: Entries, stamp: dict[str, Any]) -> list[str]:
+    lines = [f"Commit {commits(entries)}, seed {stamp['seed']}, one thread.", computing_time(entries)]
+    missing = [name for name in NAMES if name not in stamp["rivals"]]
+    if missing:
+        lines.append(f"Not installed, and so without rows: {', '.join(missing)}.")
+    lines.append("panoptica cannot be installed beside the tested versions (it wants numpy < 2.3 and rich < 14).")
+    return lines
+
+
+BENCHMARK = Benchmark(
+    "comparison",
+    "Benchmark of comparisons",
+    "No model, no training. Research use only.",
+    SECTIONS,
+    _facts,
+    current=lambda name, stamp, now: stamp["seed"] == now["seed"],
+)
+
+if __name__ == "__main__":
+    main()
