@@ -12,8 +12,8 @@ class Context:
     ratios: tuple[float, ...] = (1, 2, 3, 6)
     turns: int = 2
     random_masks: int = 200
-    inserted: int = 60
-    supports: int = 20
+    inserted: int = 40
+    supports: int = 10
     raters: int = 8
     side: int = 256
     seed: int = 0
