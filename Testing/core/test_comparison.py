@@ -125,7 +125,7 @@ def test_rules_for_empty_masks() -> None:
     row = compare(full, empty).row()
     assert (row["dice"], row["iou"], row["inclusion_a_in_b"], row["inclusion_b_in_a"]) == (0, 0, 0, 1)
     assert row["hd95_mm"] == row["mean_mm"] == row["max_mm"] == np.inf and row["within_tolerance"] == 0
-    assert (row["components_b"], row["slices_excluded"], row["dice_common"]) == (0, 1, 1)
+    assert (row["components_b"], row["slices_excluded"], row["dice_common"]) == (0, 1, None)
     assert compare(empty, full).row()["hd95_mm"] == np.inf
     both = surface_distances(Surface.of(empty), Surface.of(empty))
     assert (both.mean, both.rms, both.hd95, both.maximum, both.within(1.0)) == (0, 0, 0, 0, 1)

@@ -34,9 +34,10 @@ def run(context: Context) -> dict:
             masks = [one.with_array(one.array == value) for one in (a, b)]
             if any(mask.array.any() for mask in masks):
                 row = compare(*masks, name=name).row()
-                found.setdefault(name, []).append({key: row[key] for key in KEYS})
+                # No common slice: no number.
+                found.setdefault(name, []).append({key: np.nan if row[key] is None else row[key] for key in KEYS})
     rows = {
-        name: {"cases": len(cases), **{key: float(np.median([one[key] for one in cases])) for key in KEYS},
+        name: {"cases": len(cases), **{key: float(np.nanmedian([one[key] for one in cases])) for key in KEYS},
                "most_excluded": max(one["slices_excluded"] for one in cases)}
         for name, cases in found.items()
     }  # fmt: skip

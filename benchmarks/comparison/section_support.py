@@ -96,8 +96,8 @@ def render(found: dict) -> str:
                               ("one ends early, common columns", "common"))]  # fmt: skip
     return (
         f"{found['stacks']['cases']} cases of each. Change: of Dice on the common slices against Dice before the "
-        "slices were taken out. Where every slice is alike nothing changes; where slices differ, those that are left have "
-        "another Dice of their own, which is no error.\n\n"
+        "slices were taken out. Where every slice is alike nothing changes; where slices differ, those that are left "
+        "have another Dice of their own, which is no error.\n\n"
         + table(head, rows)
         + f"\n\nThickness of a wavy layer of {_LAYER_MM:g} mm across its surface's axis, of which one boundary ends at "
         f"half the length ({percent(layer['excluded'])} of the columns hold one boundary alone):\n\n"

@@ -46,7 +46,7 @@ MEASURES = {
     "t_sens": ("", "share of B's centre line that lies in A; 1 where B is empty"),
     "support": ("", "the axis across whose slices the common support is taken; empty where none was wanted"),
     "slices_excluded": ("", "share of the slices with A or B on which one of them has nothing, and which are left out"),
-    "dice_common": ("", "dice on the other slices"),
+    "dice_common": ("", "dice on the other slices; empty where none is left"),
     "iou_common": ("", "iou on the other slices"),
     "mean_common_mm": ("mm", "mean_mm on the other slices"),
     "hd95_common_mm": ("mm", "hd95_mm on the other slices"),
@@ -77,7 +77,7 @@ class Comparison:
     support
         The common slices; None where none were wanted.
     common_overlap, common_distances
-        The same measures there; those of the whole where no slice is left out.
+        The same measures there; those of the whole where no slice is left out, None where all are.
     """
 
     name: str
@@ -216,8 +216,9 @@ def compare(
         progress(0.7, f"common support of {name}")
         axis = slice_axis(one) if common_support == "auto" else AXES.index(common_support)
         support = common_slices(one, other, axis)
-        whole, near = overlap(one, other), distances
-        if support.excluded_share:
+        if not support.excluded_share:
+            whole, near = overlap(one, other), distances
+        elif support.used:
             whole = overlap(one, other, support)
             extended = [Surface.of(mask.with_array(support.extended(mask.array)), flat) for mask in (one, other)]
             near = surface_distances(*extended, support, one.grid)
