@@ -29,8 +29,8 @@ RELAXATIONS, INWARDS, OUTWARDS = 60, 0.63, -0.65
 """Steps towards the neighbours' mean and back, as shares of the way: Taubin's (*Curve and Surface Smoothing without
 Shrinkage*, ICCV 1995), which take away the voxels' steps and leave the size."""
 _CANDIDATES = 12
-"""Triangles that a point is measured to: those with the nearest middles. More move no distance by 0.03 voxels, on the
-roughest masks (noise) and on smooth ones not at all."""
+"""Triangles that a point is measured to: those with the nearest middles. More of them moved distances by up to 0.03
+voxels where masks were noise (isotropic voxels), and not at all where they were smooth."""
 _AT_ONCE = 20000
 
 
@@ -119,9 +119,9 @@ class Surface:
             which = tree.query(points[part], k=[*range(1, count + 1)])[1]
             found = _nearest_on_triangles(points[part, None], corners[which])
             squared = np.square(found - points[part, None]).sum(axis=2)
-            best = squared.argmin(axis=1), np.arange(len(squared))
-            distances[part] = np.sqrt(squared[best[::-1]])
-            places[part], triangles[part] = found[best[::-1]], which[best[::-1]]
+            best = np.arange(len(squared)), squared.argmin(axis=1)
+            distances[part] = np.sqrt(squared[best])
+            places[part], triangles[part] = found[best], which[best]
         return distances, places, triangles
 
 

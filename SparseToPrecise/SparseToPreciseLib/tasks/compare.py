@@ -172,8 +172,7 @@ class Compare(Task):
         finally:
             for node in nodes:
                 scene().RemoveNode(node)
-        placed = placement_notes(*(path for path in (a, b) if not path.name.lower().endswith(".seg.nrrd")))
-        return found, [*placed, *pairs.notes, *notes]
+        return found, [*placement_notes(a, b), *pairs.notes, *notes]
 
 
 @dataclass(frozen=True)
