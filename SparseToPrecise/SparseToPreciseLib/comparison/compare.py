@@ -98,7 +98,7 @@ class Comparison:
     @cached_property
     def places(self) -> list[Place]:
         """Where to look: the largest differences, gaps, and pieces, tunnels and cavities that one has more of."""
-        found = largest_differences(self.a, self.b, self.a_surface, self.b_surface)
+        found = largest_differences(self.a, self.b, self.a_surface, self.b_surface, self.distances)
         found += [] if self.centerlines is None else list(self.centerlines.gaps)
         counts = (("component", "components"), ("tunnel", "tunnels"), ("cavity", "cavities"))
         for kind, attribute in counts:

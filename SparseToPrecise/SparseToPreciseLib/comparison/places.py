@@ -10,12 +10,14 @@ from scipy.spatial import cKDTree
 from ..core.errors import in_digits
 from ..core.volume import Volume
 from .place import Place
-from .surface import Surface
+from .surface import Surface, SurfaceDistances
 
 MOST = 10
 
 
-def largest_differences(a: Volume, b: Volume, a_surface: Surface, b_surface: Surface, most: int = MOST) -> list[Place]:
+def largest_differences(
+    a: Volume, b: Volume, a_surface: Surface, b_surface: Surface, distances: SurfaceDistances, most: int = MOST
+) -> list[Place]:
     """The places where one surface is farthest from the other, the farthest first, one for each bulge or dent.
 
     Parameters
@@ -24,6 +26,8 @@ def largest_differences(a: Volume, b: Volume, a_surface: Surface, b_surface: Sur
         The masks on one grid.
     a_surface, b_surface
         Their surfaces.
+    distances
+        Of all points of one to the other.
     most
         So many places at most, each where the distance is larger than around it. What lies within twice its distance
         or three voxels of a place belongs to it, and all that goes on from there with at least half its distance.
@@ -44,7 +48,7 @@ def largest_differences(a: Volume, b: Volume, a_surface: Surface, b_surface: Sur
         volume = len(voxels) * mask.grid.voxel_volume_mm3
         text = f"only in {name}, {missing} is empty"
         return [Place("difference", mask.grid.to_ras(middle[::-1]), volume, "mm³", text)]
-    far = np.concatenate([b_surface.nearest(a_surface.points)[0], a_surface.nearest(b_surface.points)[0]])
+    far = np.concatenate([distances.a_to_b, distances.b_to_a])
     longest = float(a.spacing.max())
     triangles = np.concatenate([a_surface.triangles, b_surface.triangles + len(a_surface.points)])
     sides = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]]])

@@ -204,12 +204,12 @@ def surface_distances(
     >>> round(found.hd95, 2), found.within(1.0) > 0.4
     (3.0, True)
     """
-    weights = [one.weights for one in (a, b)]
+    weights, points = [a.weights, b.weights], [a.points, b.points]
     if support is not None:
-        weights = [weight * support.share(grid.to_ijk(one.points)) for weight, one in zip(weights, (a, b), strict=True)]
-    kept = [weight > 0 for weight in weights]
-    there, back = (other.nearest(one.points[where])[0] for one, other, where in ((a, b, kept[0]), (b, a, kept[1])))
-    return SurfaceDistances(there, back, weights[0][kept[0]], weights[1][kept[1]])
+        weights = [weight * support.share(grid.to_ijk(one)) for weight, one in zip(weights, points, strict=True)]
+        kept = [weight > 0 for weight in weights]
+        weights, points = ([one[where] for one, where in zip(each, kept, strict=True)] for each in (weights, points))
+    return SurfaceDistances(b.nearest(points[0])[0], a.nearest(points[1])[0], *weights)
 
 
 def pooled(parts: Sequence[SurfaceDistances]) -> SurfaceDistances:

@@ -71,11 +71,13 @@ class Compare(Task):
 
     def run(self, progress: Progress | None = None) -> CompareOutcome:
         """Compare every pair, then write the picture and the places, both or none."""
+        from ..core.images import read_image
         from ..pictures.comparison import draw_batch, draw_comparison
 
         progress = progress or Progress()
         pairs, unpaired, batch = self._pairs()
         self._check(pairs, batch)
+        image = None if self.image is None else read_image(self.image)
         outcome = CompareOutcome(task=self, pairs=[], notes=unpaired)
         kept: list[Comparison] = []
         for number, (a, b) in enumerate(pairs):
@@ -94,11 +96,6 @@ class Compare(Task):
             raise several_failed([pair.error for pair in outcome.pairs], "pairs")
         outcome.report.update(outcome.as_json())
         progress(0.9, "writing")
-        image = None
-        if self.image is not None:
-            from ..core.images import read_image
-
-            image = read_image(self.image)
         write_outputs(
             (
                 self.picture,
