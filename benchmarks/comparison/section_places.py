@@ -49,7 +49,10 @@ def _tube(line: np.ndarray, radius: float) -> np.ndarray:
 
 
 def _handle(rng: np.random.Generator) -> tuple[bool, int]:
-    """A bridge of 2 x 2 voxels between the legs of an arch."""
+    """A bridge of 2 x 2 voxels between the legs of an arch.
+
+    Drawn again where it makes no handle or several: a bridge along the tube touches it, and leaves small holes.
+    """
     line, _, radius = _arch(rng)
     mask = _tube(line, radius)
     at = rng.uniform(0.02, 0.2)
@@ -57,7 +60,10 @@ def _handle(rng: np.random.Generator) -> tuple[bool, int]:
     for step in np.linspace(0, 1, 400):
         corner = np.floor(ends[0] + step * (ends[1] - ends[0])).astype(int)
         mask[tuple(slice(one, one + 2) for one in corner)] = True
-    places = [one for one in topology(Volume(mask, np.eye(4))).places if one.kind == "tunnel"]
+    found = topology(Volume(mask, np.eye(4)))
+    if found.tunnels != 1:
+        return _handle(rng)
+    places = [one for one in found.places if one.kind == "tunnel"]
     # Anywhere on the bridge is right.
     bridge = np.linspace(*ends, 100) + 0.5
     hits = [np.linalg.norm(bridge - one.position[::-1], axis=1).min() <= NEAR for one in places]
@@ -83,8 +89,8 @@ def render(found: dict) -> str:
         for name, one in found.items()
     ]
     return (
-        "Bent tubes of 2.5 to 5.5 voxels in radius. A handle is a bridge of two voxels' thickness between the ends of "
-        f"one, a gap two voxels that are gone. Located: a place within {NEAR:g} voxels.\n\n"
+        "Bent tubes of 2.5 to 5.5 voxels in radius. A handle is a bridge of two voxels' thickness between the legs of "
+        f"one that makes exactly one tunnel, a gap two voxels that are gone. Located: a place within {NEAR:g} voxels.\n\n"
         + table(["put in", "cases", "located", "false places", "most in a case"], rows)
     )
 
