@@ -90,7 +90,8 @@ def render(found: dict) -> str:
     ]
     return (
         "Bent tubes of 2.5 to 5.5 voxels in radius. A handle is a bridge of two voxels' thickness between the legs of "
-        f"one that makes exactly one tunnel, a gap two voxels that are gone. Located: a place within {NEAR:g} voxels.\n\n"
+        "one that makes exactly one tunnel, a gap two voxels that are gone. Located: a place within "
+        f"{NEAR:g} voxels.\n\n"
         + table(["put in", "cases", "located", "false places", "most in a case"], rows)
     )
 

@@ -89,7 +89,7 @@ def evaluate(predicted: Box | Volume, reference: Volume, axis: int | None = None
     along = 2 - axis
     measures: dict[str, Any] = {
         "slice_iou": slice_iou(np.moveaxis(there, along, 0), np.moveaxis(truth, along, 0)),
-        "coverage": found.inclusion_b_in_a,
+        "coverage": coverage(there, truth),
         "dice": found.dice,
         "volume_mm3": predicted.volume_mm3 if isinstance(predicted, Box) else found.volume_a_mm3,
         "reference_volume_mm3": found.volume_b_mm3,
