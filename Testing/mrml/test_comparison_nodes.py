@@ -126,7 +126,7 @@ def test_results_in_the_scene(scene) -> None:
 
     model = comparison_nodes.show_distance(found[0])
     values = vtk.util.numpy_support.vtk_to_numpy(model.GetPolyData().GetPointData().GetScalars())
-    assert values.min() == pytest.approx(-4, abs=0.1) and np.percentile(values, 95) < 0.1  # A lies within B
+    assert values.min() == pytest.approx(-4, abs=0.1) and values.max() < 0.2 * 2.5  # A lies within B
     assert model.GetDisplayNode().GetScalarVisibility()
 
     points = comparison_nodes.show_places(found)
