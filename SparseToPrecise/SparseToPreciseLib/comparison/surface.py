@@ -28,7 +28,7 @@ from .support import Support
 RELAXATIONS, INWARDS, OUTWARDS = 60, 0.63, -0.65
 """Steps towards the neighbours' mean and back, as shares of the way: Taubin's (*Curve and Surface Smoothing without
 Shrinkage*, ICCV 1995), which take away the voxels' steps and leave the size."""
-_CANDIDATES = 12
+_CANDIDATES = 8
 """Triangles that a point is measured to: those with the nearest middles. More of them moved distances by up to 0.03
 voxels where masks were noise (isotropic voxels), and not at all where they were smooth."""
 _AT_ONCE = 20000
