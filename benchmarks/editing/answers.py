@@ -32,12 +32,11 @@ NETWORKS = {
     "intercnn": "InterCNN (10 steps)",
     "editing": "editing loss (paper form)",
     "residual-equal": "residual network, equal time",
-    "phantoms-alone": "residual network, phantoms alone",
 }
-"""Keys of what train_rivals.py trains, at equal computing time; the last one is `train editing` without --anatomy."""
+"""Keys of what train_rivals.py trains, at equal computing time."""
 
-BUNDLE = "editing"
-"""The bundle in Resources/Models: the residual network by the committed recipe."""
+BUNDLES = {"residual": "editing", "anatomy": "editing-anatomy"}
+"""The bundles in Resources/Models: the residual network trained on phantoms, and on real anatomy, too."""
 
 TOLERANCE_MM = 1e-3
 """Rounding of the distances when voxels outside the zone are counted."""
@@ -97,6 +96,7 @@ class Tools:
             "image-aware-warp": "image-aware warp",
             **NETWORKS,
             "residual": "residual network",
+            "anatomy": "residual network, real anatomy",
         }
         rows = []
         for key in keys:
@@ -105,7 +105,7 @@ class Tools:
                 rows.append(named[key])
             elif editor in self.editors and key not in [row.key for row in rows]:
                 label = labels.get(editor, self.editors[editor].name)
-                if editor in (*NETWORKS, "residual"):
+                if editor in (*NETWORKS, *BUNDLES):
                     label += ", not composed" if uncomposed else ", composed"
                 label += " **(default)**" if editor == self.default and not uncomposed else ""
                 rows.append(Row(key, label, editor, not uncomposed))
@@ -117,9 +117,8 @@ def load_tools(rivals: Path, device: str) -> Tools:
     """The warps, the rivals that are trained in `rivals`, the bundle, and the default."""
     tools = Tools({name: load_editor(name) for name in WARPS}, names={name: name for name in WARPS})
     places = {key: rivals / key for key in NETWORKS}
-    shipped = [bundle.path for bundle in find_bundles(FAMILY) if bundle.path.name == BUNDLE]
-    if shipped:
-        places["residual"] = shipped[0]
+    shipped = {bundle.path.name: bundle.path for bundle in find_bundles(FAMILY)}
+    places |= {key: shipped[name] for key, name in BUNDLES.items() if name in shipped}
     for key, place in places.items():
         if place.is_dir():
             tools.editors[key] = load_editor(str(place), device)

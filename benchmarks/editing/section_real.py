@@ -27,6 +27,7 @@ ROWS = (
     "editing",
     "residual-equal",
     "residual",
+    "anatomy",
     "default",
 )
 WORST_DROP = 0.005

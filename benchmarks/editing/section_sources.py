@@ -13,7 +13,7 @@ from .section_real import first_table, one_row, summary_of
 
 TITLE = "Test sources, one stroke"
 KINDS = ("geometric", "ambiguous")
-ROWS = ("none", "image-aware-warp", "sphere-brush", "grow-from-seeds", "phantoms-alone", "residual", "default")
+ROWS = ("none", "image-aware-warp", "sphere-brush", "grow-from-seeds", "residual", "anatomy", "default")
 EACH = 6
 """Structures of a case at most."""
 

@@ -174,6 +174,8 @@ class EditingRecipe(PhantomRecipe):
         sources = [] if cases.anatomy is None else cases.anatomy.cubes.sources
         data = "user" if user_cases is not None else "anatomy" if sources else "phantoms"
         residual = self.form.residual
+        # The last layer of an untrained residual network is zero.
+        before = self.started_from or ("the image-aware warp itself" if residual else "the untrained network")
         ranges = [_RANGES.get(name, [-1, 1]) for name in self.form.inputs]
         span = [min(low for low, _ in ranges), max(high for _, high in ranges)]
         cube = {"format": "cube around the stroke", "spatial_shape": [f"{MULTIPLE} * n"] * 3, "is_patch_data": False}
@@ -206,7 +208,7 @@ class EditingRecipe(PhantomRecipe):
                 "validation_loss": ("validation loss", ".5f"),
                 "in_zone_error_removed": ("share of the error inside the influence zone that is removed", ".1%"),
             },
-            before=f"before training ({'the image-aware warp itself' if residual else 'the untrained network'})",
+            before=f"before training ({before})",
             choices={
                 "form": "residual" if residual else "plain",
                 "data": data,
@@ -225,7 +227,7 @@ class EditingRecipe(PhantomRecipe):
             },
             curve={"in_zone_error_removed": "in-zone error removed"},
             ylabel="share",
-            start="image-aware warp (before training)" if residual else "",
+            start=f"{before} (before training)" if residual else "",
         )
 
     def _values(self) -> dict[str, Any]:
