@@ -137,7 +137,7 @@ def test_a_tiny_run_writes_the_page_and_its_numbers(tmp_path):
     assert "**0 voxels** changed outside" in page
     assert "| sphere brush |" in page and "image-aware warp" in page
     assert "Not trained on this machine" in page
-    assert page.count("Not part of this run.") == 6
+    assert page.count("Not part of this run.") == 7
     numbers = json.loads((output / "editing.json").read_text(encoding="utf-8"))
     assert numbers["sections"]["phantoms"]["cases"] == 3
     rows = {row["row"]: row for row in numbers["sections"]["phantoms"]["summary"]}
@@ -148,6 +148,28 @@ def test_a_tiny_run_writes_the_page_and_its_numbers(tmp_path):
     page = _run(tmp_path, output, "--only", "promise", "--seed", "1")
     assert "the last results are of other code, weights or settings" in page
     assert "| sphere brush |" not in page
+
+
+def test_only_whole_sources_for_tests_are_measured(tmp_path, monkeypatch):
+    from benchmarks.editing import section_sources
+    from benchmarks.editing.context import TINY, Context
+    from edit_cases import case_on, grid_around
+
+    from SparseToPreciseLib.core.images import write_image
+
+    case = case_on(grid_around((1.5, 1.5, 3.0)))
+    write_image(case.image, tmp_path / "image.nrrd")
+    write_image(case.truth.with_array(case.truth.array.astype("uint8")), tmp_path / "label.nrrd")
+    lines = [("a", "kept", "test"), ("b", "learnt", "test"), ("c", "learnt", "train")]
+    rows = "".join(f"{name}\timage.nrrd\tlabel.nrrd\t{source}\t{role}\n" for name, source, role in lines)
+    (tmp_path / "table.tsv").write_text("name\timage\tlabel\tsource\trole\n" + rows)
+    monkeypatch.setattr(section_sources, "ANATOMY", tmp_path)
+    monkeypatch.setattr(section_sources, "ROWS", ("none", "image-aware-warp", "residual"))
+    found = section_sources.run(Context(TINY, 0, 1, tmp_path / "cache", "cpu", tmp_path))
+    assert list(found["sources"]) == ["kept"] and found["structures"] == 1 and found["cases"] >= 1
+    assert found["all"]["none"]["dice_change"] == 0 and found["all"]["image-aware-warp"]["off_target"] == 0
+    page = section_sources.render(found)
+    assert "| kept |" in page and "the goal of 50 % is" in page
 
 
 BENCHMARKS = sorted(path.parent.name for path in Path(benchmarks.__file__).parent.glob("*/__main__.py"))
