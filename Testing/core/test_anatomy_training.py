@@ -10,6 +10,8 @@ from box_cases import TINY_CORRECTOR, TINY_SEGMENTER
 from scipy import ndimage
 from synthesis_cases import TINY_SYNTHESIS
 
+from SparseToPreciseLib.anatomy.cases import AnatomyCubes, Variation
+from SparseToPreciseLib.boxes.scenes import anatomy_scenes
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.images import write_image
 from SparseToPreciseLib.core.training.recipe import train
@@ -65,6 +67,18 @@ def test_boxes(folder: Path, tmp_path: Path) -> None:
         assert bundle.metadata["training"]["data"] == "real anatomy and phantoms"
         assert bundle.metadata["training"]["sources"] == SOURCES
         assert "hospital (4 cases, ours)" in (tmp_path / family / "docs" / "README.md").read_text()
+
+
+def test_images_that_end_at_their_structures_are_no_cases_for_boxes(tmp_path: Path, monkeypatch) -> None:
+    filled = Volume(np.ones((24, 24, 24), np.int16), np.eye(4))
+    filled.array[0] = 0
+    for name in ("image", "label"):
+        write_image(filled, tmp_path / f"{name}.nrrd")
+    (tmp_path / "table.tsv").write_text("name\timage\tlabel\na\timage.nrrd\tlabel.nrrd\n")
+    monkeypatch.setattr("SparseToPreciseLib.boxes.scenes._ATTEMPTS", 4)
+    cubes = AnatomyCubes(tmp_path, variation=Variation(look_share=0))
+    with pytest.raises(InputError, match="In 4 tries no whole structure could be cut from .* to train"):
+        anatomy_scenes(cubes, [1])
 
 
 def test_synthesis(folder: Path, tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ CUBE = 80
 """Voxels along the sides of a scene of real anatomy, as of a phantom."""
 LONGEST_SHARE = 0.2, 0.5
 """Least and largest length of the object in it, as a share of the cube's."""
+_ATTEMPTS = 300
+"""Cuts from real anatomy until one holds a whole structure."""
 _FAINT = 1e-3
 _HALF_PRECISION = 6e4
 
@@ -62,9 +64,16 @@ def anatomy_scenes(cubes: AnatomyCubes, seeds: Sequence[int], progress: Progress
     for number, seed in enumerate(seeds):
         progress(number / len(seeds), f"real anatomy: {number + 1} of {len(seeds)}")
         rng, cube = np.random.default_rng([int(seed), 78]), None
-        while cube is None:
+        for _ in range(_ATTEMPTS):
             progress.check()
             cube = cubes.draw(rng, CUBE, _voxel_for, whole=True)
+            if cube is not None:
+                break
+        else:
+            raise InputError(
+                f"In {_ATTEMPTS} tries no whole structure could be cut from {cubes.folder} to {cubes.role}; its images "
+                "must reach beyond their structures."
+            )
         # No channel depends on the scale of the intensities, and half precision ends at 65504.
         image = cube.image * np.float32(min(1.0, _HALF_PRECISION / max(float(np.abs(cube.image).max()), 1.0)))
         matrix = np.diag([cube.voxel_mm] * 3 + [1.0])
