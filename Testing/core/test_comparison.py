@@ -8,7 +8,8 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from SparseToPreciseLib.comparison.centerlines import centerlines
-from SparseToPreciseLib.comparison.compare import MEASURES, Pair, compare, compare_all, compare_on_planes
+from SparseToPreciseLib.comparison.compare import Pair, compare, compare_all, compare_on_planes
+from SparseToPreciseLib.comparison.definitions import MEASURES
 from SparseToPreciseLib.comparison.grids import on_common_grid
 from SparseToPreciseLib.comparison.matching import Label, match
 from SparseToPreciseLib.comparison.overlap import inclusion

@@ -17,7 +17,8 @@ import vtk.util.numpy_support
 from edit_cases import rotation
 
 from cli_files import CommandLine
-from SparseToPreciseLib.comparison.compare import MEASURES, compare_all
+from SparseToPreciseLib.comparison.compare import compare_all
+from SparseToPreciseLib.comparison.definitions import MEASURES
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.markups import read_markup
 from SparseToPreciseLib.core.volume import Grid, Volume

@@ -17,8 +17,6 @@ from scipy import ndimage
 from ..core.errors import InputError
 from ..core.volume import Volume
 
-AXES = ("I", "J", "K")
-
 
 @dataclass(frozen=True)
 class Support:

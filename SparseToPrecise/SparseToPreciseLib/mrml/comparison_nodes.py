@@ -15,7 +15,8 @@ import slicer
 import vtk
 import vtk.util.numpy_support
 
-from ..comparison.compare import MEASURES, Comparison, Pair
+from ..comparison.compare import Comparison, Pair
+from ..comparison.definitions import MEASURES
 from ..comparison.grids import refuse_apart
 from ..comparison.matching import Label, Matching, match
 from ..comparison.place import Place

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ..comparison.compare import MEASURES, SUPPORTS
+from ..comparison.definitions import MEASURES, SUPPORTS
 from ..core.errors import InputError, in_digits, listing
 from ..core.progress import Progress
 from .inputs import stem_and_extension
@@ -181,7 +181,7 @@ class PairOutcome:
     a, b
         The files.
     segments
-        A row for each structure: its name, the numbers of `comparison.compare.MEASURES`, and its places.
+        A row for each structure: its name, the numbers of `comparison.definitions.MEASURES`, and its places.
     notes
         Sentences for the user.
     error
