@@ -103,7 +103,8 @@ def test_all_cases_and_all_segments_take_part(tmp_path: Path) -> None:
 def test_cases_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
     store_volumes(tmp_path / "cases", [ball(THICK)])
     one, two = (
-        build_store(tmp_path / f"{workers}", 3, SIMULATION, workers, volumes=tmp_path / "cases") for workers in (0, 2)
+        build_store(tmp_path / f"{workers}", 3, SIMULATION, workers, scenes=VolumeScenes(tmp_path / "cases"))
+        for workers in (0, 2)
     )
     assert [path.name for path in one.files] == [path.name for path in two.files]
     assert all(a.read_bytes() == b.read_bytes() for a, b in zip(one.files, two.files, strict=True))
@@ -113,7 +114,7 @@ def test_other_volumes_replace_the_cases(tmp_path: Path) -> None:
     for contrast in (1, -1):
         image, truth = ball()
         store_volumes(tmp_path / "cases", [(image.with_array(contrast * image.array), truth)])
-        store = build_store(tmp_path / "store", 2, SIMULATION, 0, volumes=tmp_path / "cases")
+        store = build_store(tmp_path / "store", 2, SIMULATION, 0, scenes=VolumeScenes(tmp_path / "cases"))
         case = store[0]
         brighter = case["image"][case["truth"] > 0.5].mean() > case["image"][case["truth"] < 0.5].mean()
         assert brighter == (contrast > 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 AXES = ("I", "J", "K")
-"""Of slices, by the index axis across them."""
+"""Names of slices, by the index axis across them."""
 SUPPORTS = ("auto", "none", *AXES)
 MEASURES = {
     "dice": ("", "2·|A∩B| / (|A|+|B|); both empty 1, one empty 0"),
