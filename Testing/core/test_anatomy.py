@@ -18,7 +18,7 @@ from SparseToPreciseLib.anatomy.cases import (
 )
 from SparseToPreciseLib.anatomy.deformation import Deformation, placed_cube
 from SparseToPreciseLib.anatomy.looks import random_look
-from SparseToPreciseLib.anatomy.pairs import ct_pairs
+from SparseToPreciseLib.anatomy.pairs import ct_pairs, ct_rows
 from SparseToPreciseLib.anatomy.table import ROLES, may_ship, read_table, split, with_role
 from SparseToPreciseLib.core.bundles import find_bundles
 from SparseToPreciseLib.core.errors import InputError
@@ -262,9 +262,10 @@ class TestPieces:
 class TestPairs:
     def test_pairs_of_one_role(self, tmp_path: Path) -> None:
         table = "name\timage\tlabel\tct\nmr\ta.nrrd\ta_labels.nrrd\ta_other.nrrd\nno\ta.nrrd\ta_labels.nrrd\t\n"
-        pairs = list(ct_pairs(folder_of(tmp_path / "own", table), "train"))
+        pairs = list(ct_pairs(ct_rows(folder_of(tmp_path / "own", table), "train")))
         assert len(pairs) == 1 and pairs[0][0].array.max() == 200 and pairs[0][1].array.max() == 1
 
     def test_no_pair_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="no MR with a CT"):
-            list(ct_pairs(folder_of(tmp_path / "own"), "train"))
+            ct_rows(folder_of(tmp_path / "own"), "train")
+        assert ct_rows(folder_of(tmp_path / "own"), "validate") == []

@@ -16,6 +16,7 @@ from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.images import write_image
 from SparseToPreciseLib.core.training.recipe import train
 from SparseToPreciseLib.core.volume import Volume
+from SparseToPreciseLib.families import FAMILIES
 from tiny_training import tiny_options
 
 SOURCES = [{"source": "hospital", "licence": "ours", "cases": 4}]
@@ -85,6 +86,7 @@ def test_synthesis(folder: Path, tmp_path: Path) -> None:
     bundle = train("synthesis", tmp_path / "model", anatomy=folder, steps=1, device="cpu", overrides=TINY_SYNTHESIS)
     assert bundle.metadata["training"]["data"] == "real pairs"
     assert bundle.metadata["training"]["sources"] == SOURCES
+    assert (bundle.metadata["training"]["pairs"], bundle.metadata["training"]["validation_pairs"]) == (4, 1)
     assert "hospital (4 cases, ours)" in (tmp_path / "model" / "docs" / "README.md").read_text()
 
 
@@ -100,3 +102,9 @@ def test_a_folder_without_a_table_is_refused(family: str, tmp_path: Path) -> Non
     with pytest.raises(InputError, match="holds no readable table"):
         train(family, tmp_path / "model", anatomy=tmp_path, steps=1, device="cpu")
     assert not (tmp_path / "model").exists()
+
+
+def test_own_cases_of_editing_have_their_own_time() -> None:
+    recipe = FAMILIES["editing"].recipe_class()
+    assert recipe.for_cases({"cases": []}) == {"minutes": 15.0}
+    assert recipe.for_cases({"cases": None, "anatomy": "there"}) == {}

@@ -152,7 +152,7 @@ def simulated_real_cases(
             yield from wrong_versions(name, image, truth, fine, repeats, [seed, number], kind, (6.0, 25.0))
 
 
-def test_sources(folder: Path) -> list[str]:
+def sources_for_tests(folder: Path) -> list[str]:
     """Sources with images whose cases are all for tests."""
     rows = read_table(folder)
     seen = {row.source for row in rows if row.role != "test"}

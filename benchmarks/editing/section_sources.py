@@ -7,7 +7,7 @@ import numpy as np
 from ..harness import ANATOMY
 from ..tables import number, percent, table
 from . import scores
-from .cases import structures_of_source, test_sources, wrong_versions
+from .cases import sources_for_tests, structures_of_source, wrong_versions
 from .context import Context
 from .section_real import first_table, one_row, summary_of
 
@@ -22,7 +22,7 @@ def run(context: Context) -> dict:
     most = context.size.structures_per_source if ANATOMY.is_dir() else 0
     jobs = [
         (source, number, kind)
-        for source in (test_sources(ANATOMY) if most else [])
+        for source in (sources_for_tests(ANATOMY) if most else [])
         for number in range(len(structures_of_source(ANATOMY, source, most, EACH)))
         for kind in KINDS
     ]

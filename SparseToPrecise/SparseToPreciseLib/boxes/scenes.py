@@ -74,12 +74,16 @@ def anatomy_scenes(cubes: AnatomyCubes, seeds: Sequence[int], progress: Progress
                 f"In {_ATTEMPTS} tries no whole structure could be cut from {cubes.folder} to {cubes.role}; its images "
                 "must reach beyond their structures."
             )
-        # No channel depends on the scale of the intensities, and half precision ends at 65504.
-        image = cube.image * np.float32(min(1.0, _HALF_PRECISION / max(float(np.abs(cube.image).max()), 1.0)))
         matrix = np.diag([cube.voxel_mm] * 3 + [1.0])
         mask = Volume(cube.truth.astype(np.uint8), matrix)
-        scenes.append(Scene(Volume(image.astype(np.float16), matrix), mask, f"{cube.case} {cube.label}"))
+        scenes.append(Scene(Volume(halved(cube.image), matrix), mask, f"{cube.case} {cube.label}"))
     return scenes
+
+
+def halved(image: np.ndarray) -> np.ndarray:
+    """An image in half precision, so that many fit into memory; no channel depends on the scale of the intensities."""
+    # Half precision ends at 65504.
+    return (image * min(1.0, _HALF_PRECISION / max(float(np.abs(image).max()), 1.0))).astype(np.float16)
 
 
 def mixed_scenes(seeds: Sequence[int], cubes: AnatomyCubes | None, progress: Progress | None = None) -> list[Scene]:

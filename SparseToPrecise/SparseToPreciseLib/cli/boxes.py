@@ -60,7 +60,7 @@ def boxes_corrector(
     after each validation carries its numbers as "validation".
     """
     _check_label(dataset, phantoms, label)
-    refuse_both(dataset, anatomy, "anatomy")
+    refuse_both(dataset, anatomy, other_name="anatomy")
     given: dict[str, Any] = {"anatomy": anatomy, "phantoms": phantoms, "patch": patch}
     if dataset is not None:
         from ..tasks.box_cases import corrector_cases
@@ -112,7 +112,7 @@ def boxes_segmenter(
     after each validation carries its numbers as "validation".
     """
     _check_label(dataset, phantoms, label)
-    refuse_both(dataset, anatomy, "anatomy")
+    refuse_both(dataset, anatomy, other_name="anatomy")
     if tighten_first and dataset is None:
         raise InputError("--tighten-first is for the boxes of --dataset, which is not given.")
     for name, value in (("--corrector", corrector), ("--coverage", coverage)):

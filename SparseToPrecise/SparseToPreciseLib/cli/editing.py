@@ -50,7 +50,7 @@ def editing(
     after each validation carries its numbers as "validation".
     """
     refuse_both(dataset, phantoms)
-    refuse_both(dataset, anatomy, "anatomy")
+    refuse_both(dataset, anatomy, other_name="anatomy")
     if dataset is None and cubes is not None:
         raise InputError(f"--cubes {cubes} are cut from the cases of --dataset, which is not given.")
     given: dict[str, Any] = {"anatomy": anatomy, "phantoms": phantoms, "cubes": cubes}

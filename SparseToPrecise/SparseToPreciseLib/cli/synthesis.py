@@ -56,7 +56,8 @@ def synthesis(
     after each validation carries its numbers as "validation".
     """
     refuse_both(dataset, phantoms)
-    refuse_both(dataset, anatomy, "anatomy")
+    refuse_both(dataset, anatomy, other_name="anatomy")
+    refuse_both(anatomy, phantoms, name="anatomy")
     if dataset is None and register:
         raise InputError("--register brings together the pairs of --dataset, which is not given.")
     pairs: dict[str, Any] = {}

@@ -184,7 +184,7 @@ def trained_on(bundle: Bundle, what: str, best: str) -> list[str]:
     ]
 
 
-def refuse_both(dataset: Path | None, other: Any, name: str = "phantoms") -> None:
-    """Raise the `InputError` of a command that was given cases and another option that says what to train on."""
-    if dataset is not None and other is not None:
-        raise InputError(f"--dataset {dataset} and --{name} {other} exclude each other; give one of them.")
+def refuse_both(given: Path | None, other: Any, *, name: str = "dataset", other_name: str = "phantoms") -> None:
+    """Raise the `InputError` of a command that was given two options of which each says what to train on."""
+    if given is not None and other is not None:
+        raise InputError(f"--{name} {given} and --{other_name} {other} exclude each other; give one of them.")

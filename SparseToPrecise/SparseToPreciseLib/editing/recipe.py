@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,6 +27,9 @@ from .model import FAMILY, MULTIPLE
 from .network import NetworkForm, form_parameters
 from .trainer import OBJECTIVES, Trainer
 from .working_grid import MARGIN_SIGMAS, SIGMA_VOXELS
+
+EDITING_MINUTES = 15.0
+"""Minutes of computing time with a user's cases."""
 
 VolumePairs = Iterable[tuple[Volume, Volume]]
 _RANGES = {"image": [-0.5, 1.5], "mask": [0, 1], "guidance": [0, 1]}
@@ -102,6 +105,10 @@ class EditingRecipe(PhantomRecipe):
         if self.crop is not None and (self.crop % MULTIPLE or self.crop > SIZE):
             raise InputError(f"A crop must have a multiple of {MULTIPLE} voxels up to {SIZE}, not {self.crop}.")
         self.check_channels((len(self.form.inputs), 1))
+
+    @classmethod
+    def for_cases(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        return {} if given.get("cases") is None else {"minutes": EDITING_MINUTES}
 
     def cases(
         self,

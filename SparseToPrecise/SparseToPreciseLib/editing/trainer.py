@@ -68,7 +68,7 @@ class Trainer(TrainingLoop):
         As `TrainingLoop` takes them. The paper's learning rate, 0.005, is the default of its own form.
     crop
         Side of the part around the stroke that a step sees of a case, voxels, a multiple of the network's stride: most
-        of what counts lies there, and a cube of 48 takes two fifths of the time of one of 64. None: all of it.
+        of what counts lies there, and a cube of 48 takes less than half of the time of one of 64. None: all of it.
 
     Raises
     ------

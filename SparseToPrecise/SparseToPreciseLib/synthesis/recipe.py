@@ -156,7 +156,9 @@ class SynthesisRecipe(PhantomRecipe):
         check_one_source(cases, anatomy)
         sources: Sequence[dict[str, str | int]] = ()
         if anatomy is not None:
-            cases, sources = ct_pairs(anatomy, "train"), sources_of(ct_rows(anatomy, "train"))
+            rows, others = (ct_rows(anatomy, role) for role in ("train", "validate"))
+            cases, sources = ct_pairs(rows), sources_of(rows)
+            validation_cases = ct_pairs(others) if others else None
         how = (self.spacing_mm, self.window, self.sigma_mm)
         mrs: list[Volume] = []
         if cases is None:
@@ -172,7 +174,7 @@ class SynthesisRecipe(PhantomRecipe):
             return PreparedPairs(training, validation, mrs, on_phantoms=True)
         training = prepared_cases(_kept(cases, mrs), *how, len(cases) if isinstance(cases, Sized) else None, progress)
         if validation_cases is not None:
-            return PreparedPairs(training, prepared_cases(validation_cases, *how), mrs, False)
+            return PreparedPairs(training, prepared_cases(validation_cases, *how), mrs, False, sources)
         # A few pairs are all needed to train on; then the same ones say how far the training is.
         sets = held_back(training, HELD_BACK)
         return PreparedPairs(sets.training, sets.validation, mrs, False, sources)

@@ -12,7 +12,7 @@ from ...anatomy.cases import AnatomyCubes
 from ...core.box import Box
 from ...core.masks import mean_diameter
 from ...core.progress import Progress
-from ..scenes import Scene, deformed, mixed_scenes
+from ..scenes import Scene, deformed, halved, mixed_scenes
 from .trainer import Sampling
 
 COPIES = 120
@@ -27,8 +27,6 @@ ENOUGH_TO_CALIBRATE = 3
 differ. With enough of them copies would only differ more than patients do, and make the calibration too careful."""
 UNLIKE = 1.6
 """Strength of the copies that are calibrated on where no case can be held back: they stand for other patients."""
-
-_HALF_PRECISION = 6e4
 
 
 @dataclass(frozen=True)
@@ -122,6 +120,4 @@ def typical_length(cases: Sequence[Scene]) -> float:
 def _copy(scene: Scene, rng: np.random.Generator, strength: float = 1.0) -> Scene:
     """A deformed copy in half precision, so that many of large cases fit into memory."""
     made = deformed(scene, rng, strength)
-    # No channel depends on the scale of the intensities, and half precision ends at 65504.
-    factor = min(1.0, _HALF_PRECISION / max(float(np.abs(made.image.array).max()), 1.0))
-    return replace(made, image=made.image.with_array((made.image.array * factor).astype(np.float16)))
+    return replace(made, image=made.image.with_array(halved(made.image.array)))

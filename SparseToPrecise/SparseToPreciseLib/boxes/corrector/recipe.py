@@ -203,6 +203,7 @@ class CorrectorRecipe(PhantomRecipe):
             choices={
                 "data": data,
                 "unseen": data == "phantoms",
+                "again": data == "anatomy",
                 "told": "phantoms" if on_phantoms else "user",
                 "directions": view.oriented and not on_phantoms,
                 "checked": data if on_phantoms else "others" if cases.held_back else "same",
