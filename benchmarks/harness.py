@@ -15,12 +15,13 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import multiprocessing
 import os
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -56,6 +57,17 @@ def one_thread_for_children() -> None:
     """Let processes that are started from now on load numpy with one thread."""
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
+
+
+def mapped(function: Callable[..., list], jobs: Sequence[tuple], workers: int) -> list[Any]:
+    """`function(*job)` for every job, in worker processes of one thread each; the lists joined in the jobs' order."""
+    if workers == 1 or len(jobs) == 1:
+        one_thread()
+        return [record for job in jobs for record in function(*job)]
+    # Read when the workers load numpy, which is before any initializer.
+    os.environ["OMP_NUM_THREADS"] = "1"
+    with multiprocessing.get_context("spawn").Pool(min(workers, len(jobs)), one_thread) as pool:
+        return [record for part in pool.starmap(function, jobs, 1) for record in part]
 
 
 def commit() -> str:

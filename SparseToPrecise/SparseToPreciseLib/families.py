@@ -29,6 +29,8 @@ class Family:
         Its module in Slicer.
     former_recipes
         Names of its recipe in the configs of earlier versions.
+    also
+        Families whose models do its work, too; its loader opens their bundles.
     """
 
     name: str
@@ -39,6 +41,12 @@ class Family:
     default_model: str
     slicer_module: str
     former_recipes: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+
+    @property
+    def served_by(self) -> tuple[str, ...]:
+        """Families whose bundles its loader opens."""
+        return (self.name, *self.also)
 
     def recipe_class(self) -> Any:
         """The recipe's class; imports PyTorch."""
@@ -79,6 +87,7 @@ _ROWS = (
         default_model="boxes-segmenter",
         slicer_module="BoxModule",
         former_recipes=("boxes.segmenter_recipe:SegmenterRecipe",),
+        also=("boxes-corrector",),
     ),
     Family(
         name="landmarks",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ torch = pytest.importorskip("torch")
 from box_cases import GRID, GRIDS, LOOSE, TIGHT, image_on, mask_on  # noqa: E402
 from edit_cases import resized, rotation  # noqa: E402
 
+from SparseToPreciseLib.boxes.corrector.model import Corrector  # noqa: E402
 from SparseToPreciseLib.boxes.corrector.slice_boxes import SliceBox  # noqa: E402
 from SparseToPreciseLib.boxes.corrector.tighten import TightenResult  # noqa: E402
 from SparseToPreciseLib.boxes.segmenter.inputs import (  # noqa: E402
@@ -26,13 +28,15 @@ from SparseToPreciseLib.boxes.segmenter.inputs import (  # noqa: E402
 )
 from SparseToPreciseLib.boxes.segmenter.model import Segmenter, load_segmenter  # noqa: E402
 from SparseToPreciseLib.boxes.segmenter.segment import SegmentResult, segment  # noqa: E402
-from SparseToPreciseLib.boxes.slices import Frame  # noqa: E402
+from SparseToPreciseLib.boxes.slices import Frame, slice_step  # noqa: E402
 from SparseToPreciseLib.core.box import Box  # noqa: E402
+from SparseToPreciseLib.core.bundles import open_bundle  # noqa: E402
 from SparseToPreciseLib.core.devices import Device  # noqa: E402
 from SparseToPreciseLib.core.errors import Cancelled, InputError  # noqa: E402
 from SparseToPreciseLib.core.masks import dice  # noqa: E402
 from SparseToPreciseLib.core.progress import Progress  # noqa: E402
 
+WIDE = Box(LOOSE.center, LOOSE.axes, 1.25 * LOOSE.size)
 TURNED = Box(TIGHT.center, rotation((1, 1, 0), 25), TIGHT.size + 12)
 
 
@@ -61,6 +65,12 @@ def segmenter(segmenter_bundle: Path) -> Segmenter:
     return load_segmenter(segmenter_bundle, "cpu")
 
 
+@pytest.fixture(scope="module")
+def finder(corrector_bundle: Path) -> Corrector:
+    """A corrector, which segments by the chances of its cells; trained for seconds on the same object."""
+    return load_segmenter(corrector_bundle, "cpu")
+
+
 def of_truth(result: SegmentResult) -> float:
     return dice(result.segmentation.array > 0, mask_on(result.segmentation.grid).array > 0)
 
@@ -78,6 +88,41 @@ def test_the_same_object_is_found_however_the_image_is_stored(segmenter: Segment
     there = straight.segmentation
     share = there.with_array(there.array.astype(np.float32)).resampled_to(other.segmentation.grid, fill=0)
     assert dice(share.array >= 0.5, other.segmentation.array > 0) > 0.92
+
+
+@pytest.mark.parametrize("box", [LOOSE, TURNED], ids=["along RAS", "turned"])
+@pytest.mark.parametrize("name", GRIDS)
+def test_a_corrector_finds_the_same_object_however_the_image_is_stored(finder: Corrector, name: str, box: Box):
+    assert isinstance(finder, Corrector)
+    straight = segment(image_on(GRID), box, finder)
+    other = segment(image_on(GRIDS[name]), box, finder)
+    assert of_truth(straight) > 0.8 and of_truth(other) > 0.8
+    there = straight.segmentation
+    share = there.with_array(there.array.astype(np.float32)).resampled_to(other.segmentation.grid, fill=0)
+    assert dice(share.array >= 0.5, other.segmentation.array > 0) > 0.92
+
+
+def test_what_a_corrector_looked_at_last_ends_without_object(finder: Corrector):
+    found = finder.probabilities(image_on(GRID), WIDE, 2)
+    inner = found.array[1:-1, 1:-1, 1:-1]
+    assert inner.max() > 0.8 and found.array.sum() == pytest.approx(inner.sum())
+    whole = finder.view.frame(WIDE, 2, slice_step(GRID, WIDE, 2))
+    assert found.spacing.max() < 0.9 * whole.cell, "a part of the box, more closely"
+    assert of_truth(segment(image_on(GRID), WIDE, finder)) > 0.75
+
+
+def test_a_correctors_level_is_read_from_its_bundle(corrector_bundle: Path, finder: Corrector):
+    bundle = open_bundle(corrector_bundle)
+    assert finder.level == 0.5
+    stricter = Corrector(
+        replace(bundle, metadata={**bundle.metadata, "parameters": {**bundle.parameters, "level": 0.9}}), Device("cpu")
+    )
+    box = LOOSE
+    volumes = [segment(image_on(GRID), box, one).volume_mm3 for one in (finder, stricter)]
+    assert 0 < volumes[1] < volumes[0]
+    wrong = replace(bundle, metadata={**bundle.metadata, "parameters": {**bundle.parameters, "level": 1.0}})
+    with pytest.raises(InputError, match="it cannot work with the level 1.0"):
+        Corrector(wrong, Device("cpu"))
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])

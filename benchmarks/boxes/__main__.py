@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from . import (
     section_real,
     section_real_segmentation,
     section_segmentation,
+    section_sources,
     section_speed,
 )
 from .context import FULL, LOWER, QUICK, Context, rules
@@ -30,6 +32,7 @@ from .section_segmentation import CORRECTED, gaps
 SECTIONS = {
     "phantoms": section_phantoms,
     "real": section_real,
+    "sources": section_sources,
     "masks": section_masks,
     "own": section_own,
     "segmentation": section_segmentation,
@@ -42,13 +45,14 @@ SECTIONS = {
 def main() -> None:
     parser = BENCHMARK.parser(__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     given = BENCHMARK.parsed(parser)
     one_thread_for_children()
     one_thread()
     torch.manual_seed(given.seed)
     (given.cache / "models").mkdir(parents=True, exist_ok=True)
     corrector = load_corrector(None, "cpu")
-    context = Context(QUICK if given.quick else FULL, given.cache, given.images, given.seed, corrector)
+    context = Context(QUICK if given.quick else FULL, given.cache, given.images, given.seed, corrector, given.workers)
     stamp = {"commit": commit(), "weights": corrector.sha256[:12], "seed": given.seed, "rules": sorted(rules())}
     for name in given.only:
         BENCHMARK.measure(name, context, stamp, given.results)
@@ -85,6 +89,8 @@ def _verdict(fresh: Entries) -> str:
                 f"{percent(safe)} of the boxes over all margins and cut {cut} object(s) while sure"
                 + (f", {used['0']['cut_while_safe']} of them in boxes without any margin." if "0" in used else ".")
             )
+    if "sources" in fresh:
+        lines += [f"- {line}" for line in section_sources.verdict(fresh["sources"]["found"])]
     rows = fresh.get("masks", {}).get("found", {}).get("rows")
     if rows:
         name, by = [one for one in rows.items() if one[0].startswith("corrector,") and one[0].endswith("p 2")][-1]

@@ -47,6 +47,7 @@ class Counts:
     real_margins: tuple[float, ...] = (0.0, 0.1, 0.25, 0.5, 1.0)
     real_repeats: int = 2
     structures: int = 11
+    per_source: int = 9
     own_masks: tuple[int, ...] = (1, 3, 5)
     own_structures: tuple[int, ...] = (0, 1)
     own_repeats: int = 4
@@ -56,18 +57,20 @@ class Counts:
 
 
 FULL = Counts()
-QUICK = Counts((0.25, 1.0), 4, (1, 3), 2, 0.05, 0.015, (0.25,), 1, 3, (1,), (0,), 1, 0.05, 30, (60, 256, 256))
+QUICK = Counts((0.25, 1.0), 4, (1, 3), 2, 0.05, 0.015, (0.25,), 1, 3, 2, (1,), (0,), 1, 0.05, 30, (60, 256, 256))
 
 
 @dataclass
 class Context:
-    """One run: how many, where results and pictures go, seed, and the default corrector."""
+    """One run: how many, where results and pictures go, seed, the default corrector, and the processes that a section
+    may share its cases out to."""
 
     counts: Counts
     cache: Path
     images: Path
     seed: int
     corrector: Corrector
+    workers: int = 1
     notes: list[str] = field(default_factory=list)
 
 

@@ -45,7 +45,7 @@ def run(context: Context) -> dict:
             for margin in MARGINS:
                 box = loose_box(scene.mask, margin, np.random.default_rng([context.seed, 13, which]))
                 truth = scene.mask.array > 0
-                answers = _answers(scene, box)
+                answers = untrained(scene, box)
                 image = scene.image.with_array(scene.image.array.astype(np.float32))
                 answers[MODEL] = segment(image, box, segmenter).segmentation.array > 0
                 tightened = tighten(image, box, context.corrector)
@@ -107,7 +107,7 @@ def render(found: dict) -> str:
     return "\n\n".join(parts)
 
 
-def _answers(scene: Scene, box: Box) -> dict[str, np.ndarray]:
+def untrained(scene: Scene, box: Box) -> dict[str, np.ndarray]:
     """What needs no training, as masks on the image's grid."""
     grid = scene.image.grid
     inside = box.mask_on(grid)

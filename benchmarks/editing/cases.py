@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
-from SparseToPreciseLib.anatomy.cases import structures_of
-from SparseToPreciseLib.anatomy.table import read_table, with_role
+from SparseToPreciseLib.anatomy.cases import Structure
 from SparseToPreciseLib.core.errors import InputError
-from SparseToPreciseLib.core.images import read_image, read_labelmap
 from SparseToPreciseLib.core.masks import dice
 from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.editing.guidance import densify, nearest_on_stroke
@@ -45,7 +42,7 @@ LEAST_DICE = 0.6
 SEGMENTER_STEPS = (30, 45, 70, 100, 150)
 FINEST_MM = 2.0
 MOST_VOXELS = 160
-"""Along each side of the fine grid of a structure of another scale than a patient's organs."""
+"""Along each side of a `fine_grid`."""
 
 
 @dataclass(frozen=True)
@@ -152,41 +149,11 @@ def simulated_real_cases(
             yield from wrong_versions(name, image, truth, fine, repeats, [seed, number], kind, (6.0, 25.0))
 
 
-def sources_for_tests(folder: Path) -> list[str]:
-    """Sources with images whose cases are all for tests."""
-    rows = read_table(folder)
-    seen = {row.source for row in rows if row.role != "test"}
-    return sorted({row.source for row in rows if row.image is not None} - seen)
-
-
-@lru_cache(maxsize=1)
-def structures_of_source(folder: Path, source: str, most: int, each: int) -> list[tuple[Volume, Volume, Grid]]:
-    """Image, truth and fine grid of structures of a source's cases for tests; the truth has the structure's name.
-
-    Parameters
-    ----------
-    folder
-        Of real anatomy.
-    most
-        Structures, spread over the cases.
-    each
-        Structures of a case at most; spread over its labels.
-    """
-    rows = [row for row in with_role(read_table(folder), "test") if row.source == source and row.image is not None]
-    found: list[tuple[Volume, Volume, Grid]] = []
-    per_case = min(each, len(structures_of(read_labelmap(rows[0].label))))
-    count = min(len(rows), -(-most // max(per_case, 1)))
-    for index in np.linspace(0, len(rows) - 1, count).round().astype(int):
-        row = rows[index]
-        image, labels = read_image(row.image), read_labelmap(row.label)
-        # Beside its border a structure is not all there.
-        there = [one for one in structures_of(labels) if len(one.points) > 50]
-        for one in there[:: max(1, len(there) // each)][:each]:
-            truth = Volume(labels.array == one.label, labels.ijk_to_ras, f"{row.name} {one.label}")
-            margin = 1.5 * one.size_mm
-            spacing = max(float(labels.spacing.min()), (one.length_mm + 2 * margin) / MOST_VOXELS)
-            found.append((image, truth, Grid.around(one.points, margin, spacing)))
-    return found[:most]
+def fine_grid(truth: Volume, structure: Structure) -> Grid:
+    """The fine grid around a structure of another scale than a patient's organs."""
+    margin = 1.5 * structure.size_mm
+    spacing = max(float(truth.spacing.min()), (structure.length_mm + 2 * margin) / MOST_VOXELS)
+    return Grid.around(structure.points, margin, spacing)
 
 
 def wrong_versions(

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..harness import LIBRARY, ROOT, one_thread
+from ..harness import LIBRARY, ROOT, mapped
 from .answers import Tools, load_tools
 
 
@@ -106,13 +104,7 @@ class Context:
 
     def map(self, function: Callable[..., list], jobs: Sequence[tuple]) -> list[Any]:
         """`function(context, *job)` for every job, in worker processes; the lists joined in the jobs' order."""
-        if self.workers == 1 or len(jobs) == 1:
-            one_thread()
-            return [record for job in jobs for record in function(self, *job)]
-        # Read when the workers load numpy, which is before any initializer.
-        os.environ["OMP_NUM_THREADS"] = "1"
-        with multiprocessing.get_context("spawn").Pool(min(self.workers, len(jobs)), one_thread) as pool:
-            return [record for part in pool.starmap(function, [(self, *job) for job in jobs], 1) for record in part]
+        return mapped(function, [(self, *job) for job in jobs], self.workers)
 
 
 def code_version() -> str:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from ..harness import ANATOMY
+from ..sources import sources_for_tests, structures_of_source
 from ..tables import number, percent, table
 from . import scores
-from .cases import sources_for_tests, structures_of_source, wrong_versions
+from .cases import fine_grid, wrong_versions
 from .context import Context
 from .section_real import first_table, one_row, summary_of
 
 TITLE = "Test sources, one stroke"
 KINDS = ("geometric", "ambiguous")
 ROWS = ("none", "image-aware-warp", "sphere-brush", "grow-from-seeds", "residual", "anatomy", "default")
-EACH = 6
-"""Structures of a case at most."""
 
 
 def run(context: Context) -> dict:
@@ -23,7 +22,7 @@ def run(context: Context) -> dict:
     jobs = [
         (source, number, kind)
         for source in (sources_for_tests(ANATOMY) if most else [])
-        for number in range(len(structures_of_source(ANATOMY, source, most, EACH)))
+        for number in range(len(structures_of_source(ANATOMY, source, most)))
         for kind in KINDS
     ]
     records = context.map(_job, jobs)
@@ -41,7 +40,8 @@ def run(context: Context) -> dict:
 
 
 def _job(context: Context, source: str, number: int, kind: str) -> list[scores.Record]:
-    image, truth, fine = structures_of_source(ANATOMY, source, context.size.structures_per_source, EACH)[number]
+    image, truth, structure = structures_of_source(ANATOMY, source, context.size.structures_per_source)[number]
+    fine = fine_grid(truth, structure)
     seeds = [context.seed, 6, number, KINDS.index(kind)]
     records = []
     for case in wrong_versions(truth.name, image, truth, fine, 1, seeds, kind):

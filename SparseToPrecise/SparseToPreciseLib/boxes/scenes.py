@@ -28,6 +28,8 @@ CUBE = 80
 """Voxels along the sides of a scene of real anatomy, as of a phantom."""
 LONGEST_SHARE = 0.2, 0.5
 """Least and largest length of the object in it, as a share of the cube's."""
+ANATOMY_SHARE = 0.75
+"""Share of real anatomy among scenes, where there is a folder of it."""
 _ATTEMPTS = 300
 """Cuts from real anatomy until one holds a whole structure."""
 _FAINT = 1e-3
@@ -87,14 +89,15 @@ def halved(image: np.ndarray) -> np.ndarray:
 
 
 def mixed_scenes(seeds: Sequence[int], cubes: AnatomyCubes | None, progress: Progress | None = None) -> list[Scene]:
-    """Phantoms by seed, or, where there is real anatomy, as many of each."""
+    """Phantoms by seed, most of which give way to real anatomy (`ANATOMY_SHARE`) where there is some."""
     progress = progress or Progress()
     if cubes is None:
         return phantom_scenes(seeds, progress=progress)
-    half = len(seeds) // 2
+    share = 1 - ANATOMY_SHARE
+    first = round(share * len(seeds))
     return [
-        *phantom_scenes(seeds[:half], progress=progress.part(0, 0.5)),
-        *anatomy_scenes(cubes, seeds[half:], progress.part(0.5, 1)),
+        *phantom_scenes(seeds[:first], progress=progress.part(0, share)),
+        *anatomy_scenes(cubes, seeds[first:], progress.part(share, 1)),
     ]
 
 

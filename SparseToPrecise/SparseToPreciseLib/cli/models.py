@@ -31,6 +31,7 @@ def list_models() -> None:
     def marked(name: str, default: bool) -> str:
         return f"{name} (default)" if default else name
 
+    defaults = {row.default_model for row in FAMILIES.values()}
     table = Table()
     for title in ("name", "family", "version", "trained on", "folder"):
         table.add_column(title, overflow="fold")
@@ -41,9 +42,8 @@ def list_models() -> None:
             table.add_row(folder.name, "refused", "", str(error), str(folder))
             continue
         metadata = bundle.metadata
-        default = FAMILIES[bundle.family].default_model if bundle.family in FAMILIES else ""
         table.add_row(
-            marked(bundle.name, default in (folder.name, bundle.name)),
+            marked(bundle.name, bool(defaults & {folder.name, bundle.name})),
             bundle.family,
             str(metadata.get("version", "")),
             str(metadata.get("data_source", "")),

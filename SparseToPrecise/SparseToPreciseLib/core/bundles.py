@@ -30,6 +30,9 @@ LAYOUT = (METADATA, "configs/inference.json", "configs/train.json", WEIGHTS, CAR
 
 USER_FOLDER_VARIABLE = "SPARSE_TO_PRECISE_MODELS"
 
+Families = str | tuple[str, ...]
+"""One family's name, or those of several."""
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -230,7 +233,7 @@ def bundle_folders() -> list[Path]:
     return list(found.values())
 
 
-def find_bundles(family: str | None = None) -> list[Bundle]:
+def find_bundles(family: Families | None = None) -> list[Bundle]:
     """The bundles in order below the search roots; those with a broken layout or metadata are left out."""
     bundles = []
     for folder in bundle_folders():
@@ -238,13 +241,22 @@ def find_bundles(family: str | None = None) -> list[Bundle]:
             bundle = _opened(folder)
         except InputError:
             continue
-        if family in (None, bundle.family):
+        if family is None or bundle.family in _names(family):
             bundles.append(bundle)
     return bundles
 
 
-def open_bundle(path_or_name: str | os.PathLike[str], family: str | None = None) -> Bundle:
+def _names(family: Families) -> tuple[str, ...]:
+    return (family,) if isinstance(family, str) else tuple(family)
+
+
+def open_bundle(path_or_name: str | os.PathLike[str], family: Families | None = None) -> Bundle:
     """Open a bundle by its folder, or by its name below the search roots.
+
+    Parameters
+    ----------
+    family
+        Which it must be of, or one of several; None: any.
 
     Raises
     ------
@@ -252,12 +264,13 @@ def open_bundle(path_or_name: str | os.PathLike[str], family: str | None = None)
         There is none, it lacks a file, its metadata are not in order, or it is of another family.
     """
     bundle = _opened(_located(path_or_name, family))
-    if family is not None and bundle.family != family:
-        raise InputError(f"The bundle {bundle.name} ({bundle.path}) is of the family {bundle.family}, not {family}.")
+    if family is not None and bundle.family not in _names(family):
+        wanted = " or ".join(_names(family))
+        raise InputError(f"The bundle {bundle.name} ({bundle.path}) is of the family {bundle.family}, not {wanted}.")
     return bundle
 
 
-def _located(path_or_name: str | os.PathLike[str], family: str | None) -> Path:
+def _located(path_or_name: str | os.PathLike[str], family: Families | None) -> Path:
     path = Path(path_or_name)
     # What happens to have a bundle's name in the current folder must not hide that bundle.
     bare = path.name == str(path_or_name)
@@ -274,11 +287,11 @@ def _located(path_or_name: str | os.PathLike[str], family: str | None) -> Path:
         if bundle.name == str(path_or_name):
             return bundle.path
     if family is not None:
-        folders = [bundle.path for bundle in bundles if bundle.family == family]
+        folders = [bundle.path for bundle in bundles if bundle.family in _names(family)]
     if Path(path_or_name).is_dir():
         raise InputError(f"{path_or_name} is a folder, but no bundle of a model (it has no configs and models).")
     there = ", ".join(folder.name for folder in folders) or "none"
-    those = "those" if family is None else f"those of the family {family}"
+    those = "those" if family is None else f"those of the family {' or '.join(_names(family))}"
     raise InputError(
         f"There is no bundle {path_or_name}: no such folder, and no such name among {those} here ({there})."
     )

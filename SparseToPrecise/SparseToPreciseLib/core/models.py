@@ -142,7 +142,7 @@ def opened(family: str, model: str | os.PathLike[str] | None = None, device: str
     wanted = model or FAMILIES[family].default_model
     if not wanted:
         raise InputError(f"No model of the family {family} came with the software; choose a bundle, or train one.")
-    bundle = open_bundle(wanted, family)
+    bundle = open_bundle(wanted, FAMILIES[family].served_by)
     return _opened(family, str(bundle.path), bundle.sha256, device)
 
 

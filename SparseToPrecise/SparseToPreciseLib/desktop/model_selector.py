@@ -10,12 +10,12 @@ from slicer.i18n import tr as _
 
 
 class ModelSelector(qt.QWidget):
-    """A drop-down list of the family's model bundles and of what else can do the work.
+    """A drop-down list of the model bundles that do a family's work, and of what else can do it.
 
     Parameters
     ----------
     family
-        Of the bundles.
+        A key of `families.FAMILIES`.
     extra
         (name, tooltip) of further entries, e.g. algorithms without a model.
     on_changed
@@ -60,11 +60,12 @@ class ModelSelector(qt.QWidget):
     def refresh(self) -> None:
         """Look again which bundles there are; the choice stays."""
         from ..core.bundles import find_bundles
+        from ..families import FAMILIES
 
         chosen = self.model
         blocked = self.combo_box.blockSignals(True)
         self.combo_box.clear()
-        for bundle in find_bundles(self._family):
+        for bundle in find_bundles(FAMILIES[self._family].served_by):
             self._add(bundle.label, bundle.path.name, str(bundle.metadata.get("description", "")))
         for name, tooltip in self._extra:
             self._add(name, name, tooltip)

@@ -70,7 +70,7 @@ def phantom_sets(
     progress: Progress,
     anatomy: str | os.PathLike[str] | None = None,
 ) -> SceneSets:
-    """Phantoms of different seeds: `counts` of them for training, validation and calibration; half of them are real
+    """Phantoms of different seeds: `counts` of them for training, validation and calibration; most of them are real
     anatomy where there is a folder of it, and its cases for validation are calibrated on, too."""
     drawn = [None, None] if anatomy is None else [AnatomyCubes(anatomy, role) for role in ("train", "validate")]
     first = seed * 1_000_000

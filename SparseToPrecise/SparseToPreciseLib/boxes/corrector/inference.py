@@ -105,16 +105,31 @@ def predict(
     progress
         Told about each pass; may cancel.
     """
+    return looked_at(network, image, given, view, patch, device, progress)[0]
+
+
+def looked_at(
+    network: torch.nn.Module,
+    image: Volume,
+    given: Frame,
+    view: View,
+    patch: int,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> tuple[Prediction, Volume]:
+    """As `predict`, and the probability of every cell of the last pass to be object, float32."""
     progress = progress or Progress()
     network = network.to(device)
     progress(0.0, "looking at the box")
-    first = Prediction(given, given, _shares(network, image, given, view, patch, device))
+    frame, cells = given, object_cells(network, image, given, view, device)
+    first = Prediction(given, given, _shares(cells, given, patch))
     part = located_part(first, patch)
-    if part is None:
-        return first
-    progress(0.5, "looking again, at the object")
-    frame = given.part(*part, view.side)
-    return Prediction(given, frame, _shares(network, image, frame, view, patch, device))
+    if part is not None:
+        progress(0.5, "looking again, at the object")
+        frame = given.part(*part, view.side)
+        cells = object_cells(network, image, frame, view, device)
+        first = Prediction(given, frame, _shares(cells, frame, patch))
+    return first, Volume(cells, frame.cells(0, frame.planes).ijk_to_ras)
 
 
 def located_part(prediction: Prediction, patch: int) -> tuple[np.ndarray, np.ndarray] | None:
@@ -165,16 +180,21 @@ def cell_probabilities(
     return view.as_stored(torch.sigmoid(logits.float())[0, 0].cpu().numpy(), grid)
 
 
-def _shares(
-    network: torch.nn.Module, image: Volume, frame: Frame, view: View, patch: int, device: torch.device
+def object_cells(
+    network: torch.nn.Module, image: Volume, frame: Frame, view: View, device: torch.device
 ) -> np.ndarray:
-    """(slices, patch rows, patch columns) share of object by the network and this image's own intensities."""
-    import torch
-
+    """(planes, rows, columns) float32: the probability of every cell to be object, by the network and by this image's
+    own intensities."""
     channels = view.channels(image, frame)
     probabilities = cell_probabilities(network, channels, frame.cells(0, frame.planes), view, device)
     there = channels[IN_IMAGE] > 0
     inside = (channels[POSITIONS] <= 1).all(axis=0) & there
-    probabilities = np.ascontiguousarray(refined(probabilities, channels[NEAR], inside, there, LARGEST_LOG_RATIO))
-    planes = patch_shares(torch.from_numpy(probabilities)[None], patch)[0].numpy()
+    return np.ascontiguousarray(refined(probabilities, channels[NEAR], inside, there, LARGEST_LOG_RATIO))
+
+
+def _shares(cells: np.ndarray, frame: Frame, patch: int) -> np.ndarray:
+    """(slices, patch rows, patch columns) share of object."""
+    import torch
+
+    planes = patch_shares(torch.from_numpy(cells)[None], patch)[0].numpy()
     return between_planes(planes, frame)

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
+
+from ...core.box import Box
 from ...core.bundles import Bundle
 from ...core.devices import Device
 from ...core.errors import InputError
 from ...core.models import OpenedModel, open_model, reading_parameters
 from ...core.progress import Progress
 from ...core.volume import Volume
-from ..slices import Frame
+from ..slices import Frame, slice_step
 from .confidence import Calibration
-from .inference import Prediction, predict
+from .inference import Prediction, looked_at, predict
 from .inputs import CHANNELS
 from .working_grid import PATCHES, View
 
 CORRECTOR_FAMILY = "boxes-corrector"
 DEFAULT_CORRECTOR = "boxes-corrector"
+LEVEL = 0.5
+"""Probability from which a voxel is object, where a model does not say."""
 NEEDED_BYTES = 2**30
 """Memory that a GPU must have free."""
 
@@ -48,11 +53,32 @@ class Corrector(OpenedModel):
             if self.patch not in PATCHES or not 32 <= self.view.side <= 512 or not (typical is None or typical > 0):
                 raise InputError(f"it cannot work with patch {self.patch}, side {self.view.side}, objects of {typical}")
             self.calibration = Calibration.from_parameters(parameters["calibration"])
+            self.level = float(parameters.get("level", LEVEL))
+            if not 0 < self.level < 1:
+                raise InputError(f"it cannot work with the level {self.level}")
         super().__init__(bundle, device, CHANNELS, 1)
 
     def predict(self, image: Volume, frame: Frame, progress: Progress | None = None) -> Prediction:
         """The network's share of object in the patches of a box, whose slices are from `self.view.frame`."""
         return self.run(lambda device: predict(self.network, image, frame, self.view, self.patch, device, progress))
+
+    def probabilities(self, image: Volume, box: Box, axis: int, progress: Progress | None = None) -> Volume:
+        """The probability of object in every cell of the part of a box that was looked at last, and a little beyond,
+        float32; a corrector segments by it.
+
+        Parameters
+        ----------
+        axis
+            The box's axis along which its planes are cut.
+        """
+        frame = self.view.frame(box, axis, slice_step(image.grid, box, axis))
+        found = self.run(
+            lambda device: looked_at(self.network, image, frame, self.view, self.patch, device, progress)[1]
+        )
+        # Beyond the last cells, where a border's values would go on, is no object.
+        array = np.zeros_like(found.array)
+        array[1:-1, 1:-1, 1:-1] = found.array[1:-1, 1:-1, 1:-1]
+        return found.with_array(array)
 
 
 def load_corrector(model: str | os.PathLike[str] | None = None, device: str = "auto") -> Corrector:

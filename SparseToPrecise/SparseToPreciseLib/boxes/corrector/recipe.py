@@ -115,7 +115,7 @@ class CorrectorRecipe(PhantomRecipe):
             them are trained on as well, from the default model's weights where it is installed, for boxes up to three
             times as long as the object. None: phantoms.
         anatomy
-            A folder of labelled images, see `anatomy.table`, that half of the phantoms give way to.
+            A folder of labelled images, see `anatomy.table`, that most of the phantoms give way to.
         """
         check_one_source(cases, anatomy)
         return self.scenes(None if cases is None else case_scenes(cases, progress), progress, anatomy)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 
 from ...core.box import Box
-from ...core.bundles import Bundle
+from ...core.bundles import Bundle, open_bundle
 from ...core.devices import Device
 from ...core.errors import InputError
 from ...core.models import OpenedModel, open_model, reading_parameters
 from ...core.progress import Progress
 from ...core.volume import Volume
+from ...families import FAMILIES
+from ..corrector.model import CORRECTOR_FAMILY, LEVEL, Corrector, load_corrector
 from ..slices import Frame
 from .inputs import SEEN
 
 SEGMENTER_FAMILY = "boxes-segmenter"
 DEFAULT_SEGMENTER = "boxes-segmenter"
-LEVEL = 0.5
-"""Probability from which a voxel is object, where a model does not say."""
 NEEDED_BYTES = 2**30
 """Memory that a GPU must have free."""
 
@@ -71,13 +71,13 @@ class Segmenter(OpenedModel):
         return Volume(array, frame.cells(0, frame.planes).ijk_to_ras)
 
 
-def load_segmenter(model: str | os.PathLike[str] | None = None, device: str = "auto") -> Segmenter:
-    """A segmenter, ready to be used again and again.
+def load_segmenter(model: str | os.PathLike[str] | None = None, device: str = "auto") -> Segmenter | Corrector:
+    """What segments in a box, ready to be used again and again.
 
     Parameters
     ----------
     model
-        Name or folder of a bundle; None: the default.
+        Name or folder of a bundle of a segmenter or a corrector; None: the default.
     device
         auto, cpu, cuda, cuda:N or mps.
 
@@ -86,4 +86,7 @@ def load_segmenter(model: str | os.PathLike[str] | None = None, device: str = "a
     InputError
         No such bundle, it is refused, or the device is not there.
     """
-    return open_model(Segmenter, model or DEFAULT_SEGMENTER, SEGMENTER_FAMILY, device, NEEDED_BYTES)
+    bundle = open_bundle(model or DEFAULT_SEGMENTER, FAMILIES[SEGMENTER_FAMILY].served_by)
+    if bundle.family == CORRECTOR_FAMILY:
+        return load_corrector(bundle.path, device)
+    return open_model(Segmenter, bundle.path, SEGMENTER_FAMILY, device, NEEDED_BYTES)

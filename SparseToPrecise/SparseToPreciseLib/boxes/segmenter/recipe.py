@@ -114,7 +114,7 @@ class SegmenterRecipe(PhantomRecipe):
         correction
             Corrects them slice by slice before they are learnt from; None: they are learnt from as they are.
         anatomy
-            A folder of labelled images, see `anatomy.table`, that half of the phantoms give way to.
+            A folder of labelled images, see `anatomy.table`, that most of the phantoms give way to.
         """
         check_one_source(cases, anatomy)
         if cases is None:

@@ -10,6 +10,7 @@ import numpy as np
 from ...core.box import Box
 from ...core.progress import Progress, timed
 from ...core.volume import Volume
+from ..corrector.model import Corrector
 from ..intensities import LEAST_CONTRAST, NO_CONTRAST, Appearance, contrast
 from ..slices import Frame, axis_of, check_within
 from .model import Segmenter
@@ -44,7 +45,7 @@ class SegmentResult:
 def segment(
     image: Volume,
     box: Box,
-    segmenter: Segmenter,
+    segmenter: Segmenter | Corrector,
     *,
     slices: TightenResult | None = None,
     progress: Progress | None = None,
