@@ -97,7 +97,7 @@ def trained(context: Context, cases: list[Scene], patches: tuple[int, ...], minu
     network.eval()
     if not calibrated.exists():
         device = torch.device("cpu")
-        made = {p: replace(recipe, patch=p).calibrate(network, sets, device, Progress()) for p in patches}
+        made = {p: replace(recipe, patch=p).calibrate(network, sets, device, Progress())[0] for p in patches}
         calibrated.write_text(json.dumps({p: one.as_parameters() for p, one in made.items()}))
     stored = json.loads(calibrated.read_text())
     calibrations = {int(p): Calibration.from_parameters(one) for p, one in stored.items()}

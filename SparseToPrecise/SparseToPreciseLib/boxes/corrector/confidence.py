@@ -13,10 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from ...core.box import Box
 from ...core.errors import InputError, in_digits
 from ...core.masks import mean_diameter
 from ...core.progress import Progress
+from ...core.volume import Volume
 from ..metrics import ObjectPart, mean_slice_iou, tight_bounds
+from ..segmenter.postprocessing import main_component
+from ..segmenter.postprocessing import mask_on as object_on
 from ..slices import Frame
 from .inference import Prediction
 from .postprocessing import CleanMap, cleaned, slice_bounds, smoothed_shares, widened
@@ -40,6 +44,10 @@ LEAST_TRUSTED = 0.2
 """A limit of uncertainty that leaves a smaller share of the boxes is not tried: it could fit so few by chance."""
 LIMITS = 12
 """Number of limits of uncertainty that are tried."""
+
+
+SEGMENTATION_LEVELS = (0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
+"""Chances from which a voxel may count as object where a corrector segments."""
 
 
 @dataclass(frozen=True)
@@ -267,6 +275,32 @@ def calibrated(
         levels[coverage], report[coverage] = _best(measured, loose, coverage, stricter)
         stricter = levels[coverage] if levels[coverage].largest_uncertain >= 0 else stricter
     return Calibration(dict(sorted(levels.items())), len(cases), dict(sorted(report.items())), longest_mm)
+
+
+def dice_by_level(chances: Volume, mask: Volume, box: Box) -> np.ndarray:
+    """Dice of what a corrector segments in a box at each of `SEGMENTATION_LEVELS`, on the mask's grid.
+
+    Parameters
+    ----------
+    chances
+        Of cells, from `inference.looked_at`.
+    mask
+        Not 0 in the object.
+    """
+    part = mask.grid.slices_around(box.corners(), 0.0)
+    truth = mask.cropped(part)
+    total, inside = np.count_nonzero(mask.array), truth.array != 0
+    allowed = box.mask_on(chances.grid)
+    overlaps = []
+    for level in SEGMENTATION_LEVELS:
+        found = object_on(main_component(chances, allowed, level), truth.grid, box, level) > 0
+        overlaps.append(2 * np.count_nonzero(found & inside) / (np.count_nonzero(found) + total))
+    return np.array(overlaps)
+
+
+def best_level(overlaps: Sequence[np.ndarray]) -> float:
+    """The level with the largest mean of what `dice_by_level` found."""
+    return SEGMENTATION_LEVELS[int(np.mean(overlaps, axis=0).argmax())]
 
 
 def _measure(

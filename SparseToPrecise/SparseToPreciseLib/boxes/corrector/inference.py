@@ -169,15 +169,18 @@ def cell_probabilities(
     """
     import torch
 
-    shown = np.ascontiguousarray(view.shown(channels, grid))
-    given = torch.from_numpy(shown)[None].to(device, memory_format=torch.channels_last_3d)
+    shown = torch.from_numpy(np.ascontiguousarray(view.shown(channels, grid)))[None].to(device)
+    total = torch.zeros(shown.shape[2:], device=device)
     with torch.inference_mode():
-        with mixed_precision(device.type):
-            logits = network(given)
-        if not torch.isfinite(logits).all():
-            # Convolutions in bfloat16 are not a number now and then; in full precision they are.
-            logits = network(given)
-    return view.as_stored(torch.sigmoid(logits.float())[0, 0].cpu().numpy(), grid)
+        for axes in view.mirrors:
+            given = shown.flip(axes).contiguous(memory_format=torch.channels_last_3d)
+            with mixed_precision(device.type):
+                logits = network(given)
+            if not torch.isfinite(logits).all():
+                # Convolutions in bfloat16 are not a number now and then; in full precision they are.
+                logits = network(given)
+            total += torch.sigmoid(logits.float()).flip(axes)[0, 0]
+    return view.as_stored((total / len(view.mirrors)).cpu().numpy(), grid)
 
 
 def object_cells(

@@ -17,7 +17,7 @@ from ..slices import Frame, slice_step
 from .confidence import Calibration
 from .inference import Prediction, looked_at, predict
 from .inputs import CHANNELS
-from .working_grid import PATCHES, View
+from .working_grid import MIRRORED, PATCHES, View
 
 CORRECTOR_FAMILY = "boxes-corrector"
 DEFAULT_CORRECTOR = "boxes-corrector"
@@ -48,8 +48,13 @@ class Corrector(OpenedModel):
             self.patch = int(parameters["patch"])
             typical = parameters["typical_mm"]
             self.view = View(
-                int(parameters["side"]), None if typical is None else float(typical), bool(parameters["oriented"])
+                int(parameters["side"]),
+                None if typical is None else float(typical),
+                bool(parameters["oriented"]),
+                int(parameters.get("mirrored", 1)),
             )
+            if self.view.mirrored not in MIRRORED:
+                raise InputError(f"it cannot work with {self.view.mirrored} mirror images")
             if self.patch not in PATCHES or not 32 <= self.view.side <= 512 or not (typical is None or typical > 0):
                 raise InputError(f"it cannot work with patch {self.patch}, side {self.view.side}, objects of {typical}")
             self.calibration = Calibration.from_parameters(parameters["calibration"])

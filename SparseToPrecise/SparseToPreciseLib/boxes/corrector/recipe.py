@@ -19,11 +19,20 @@ from ...core.training.card import Description, network_data_format
 from ...core.training.loop import LoopOptions
 from ...core.training.recipe import PhantomRecipe, Run, check_one_source, train
 from ...core.volume import Volume
-from ..scenes import Scene, case_scenes, mask_on
+from ..scenes import ANATOMY_SHARE, Scene, case_scenes, mask_on
 from ..simulation import loose_box
 from .cases import SceneSets, case_sets, phantom_sets
-from .confidence import ACCEPTED_FAILURES, FAR_LONGER, STRICT, Calibration, CalibrationCase, calibrated
-from .inference import predict
+from .confidence import (
+    ACCEPTED_FAILURES,
+    FAR_LONGER,
+    STRICT,
+    Calibration,
+    CalibrationCase,
+    best_level,
+    calibrated,
+    dice_by_level,
+)
+from .inference import looked_at
 from .inputs import CHANNELS
 from .model import CORRECTOR_FAMILY, DEFAULT_CORRECTOR
 from .trainer import CorrectorTrainer, Sampling
@@ -146,10 +155,11 @@ class CorrectorRecipe(PhantomRecipe):
 
     def calibrate(
         self, network: torch.nn.Module, cases: SceneSets, device: torch.device, progress: Progress
-    ) -> Calibration:
-        """Calibration of a trained network by boxes around the objects in `cases.calibration`."""
+    ) -> tuple[Calibration, float]:
+        """Calibration of a trained network by boxes around the objects in `cases.calibration`, and the level at which
+        what it finds there overlaps most with these objects."""
         rng = np.random.default_rng([self.seed, 7])
-        found = []
+        found, overlaps = [], []
         view = cases.sampling.view
         margins = [one for one in CALIBRATION_MARGINS if one <= cases.sampling.largest_margin]
         for number in range(self.calibration_boxes):
@@ -159,13 +169,14 @@ class CorrectorRecipe(PhantomRecipe):
             box = loose_box(scene.mask, margins[int(rng.integers(len(margins)))], rng)
             axis = int(rng.integers(3))
             frame = view.frame(box, axis, min(float(scene.image.spacing[axis]), float(box.size[axis])))
-            prediction = predict(network, scene.image, frame, view, self.patch, device)
+            prediction, chances = looked_at(network, scene.image, frame, view, self.patch, device)
+            overlaps.append(dice_by_level(chances, scene.mask, box))
             found.append(CalibrationCase(prediction, mask_on(frame, scene.mask)))
         longest = None if cases.largest_mm is None else FAR_LONGER * cases.largest_mm
-        return calibrated(found, self.patch, progress.part(SHARE_OF_BOXES, 1), longest)
+        return calibrated(found, self.patch, progress.part(SHARE_OF_BOXES, 1), longest), best_level(overlaps)
 
     def describe(self, trainer: CorrectorTrainer, cases: SceneSets, run: Run, progress: Progress) -> Description:
-        calibration = self.calibrate(trainer.network, cases, torch.device(run.device), progress)
+        calibration, level = self.calibrate(trainer.network, cases, torch.device(run.device), progress)
         user_cases = cases.user_cases
         on_phantoms = user_cases is None
         data = "user" if user_cases is not None else "anatomy" if cases.sources else "phantoms"
@@ -190,6 +201,7 @@ class CorrectorRecipe(PhantomRecipe):
                 "patch": self.patch,
                 **asdict(view),
                 "largest_margin": cases.sampling.largest_margin,
+                "level": level,
                 "calibration": calibration.as_parameters(),
             },
             training={
@@ -219,6 +231,8 @@ class CorrectorRecipe(PhantomRecipe):
                 "accepted": ACCEPTED_FAILURES,
                 "loose_slice_iou": calibration.report[STRICT]["loose_slice_iou"],
                 "levels": _levels(calibration),
+                "level": level,
+                "anatomy_share": ANATOMY_SHARE,
             },
             curve={"patch_dice": "Dice of patches"},
         )

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 PATCHES = (2, 4, 8, 16, 32)
 """Sides of a patch, pixels; an object of 55 pixels with patches of 4 is as one of 220 pixels with patches of 16."""
 
+MIRRORED = (1, 2, 4, 8)
+_MIRRORS = ((), (2, 3, 4), (2,), (3, 4), (3,), (2, 4), (4,), (2, 3))
+"""The first 1, 2, 4 or 8 are closed: the mean over them is the same for a box and its mirror images among them."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -36,6 +40,9 @@ class View:
         Length of the objects that the network was trained on (geometric mean of the three sides), by which it is told
         the size of the box, so that other sizes, and images whose voxels are not in mm, give another answer; None: of
         any length.
+    mirrored
+        One of `MIRRORED`: how many mirror images of the cells the network is asked about; their mean is taken. One that
+        is oriented is asked about the cells as they are.
     oriented
         Cells are in the order of the axes R, A and S, wherever the box's own axes point, so that the network can tell
         left from right; otherwise in that of the box.
@@ -44,6 +51,12 @@ class View:
     side: int = 72
     typical_mm: float | None = None
     oriented: bool = False
+    mirrored: int = 1
+
+    @property
+    def mirrors(self) -> tuple[tuple[int, ...], ...]:
+        """Axes of (1, C, planes, rows, columns) that each of the mirror images is turned round along."""
+        return _MIRRORS[: 1 if self.oriented else self.mirrored]
 
     def frame(self, box: Box, axis: int, step_mm: float) -> Frame:
         """The slices of a box along one of its axes, about `step_mm` apart."""

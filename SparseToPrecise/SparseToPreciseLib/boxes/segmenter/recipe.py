@@ -19,7 +19,7 @@ from ...core.training.loop import LoopOptions
 from ...core.training.recipe import PhantomRecipe, Run, check_one_source, held_back, train
 from ...core.volume import Volume
 from ..correction import BoxCorrection
-from ..scenes import Scene, case_scenes, mixed_scenes
+from ..scenes import ANATOMY_SHARE, Scene, case_scenes, mixed_scenes
 from ..simulation import TIGHT_SHARE
 from .confidence import calibrated_level
 from .inputs import CHANNEL_NAMES, SEEN
@@ -215,6 +215,7 @@ class SegmenterRecipe(PhantomRecipe):
                 "validation_boxes": len(cases.validation),
                 "learnt_from": learnt_from,
                 "sources": described_sources(cases.sources),
+                "anatomy_share": ANATOMY_SHARE,
                 "corrected": corrected,
                 "tightened_boxes": corrected and corrected["boxes"] - corrected["kept"],
                 "level": level,
