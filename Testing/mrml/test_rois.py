@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,13 @@ def same_place(box: Box, other: Box, atol: float = 1e-5) -> bool:
     """Whether two boxes fill the same space, however their axes are numbered or turned."""
     distances = np.linalg.norm(box.corners()[:, None] - other.corners()[None], axis=-1)
     return bool(distances.min(axis=0).max() < atol and distances.min(axis=1).max() < atol)
+
+
+def write_line(folder: Path, ends: Sequence, kind: str = "Line") -> None:
+    """A markup of points in line.mrk.json, as Slicer's users draw a longest diameter."""
+    points = [{"id": str(n), "label": f"L-{n}", "position": list(map(float, end))} for n, end in enumerate(ends)]
+    markup = {"type": kind, "coordinateSystem": "RAS", "controlPoints": points}
+    (folder / "line.mrk.json").write_text(json.dumps({"markups": [markup]}))
 
 
 def test_there_and_back(scene) -> None:
@@ -265,6 +273,41 @@ class TestFiles:
         files.write_stroke(np.zeros((2, 3)), tmp_path / "stroke.mrk.json")
         with pytest.raises(InputError, match="stroke.mrk.json holds a markup of type Curve"):
             read_roi(tmp_path / "stroke.mrk.json")
+
+    @pytest.mark.parametrize("name", ["oblique", "flipped LPS", "anisotropic"])
+    @pytest.mark.parametrize("kind", ["Line", "Fiducial"])
+    def test_a_longest_diameter(self, scene, tmp_path: Path, name: str, kind: str) -> None:
+        image = Grid(SHAPE_KJI, GRIDS[name])
+        middle = image.to_ras((np.array(SHAPE_KJI[::-1]) - 1) / 2)
+        length = 0.3 * (np.array(SHAPE_KJI[::-1]) * image.spacing).min()
+        ends = middle + np.outer([-0.5, 0.5], np.array([0.6, 0.0, 0.8]) * length)
+        write_line(tmp_path, ends, kind)
+        box = box_from_roi(read_roi(tmp_path / "line.mrk.json", image=image))
+        assert np.allclose(box.center, middle) and np.allclose(box.size, 1.2 * length)
+        assert np.allclose(np.abs(box.axes.T @ image.ijk_to_ras[:3, :3] / image.spacing), np.eye(3), atol=1e-6)
+        with pytest.raises(InputError, match=f"line.mrk.json holds a markup of type {kind}; draw the box as an ROI"):
+            read_roi(tmp_path / "line.mrk.json")
+
+    def test_a_diameter_near_the_border_ends_with_the_image(self, scene, tmp_path: Path) -> None:
+        image = Grid(SHAPE_KJI, GRIDS["oblique"])
+        ends = image.to_ras([[0.0, 4.0, 4.0], [6.0, 4.0, 4.0]])
+        write_line(tmp_path, ends)
+        box = box_from_roi(read_roi(tmp_path / "line.mrk.json", image=image))
+        corners = image.to_ijk(box.corners())
+        assert corners.min() == pytest.approx(-0.5) and box.volume_mm3 < (1.2 * 6 * image.spacing[0]) ** 3
+
+    @pytest.mark.parametrize(
+        ("ends", "words"),
+        [
+            ([[0, 0, 0]], r"has 1 point\(s\); a box is made of two, the ends of the longest diameter"),
+            ([[0, 0, 0], [1, 0, 0], [2, 0, 0]], r"has 3 point\(s\)"),
+            ([[1, 2, 3], [1, 2, 3]], "lie at the same place"),
+        ],
+    )
+    def test_what_is_no_diameter(self, scene, tmp_path: Path, ends: list, words: str) -> None:
+        write_line(tmp_path, ends, "Fiducial")
+        with pytest.raises(InputError, match=words):
+            read_roi(tmp_path / "line.mrk.json", image=Grid(SHAPE_KJI, GRIDS["oblique"]))
 
     def test_an_empty_label(self, scene, tmp_path: Path) -> None:
         mask = shape_on(Grid(SHAPE_KJI, GRIDS["oblique"]))

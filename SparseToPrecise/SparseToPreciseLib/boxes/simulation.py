@@ -6,7 +6,8 @@ import numpy as np
 
 from ..core.box import Box
 from ..core.masks import bounding_slices
-from ..core.volume import Grid, Volume
+from ..core.volume import Volume
+from .slices import within_field_of_view
 
 TIGHT_SHARE = 0.25
 """Share of boxes without any margin among those that a segmenter is trained in."""
@@ -51,16 +52,3 @@ def cut_by_field_of_view(image: Volume, mask: Volume, rng: np.random.Generator) 
     slices = [slice(None)] * 3
     slices[axis] = slice(0, there.start + kept) if rng.random() < 0.5 else slice(there.stop - kept, None)
     return image.cropped(tuple(slices)), mask.cropped(tuple(slices))
-
-
-def within_field_of_view(box: Box, grid: Grid) -> Box:
-    """The part of a box within a grid; a box that is turned against the grid stays as it is."""
-    edges = grid.ijk_to_ras[:3, :3] / grid.spacing
-    nearest = np.abs(box.axes.T @ edges).argmax(axis=1)
-    if np.abs(box.axes.T @ edges).max(axis=1).min() < 1 - 1e-6 or len(set(nearest)) < 3:
-        return box
-    size = np.array(grid.shape[::-1])
-    ends = box.to_box(grid.to_ras(np.array([[-0.5] * 3, size - 0.5])))
-    low = np.maximum(ends.min(axis=0), -box.size / 2)
-    high = np.minimum(ends.max(axis=0), box.size / 2)
-    return box.within(low, high) if (high > low).all() else box

@@ -212,6 +212,19 @@ def check_within(box: Box, image: Grid) -> None:
             )
 
 
+def within_field_of_view(box: Box, grid: Grid) -> Box:
+    """The part of a box within a grid; a box that is turned against the grid stays as it is."""
+    edges = grid.ijk_to_ras[:3, :3] / grid.spacing
+    nearest = np.abs(box.axes.T @ edges).argmax(axis=1)
+    if np.abs(box.axes.T @ edges).max(axis=1).min() < 1 - 1e-6 or len(set(nearest)) < 3:
+        return box
+    size = np.array(grid.shape[::-1])
+    ends = box.to_box(grid.to_ras(np.array([[-0.5] * 3, size - 0.5])))
+    low = np.maximum(ends.min(axis=0), -box.size / 2)
+    high = np.minimum(ends.max(axis=0), box.size / 2)
+    return box.within(low, high) if (high > low).all() else box
+
+
 def in_image(image: Grid, grid: Grid) -> np.ndarray | float:
     """1 where a voxel of a grid lies in the image, -1 elsewhere."""
     if image.contains(world_corners(grid)).all():

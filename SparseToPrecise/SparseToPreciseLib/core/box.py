@@ -11,6 +11,8 @@ from .errors import InputError
 from .volume import Grid, Volume
 
 Numbers = np.ndarray | Sequence[float]
+DIAMETER_MARGIN = 0.1
+"""Share of a longest diameter."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,27 @@ class Box:
         return Box(matrix[:3, 3], matrix[:3, :3] / scale, np.asarray(size, dtype=np.float64) * scale)
 
     @staticmethod
+    def around_diameter(ends: Numbers, grid: Grid) -> Box:
+        """The cube around an object of which only the longest diameter was drawn, as for RECIST.
+
+        Parameters
+        ----------
+        ends
+            (2, 3) of the diameter, RAS, mm.
+        grid
+            Whose axes the cube has.
+
+        Returns
+        -------
+        Box
+            Its sides are longer than the diameter by `DIAMETER_MARGIN` at both ends: across the plane in which it was
+            measured the object may be longer.
+        """
+        ends = np.asarray(ends, dtype=np.float64)
+        length = float(np.linalg.norm(ends[1] - ends[0]))
+        return Box(ends.mean(axis=0), _right_angled(grid), np.full(3, (1 + 2 * DIAMETER_MARGIN) * length))
+
+    @staticmethod
     def bounding(mask: Volume, axes: np.ndarray | None = None) -> Box:
         """The tight box of what is not 0 in a volume, whole voxels included.
 
@@ -110,8 +133,7 @@ class Box:
         ends = np.concatenate([np.stack([i, j, k], axis=1) for i in (first, last)])
         edges = mask.ijk_to_ras[:3, :3]
         if axes is None:
-            left, _, right = np.linalg.svd(edges / np.linalg.norm(edges, axis=0))
-            axes = left @ right
+            axes = _right_angled(mask.grid)
         axes = Box(np.zeros(3), axes, np.ones(3)).axes
         along = mask.grid.to_ras(ends) @ axes
         half_voxel = np.abs(axes.T @ edges).sum(axis=1) / 2
@@ -189,3 +211,10 @@ class Box:
                 plane = part.cropped((slice(number, number + 1), slice(None), slice(None)))
                 inside[k, slices[1], slices[2]] = self.contains(plane.points_ras())[0]
         return inside
+
+
+def _right_angled(grid: Grid) -> np.ndarray:
+    """(3, 3) directions of a grid's axes; of a sheared one the nearest at right angles."""
+    edges = grid.ijk_to_ras[:3, :3]
+    left, _, right = np.linalg.svd(edges / np.linalg.norm(edges, axis=0))
+    return left @ right

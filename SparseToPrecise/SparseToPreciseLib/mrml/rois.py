@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import slicer
 
+from ..boxes.slices import within_field_of_view
 from ..core.box import Box
 from ..core.errors import InputError
 from ..core.files import known_extension, readable_file
-from ..core.markups import ROI_EXTENSION, read_markup
+from ..core.markups import ROI_EXTENSION, Markup, read_markup
+from ..core.volume import Grid
 from .files import SEGMENTATION_EXTENSIONS, read_segmentation
 from .headless import scene as current_scene
 from .lookup import find_segment
@@ -49,7 +51,9 @@ def box_from_roi(node: slicer.vtkMRMLMarkupsROINode) -> Box:
         raise InputError(f"{name}: {error}") from error
 
 
-def read_roi(path: str | os.PathLike[str], segment: str | None = None) -> slicer.vtkMRMLMarkupsROINode:
+def read_roi(
+    path: str | os.PathLike[str], segment: str | None = None, image: Grid | None = None
+) -> slicer.vtkMRMLMarkupsROINode:
     """Read a box into a new ROI node, which is checked to be one.
 
     Parameters
@@ -59,6 +63,9 @@ def read_roi(path: str | os.PathLike[str], segment: str | None = None) -> slicer
         axes of the voxels, with the segment's name and colour.
     segment
         ID, name or label value of that segment; needed when there are several.
+    image
+        Where a line or a list of two points will do, too, the object's longest diameter: `Box.around_diameter` along
+        the axes of this image and within it.
 
     Raises
     ------
@@ -72,15 +79,32 @@ def read_roi(path: str | os.PathLike[str], segment: str | None = None) -> slicer
     if segment is not None:
         raise InputError(f"{path} is an ROI and has no segment {segment}; leave the segment out.")
     markup = read_markup(path, "an ROI")
-    if markup.box is None:
+    box = markup.box
+    if box is None and image is not None:
+        box = _around_line(markup, path, image)
+    if box is None:
         raise InputError(f"{path} holds a markup of type {markup.kind}; draw the box as an ROI.")
-    node = roi_from_box(markup.box, path.name[: -len(extension)])
+    node = roi_from_box(box, path.name[: -len(extension)])
+    if markup.box is None:
+        return node
     for index, point in enumerate(markup.points[: node.GetNumberOfControlPoints()]):
         node.SetNthControlPointLabel(index, point.label)
         node.SetNthControlPointDescription(index, point.description)
     node.SetInsideOut(markup.inside_out)
     show_as(node, markup.display)
     return node
+
+
+def _around_line(markup: Markup, path: Path, image: Grid) -> Box | None:
+    """The box around a longest diameter; None where the markup is none."""
+    ends = [point.position for point in markup.points]
+    if markup.kind not in ("Line", "Fiducial"):
+        return None
+    if len(ends) != 2 or any(end is None or not np.isfinite(end).all() for end in ends):
+        raise InputError(f"{path} has {len(ends)} point(s); a box is made of two, the ends of the longest diameter.")
+    if np.array_equal(*ends):
+        raise InputError(f"Both points of {path} lie at the same place; draw them at the ends of the longest diameter.")
+    return within_field_of_view(Box.around_diameter(ends, image), image)
 
 
 def write_roi(node: slicer.vtkMRMLMarkupsROINode, path: str | os.PathLike[str]) -> Path:

@@ -27,7 +27,9 @@ def _bounds(texts: Sequence[str]) -> tuple[float, ...]:
 Roi = Annotated[
     Path | None,
     Argument(
-        "ROI", "The box: .mrk.json (an ROI, possibly rotated), or a segmentation or labelmap for its bounding box."
+        "ROI",
+        "The box: .mrk.json (an ROI, possibly rotated; or a line or two points, the object's longest diameter), or a "
+        "segmentation or labelmap for its bounding box.",
     ),
 ]
 BoundsRas = Annotated[
@@ -116,7 +118,7 @@ class BoxTask(Task):
             bounds = self.bounds_ras
             node = roi_from_box(Box.from_bounds([bounds[:2], bounds[2:4], bounds[4:]]), "ROI")
         else:
-            node = read_roi(self.roi, self.segment)
+            node = read_roi(self.roi, self.segment, image.grid)
         box = box_from_roi(node)
         try:
             check_within(box, image.grid)

@@ -183,9 +183,7 @@ def cell_probabilities(
     return view.as_stored((total / len(view.mirrors)).cpu().numpy(), grid)
 
 
-def object_cells(
-    network: torch.nn.Module, image: Volume, frame: Frame, view: View, device: torch.device
-) -> np.ndarray:
+def object_cells(network: torch.nn.Module, image: Volume, frame: Frame, view: View, device: torch.device) -> np.ndarray:
     """(planes, rows, columns) float32: the probability of every cell to be object, by the network and by this image's
     own intensities."""
     channels = view.channels(image, frame)
