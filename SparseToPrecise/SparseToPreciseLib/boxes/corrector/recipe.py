@@ -35,7 +35,7 @@ from .confidence import (
 from .inference import looked_at
 from .inputs import CHANNELS
 from .model import CORRECTOR_FAMILY, DEFAULT_CORRECTOR
-from .trainer import CorrectorTrainer, Sampling
+from .trainer import OBJECTIVES, CorrectorTrainer, Sampling
 from .working_grid import PATCHES
 
 CALIBRATION_MARGINS = (0.0, 0.1, 0.25, 0.5, 1.0)
@@ -78,16 +78,19 @@ class CorrectorRecipe(PhantomRecipe):
         How boxes are drawn. With a user's cases the view's `typical_mm` is measured on them.
     patch
         Side of a patch in pixels, one of `PATCHES`.
+    objective
+        One of `trainer.OBJECTIVES`.
 
     Raises
     ------
     InputError
-        As `TrainingRecipe`, or the patch is no side of one.
+        As `TrainingRecipe`, the patch is no side of one, or the objective is unknown.
     """
 
     calibration_boxes: int
     sampling: Sampling
     patch: int
+    objective: str = "cross-entropy"
 
     family = CORRECTOR_FAMILY
     shares = (0.1, 0.85)
@@ -97,6 +100,8 @@ class CorrectorRecipe(PhantomRecipe):
         if self.patch not in PATCHES:
             sizes = f"{', '.join(map(str, PATCHES[:-1]))} or {PATCHES[-1]}"
             raise InputError(f"A patch must have {sizes} pixels, not {self.patch}.")
+        if self.objective not in OBJECTIVES:
+            raise InputError(f"There is no objective {self.objective!r}; choose from {', '.join(OBJECTIVES)}.")
         self.check_channels((CHANNELS, 1))
 
     @classmethod
@@ -148,6 +153,7 @@ class CorrectorRecipe(PhantomRecipe):
             options,
             renew=cases.renew,
             lasting=cases.lasting,
+            objective=self.objective,
         )
 
     def measured(self, cases: SceneSets) -> CorrectorRecipe:
@@ -213,6 +219,7 @@ class CorrectorRecipe(PhantomRecipe):
             },
             measures={"validation_loss": ("validation loss", ".4f"), "patch_dice": ("Dice of patches", ".3f")},
             choices={
+                "objective": self.objective,
                 "data": data,
                 "unseen": data == "phantoms",
                 "again": data == "anatomy",
