@@ -113,7 +113,7 @@ def _trained(context: Context) -> dict[str, dict]:
 BENCHMARK = Benchmark(
     "editing",
     "Benchmark of scribble editing",
-    "The models were trained on phantoms only. Research use only.",
+    "The rivals were trained on phantoms only, the default on real anatomy, too. Research use only.",
     SECTIONS,
     facts=lambda entries, stamp: [],
     current=_current,

@@ -35,7 +35,7 @@ NETWORKS = {
 }
 """Keys of what train_rivals.py trains, at equal computing time."""
 
-BUNDLES = {"residual": "editing", "anatomy": "editing-anatomy"}
+BUNDLES = {"phantoms": "editing-phantoms", "residual": "editing"}
 """The bundles in Resources/Models: the residual network trained on phantoms, and on real anatomy, too."""
 
 TOLERANCE_MM = 1e-3
@@ -96,7 +96,7 @@ class Tools:
             "image-aware-warp": "image-aware warp",
             **NETWORKS,
             "residual": "residual network",
-            "anatomy": "residual network, real anatomy",
+            "phantoms": "residual network, phantoms alone",
         }
         rows = []
         for key in keys:

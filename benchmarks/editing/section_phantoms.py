@@ -18,6 +18,7 @@ ROWS = (
     "signed-distance-warp",
     "image-aware-warp",
     *(name for key in NETWORKS for name in (f"{key}/uncomposed", key)),
+    "phantoms",
     "residual/uncomposed",
     "residual",
     "default",

@@ -26,8 +26,8 @@ ROWS = (
     "grow-from-seeds",
     "editing",
     "residual-equal",
+    "phantoms",
     "residual",
-    "anatomy",
     "default",
 )
 WORST_DROP = 0.005

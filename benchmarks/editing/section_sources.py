@@ -14,7 +14,7 @@ from .section_real import first_table, one_row, summary_of
 
 TITLE = "Test sources, one stroke"
 KINDS = ("geometric", "ambiguous")
-ROWS = ("none", "image-aware-warp", "sphere-brush", "grow-from-seeds", "residual", "anatomy", "default")
+ROWS = ("none", "image-aware-warp", "sphere-brush", "grow-from-seeds", "phantoms", "residual", "default")
 
 
 def run(context: Context) -> dict:
