@@ -299,8 +299,8 @@ class TestFiles:
     @pytest.mark.parametrize(
         ("ends", "words"),
         [
-            ([[0, 0, 0]], r"has 1 point\(s\); a box is made of two, the ends of the longest diameter"),
-            ([[0, 0, 0], [1, 0, 0], [2, 0, 0]], r"has 3 point\(s\)"),
+            ([[0, 0, 0]], r"has 1 placed point\(s\); a box is made of two, the ends of the longest diameter"),
+            ([[0, 0, 0], [1, 0, 0], [2, 0, 0]], r"has 3 placed point\(s\)"),
             ([[1, 2, 3], [1, 2, 3]], "lie at the same place"),
         ],
     )

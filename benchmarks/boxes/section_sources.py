@@ -20,7 +20,7 @@ from ..harness import ANATOMY, mapped
 from ..sources import sources_for_tests, structures_of_source
 from ..tables import number, percent, table
 from .baselines import shrunk_bounds
-from .context import STRICT, Context, Look, kept_when_unsafe, rules, summary
+from .context import STRICT, Context, Look, kept_when_unsafe, summary
 from .section_phantoms import rows_of_margins
 from .section_real_segmentation import untrained
 
@@ -28,6 +28,7 @@ TITLE = "Real test sources"
 MODEL, TIGHTENED, FROM_BOXES = "default", "default, box tightened first", "learnt from boxes of phantoms"
 FORMER = "corrector of phantoms"
 CLOSE = 0.9
+MARGINS = (0.1, 0.25, 0.5)
 CONTEXT = 0.75
 """Share of a box's length that the image is kept beyond it: more than anything looks at."""
 GOALS = {"0.1": 0.82, "0.25": 0.75, "0.5": 0.62}
@@ -37,7 +38,7 @@ GOALS = {"0.1": 0.82, "0.25": 0.75, "0.5": 0.62}
 def run(context: Context) -> dict:
     most = context.counts.per_source if ANATOMY.is_dir() else 0
     jobs = [
-        (source, which, most, context.counts.margins, context.seed)
+        (source, which, most, context.seed)
         for source in (sources_for_tests(ANATOMY) if most else [])
         for which in range(len(structures_of_source(ANATOMY, source, most)))
     ]
@@ -62,13 +63,13 @@ def _models() -> dict[str, Any]:
     }
 
 
-def _job(source: str, which: int, most: int, margins: tuple[float, ...], seed: int) -> list[dict[str, Any]]:
+def _job(source: str, which: int, most: int, seed: int) -> list[dict[str, Any]]:
     image, truth, _ = structures_of_source(ANATOMY, source, most)[which]
     truth = truth.with_array(truth.array.astype(np.uint8))
     if not image.grid.same_as(truth.grid, 0.1 * float(truth.spacing.min())):
         truth = truth.resampled_to(image.grid, "nearest", fill=0)
     records = []
-    for margin in margins:
+    for margin in MARGINS:
         box = loose_box(truth, margin, np.random.default_rng([seed, 17, which]))
         part = image.grid.slices_around(box.corners(), CONTEXT * float(box.size.max()))
         scene = Scene(image.cropped(part).with_array(image.cropped(part).array.astype(np.float32)), truth.cropped(part))
@@ -105,7 +106,6 @@ def _tightened(scene: Scene, box: Any) -> dict[str, dict[str, Any]]:
         if not scores:
             scores["loose box"] = look.score(look.loose)
             scores["fixed shrink of 12 %"] = look.score(shrunk_bounds(look.frame, 0.12))
-            scores |= {rule: look.score(look.masked(mask)) for rule, mask in rules().items()}
         scores |= _of_corrector(look, corrector, name)
     return {name: {**one, "sides": None} for name, one in scores.items()}
 

@@ -97,11 +97,13 @@ def read_roi(
 
 def _around_line(markup: Markup, path: Path, image: Grid) -> Box | None:
     """The box around a longest diameter; None where the markup is none."""
-    ends = [point.position for point in markup.points]
+    ends = [point.position for point in markup.points if point.position is not None]
     if markup.kind not in ("Line", "Fiducial"):
         return None
-    if len(ends) != 2 or any(end is None or not np.isfinite(end).all() for end in ends):
-        raise InputError(f"{path} has {len(ends)} point(s); a box is made of two, the ends of the longest diameter.")
+    if len(ends) != 2 or not np.isfinite(ends).all():
+        raise InputError(
+            f"{path} has {len(ends)} placed point(s); a box is made of two, the ends of the longest diameter."
+        )
     if np.array_equal(*ends):
         raise InputError(f"Both points of {path} lie at the same place; draw them at the ends of the longest diameter.")
     return within_field_of_view(Box.around_diameter(ends, image), image)

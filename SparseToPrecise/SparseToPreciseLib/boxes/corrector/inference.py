@@ -122,14 +122,14 @@ def looked_at(
     network = network.to(device)
     progress(0.0, "looking at the box")
     frame, cells = given, object_cells(network, image, given, view, device)
-    first = Prediction(given, given, _shares(cells, given, patch))
-    part = located_part(first, patch)
+    seen = Prediction(given, given, _shares(cells, given, patch))
+    part = located_part(seen, patch)
     if part is not None:
         progress(0.5, "looking again, at the object")
         frame = given.part(*part, view.side)
         cells = object_cells(network, image, frame, view, device)
-        first = Prediction(given, frame, _shares(cells, frame, patch))
-    return first, Volume(cells, frame.cells(0, frame.planes).ijk_to_ras)
+        seen = Prediction(given, frame, _shares(cells, frame, patch))
+    return seen, Volume(cells, frame.cells(0, frame.planes).ijk_to_ras)
 
 
 def located_part(prediction: Prediction, patch: int) -> tuple[np.ndarray, np.ndarray] | None:

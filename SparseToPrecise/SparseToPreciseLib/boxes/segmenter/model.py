@@ -72,7 +72,7 @@ class Segmenter(OpenedModel):
 
 
 def load_segmenter(model: str | os.PathLike[str] | None = None, device: str = "auto") -> Segmenter | Corrector:
-    """What segments in a box, ready to be used again and again.
+    """A model that segments in a box, ready to be used again and again.
 
     Parameters
     ----------
