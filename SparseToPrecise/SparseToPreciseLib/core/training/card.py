@@ -18,7 +18,7 @@ from ..software import package_versions
 Rows = Sequence[Mapping[str, float]]
 """Validations, as a training log holds them."""
 
-_SENTENCE = re.compile(r"(?m)^<!-- (\w+): (\w+) -->\n")
+_SENTENCE = re.compile(r"(?m)^<!-- (\w+): ([\w-]+) -->\n")
 
 
 @dataclass(frozen=True)
