@@ -259,10 +259,10 @@ class TestSegment:
             "box", "segment", *inputs, "--corrector", box_folder / "corrector"
         )
 
-    def test_a_corrector_as_segmenter(self, box_cli, box_folder: Path) -> None:
+    def test_a_model_of_another_family(self, box_cli, box_folder: Path) -> None:
         inputs = (box_folder / "image.nrrd", box_folder / "loose.mrk.json", "-o", box_folder / "o.seg.nrrd")
-        assert "is of the family boxes-corrector, not boxes-segmenter" in box_cli.refuses(
-            "box", "segment", *inputs, "--model", box_folder / "corrector"
+        assert "is of the family editing, not boxes-segmenter or boxes-corrector" in box_cli.refuses(
+            "box", "segment", *inputs, "--model", "editing"
         )
 
     def test_outputs(self, box_cli, box_folder: Path) -> None:

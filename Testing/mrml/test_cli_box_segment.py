@@ -12,7 +12,7 @@ from box_cases import CENTRE, GRID, GRIDS, LOOSE, TIGHT, find_nothing, image_on,
 from edit_cases import rotation
 
 from SparseToPreciseLib.core.box import Box
-from SparseToPreciseLib.core.bundles import METADATA
+from SparseToPreciseLib.core.bundles import METADATA, open_bundle
 from SparseToPreciseLib.core.images import read_labelmap
 from SparseToPreciseLib.core.masks import dice
 from SparseToPreciseLib.mrml import files
@@ -68,6 +68,18 @@ def test_tightened_first(segment, box_folder: Path) -> None:
     assert described["safe"] and tight.volume_mm3 < 0.7 * LOOSE.volume_mm3
     assert tight.contains(found.grid.to_ras(np.argwhere(found.array)[:, ::-1])).all()
     assert dice(found.array != 0, mask_on(GRID).array != 0) > 0.75
+
+
+def test_a_corrector_segments_around_a_longest_diameter(segment, box_folder: Path) -> None:
+    half = np.where(TIGHT.size == TIGHT.size.max(), TIGHT.size / 2, 0)
+    ends = [{"position": list(TIGHT.center + sign * half)} for sign in (-1, 1)]
+    markup = {"type": "Line", "coordinateSystem": "RAS", "controlPoints": ends}
+    (box_folder / "line.mrk.json").write_text(json.dumps({"markups": [markup]}))
+    found = segment("--model", box_folder / "corrector", "--report", box_folder / "r.json", roi="line.mrk.json")
+    report = json.loads((box_folder / "r.json").read_text())
+    assert report["model"]["weights_sha256"] == open_bundle(box_folder / "corrector").sha256
+    assert report["given"]["size_mm"] == pytest.approx([1.2 * TIGHT.size.max()] * 3)
+    assert dice(found.array != 0, mask_on(GRID).array != 0) > 0.8
 
 
 def test_where_tightening_is_unsure_the_given_box_is_segmented(box_cli, segment, box_folder: Path) -> None:
