@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -51,12 +51,13 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callab
 
 
 @pytest.fixture(scope="session")
-def landmark_template(made_once) -> Path:
+def landmark_template(made_once) -> Iterator[Path]:
     """The folder of a template that learnt the shape of `landmark_cases`; to be read only, as all that is shared."""
     pytest.importorskip("torch")
-    from landmark_cases import quick_template
+    from landmark_cases import quick_template, turned_once
 
-    return made_once("landmarks", lambda folder: quick_template(folder / "template")) / "template"
+    with turned_once():
+        yield made_once("landmarks", lambda folder: quick_template(folder / "template")) / "template"
 
 
 @pytest.fixture(scope="session")

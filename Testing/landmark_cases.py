@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from edit_cases import rotation
@@ -10,7 +13,9 @@ from edit_cases import rotation
 from SparseToPreciseLib.core.bundles import Bundle
 from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.landmarks.cases import Augmentation
+from SparseToPreciseLib.landmarks.inputs import Surroundings
 from SparseToPreciseLib.landmarks.reference import Reference
+from SparseToPreciseLib.landmarks.search import TurnedPatterns
 
 # Centre (mm from the shape's own origin) and radius of its balls.
 BALLS = (((0.0, 0.0, 0.0), 7.0), ((9.0, 2.0, 0.0), 5.0), ((14.0, 6.0, -6.0), 3.5), ((-2.0, 7.0, 6.0), 4.0))
@@ -91,3 +96,19 @@ def quick_template(folder: Path, **options) -> Bundle:
         return train_template(folder, [reference()], network="quick", device="cpu", **{**given, **options})
     finally:
         del NETWORKS["quick"]
+
+
+@contextmanager
+def turned_once() -> Iterator[None]:
+    """A reference is turned once for all templates that hold it, which takes each of them four seconds otherwise."""
+    of, found = TurnedPatterns.of, {}
+
+    def turned(reference: Reference, seen: Surroundings, *given: float) -> TurnedPatterns:
+        volumes = (reference.soi, seen.image, seen.mean, seen.deviation)
+        key = (*given, *(part.tobytes() for one in volumes for part in (one.array, one.ijk_to_ras)))
+        if key not in found:
+            found[key] = of(reference, seen, *given)
+        return found[key]
+
+    with mock.patch.object(TurnedPatterns, "of", turned):
+        yield

@@ -46,21 +46,12 @@ Trainer.run = kept
 pytest.importorskip("fire")
 
 
-def launched(launcher: list[str], config: str, folder: Path, **overrides: object) -> str:
-    """Run the recipe under a launcher; its output."""
-    command = [sys.executable, "-m", *launcher, "monai.bundle", "run", "training", "--config_file", config]
-    for key, value in {**TINY, **overrides}.items():
-        command += [f"--{key}", value if isinstance(value, str) else repr(value)]
-    environment = os.environ | {"PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
-    )
-    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
-    return result.stdout
+def test_monais_launcher_trains_a_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    from monai.bundle import run
 
-
-def test_monais_launcher_trains_a_bundle(tmp_path: Path) -> None:
-    said = launched([], str(CONFIGS / "train.json"), tmp_path, device="cpu")
+    monkeypatch.chdir(tmp_path)
+    run("training", config_file=str(CONFIGS / "train.json"), device="cpu", **TINY)
+    said = capsys.readouterr().out
     bundle = open_bundle(tmp_path / "training-output", "synthesis")
     bundle.verify()
     assert "step 2: validation MAE" in said and "written: " in said
@@ -75,14 +66,16 @@ def test_two_processes_train_one_network_beside_one_discriminator(tmp_path: Path
     (tmp_path / "keep.json").write_text(json.dumps(keep))
     files = [str(path) for path in (CONFIGS / "train.json", CONFIGS / "multi_gpu_train.json", tmp_path / "keep.json")]
     # MASTER_PORT 0: the launcher finds a free port.
-    launcher = [
-        "torch.distributed.run",
-        "--nproc_per_node=2",
-        "--rdzv-backend=c10d",
-        "--rdzv-endpoint=localhost:0",
-        "-m",
-    ]
-    said = launched(launcher, str(files), tmp_path, output=str(tmp_path / "two"))
+    launcher = ["torch.distributed.run", "--nproc_per_node=2", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"]
+    command = [sys.executable, "-m", *launcher, "-m", "monai.bundle", "run", "training", "--config_file", str(files)]
+    for key, value in {**TINY, "output": str(tmp_path / "two")}.items():
+        command += [f"--{key}", value if isinstance(value, str) else repr(value)]
+    environment = os.environ | {"PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1"}
+    result = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
+    said = result.stdout
     assert said.count("written: ") == 1, "only the first process tells and writes"
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     for one, other in zip(first, second, strict=True):

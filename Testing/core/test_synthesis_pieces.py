@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 from edit_cases import grid_around, rotation
@@ -16,7 +18,7 @@ from SparseToPreciseLib.synthesis.body import body_mask, grown, mask_on
 from SparseToPreciseLib.synthesis.confidence import EDGES, histogram, histogram_distance, out_of_domain, seen_in
 from SparseToPreciseLib.synthesis.hu import AIR, BONE, SOFT, HuWindow, classify
 from SparseToPreciseLib.synthesis.inference import Spread, flips
-from SparseToPreciseLib.synthesis.inputs import BACKGROUND, BRIGHT, HIGHEST, network_input, standardised
+from SparseToPreciseLib.synthesis.inputs import BACKGROUND, BRIGHT, HIGHEST, NetworkInput, network_input, standardised
 from SparseToPreciseLib.synthesis.modality import looks_like_ct, looks_like_offset_ct, refuse_ct, unpadded
 from SparseToPreciseLib.synthesis.working_grid import onto_working_grid, working_grid_around
 
@@ -154,9 +156,14 @@ def test_the_lattice_lies_on_multiples_of_its_spacing():
         working_grid_around([0, 0, 0], [5000, 5000, 5000], 2.0)
 
 
+@cache
+def of_the_head() -> NetworkInput:
+    return network_input(mr_on(GRID), 2.0)
+
+
 @pytest.mark.parametrize("name", GRIDS)
 def test_the_same_head_gives_the_same_voxels_however_it_is_stored(name: str):
-    straight, other = network_input(mr_on(GRID), 2.0), network_input(mr_on(GRIDS[name]), 2.0)
+    straight, other = of_the_head(), network_input(mr_on(GRIDS[name]), 2.0)
     common = Volume(other.z, other.grid.ijk_to_ras).resampled_to(straight.grid, "nearest")
     shift = (other.grid.ijk_to_ras[:3, 3] - straight.grid.ijk_to_ras[:3, 3]) / 2
     assert np.allclose(shift, np.round(shift))
@@ -168,8 +175,8 @@ def test_the_same_head_gives_the_same_voxels_however_it_is_stored(name: str):
 
 
 def test_a_cropped_head_keeps_its_voxels_where_it_is():
-    mr = mr_on(GRID)
-    whole, part = network_input(mr, 2.0), network_input(mr.cropped((slice(14, None), slice(None), slice(None))), 2.0)
+    cropped = mr_on(GRID).cropped((slice(14, None), slice(None), slice(None)))
+    whole, part = of_the_head(), network_input(cropped, 2.0)
     again = Volume(part.z, part.grid.ijk_to_ras).resampled_to(whole.grid, "nearest").array
     inside = whole.mask & (whole.grid.points_ras()[..., 2] > part.grid.ijk_to_ras[2, 3] + 8)
     assert np.abs(again - whole.z)[inside].mean() < 0.1
@@ -180,13 +187,14 @@ def test_padding_and_air_far_from_the_body_change_nothing():
     padded = Volume(np.pad(mr.array, 40), GRID.ijk_to_ras)
     matrix = GRID.ijk_to_ras.copy()
     matrix[:3, 3] = GRID.to_ras([-40, -40, -40])
-    one, other = network_input(mr, 2.0), network_input(Volume(padded.array, matrix), 2.0)
+    one, other = of_the_head(), network_input(Volume(padded.array, matrix), 2.0)
     assert other.scale == pytest.approx(one.scale, rel=0.03)
     there = Volume(other.z, other.grid.ijk_to_ras).resampled_to(one.grid, "nearest").array
     assert np.abs(there - one.z)[one.mask].mean() < 0.05
     assert other.mask.sum() == pytest.approx(one.mask.sum(), rel=0.1)  # not the padding, too
 
 
+@cache
 def noisy_mr() -> Volume:
     rng, mr = np.random.default_rng(0), mr_on(GRID)
     return mr.with_array(np.hypot(mr.array + rng.normal(0, 12, mr.shape), rng.normal(0, 12, mr.shape)))
@@ -196,13 +204,16 @@ def turned_in_plane(array: np.ndarray, value: float, order: int) -> np.ndarray:
     return ndimage.rotate(array, 25, axes=(1, 2), order=order, cval=value).astype(np.float32)
 
 
+@cache
+def turned_in_its_air(order: int) -> NetworkInput:
+    return network_input(Volume(turned_in_plane(noisy_mr().array, 25, order), GRID.ijk_to_ras), 2.0)
+
+
 @pytest.mark.parametrize("order", [0, 1])
 @pytest.mark.parametrize("value", [-1000, -60, 300, 4095])
 def test_padding_of_any_value_around_a_turned_image_changes_nothing(value: float, order: int):
-    mr, air = noisy_mr(), 25
-    one, other = (
-        network_input(Volume(turned_in_plane(mr.array, around, order), GRID.ijk_to_ras), 2.0) for around in (air, value)
-    )
+    padded = Volume(turned_in_plane(noisy_mr().array, value, order), GRID.ijk_to_ras)
+    one, other = turned_in_its_air(order), network_input(padded, 2.0)
     there = Volume(one.mask.astype(np.uint8), one.grid.ijk_to_ras).resampled_to(other.grid, "nearest", fill=0).array
     assert dice(there > 0, other.mask) > 0.97
     assert other.scale == pytest.approx(one.scale, rel=0.03)
@@ -260,7 +271,7 @@ def test_thick_slices_reach_to_their_faces():
 
 def test_a_spline_does_not_blur_an_oblique_image_more():
     turned = grid_around((2.0, 2.0, 2.0), rotation((0, 0, 1), 30), half_mm=60)
-    grid = network_input(mr_on(GRID), 2.0).grid
+    grid = of_the_head().grid
     truth, inside = mr_on(grid).array, depth(grid.points_ras()) > 14
     spline = np.abs(onto_working_grid(mr_on(turned), grid) - truth)[inside].mean()
     linear = np.abs(mr_on(turned).resampled_to(grid).array - truth)[inside].mean()

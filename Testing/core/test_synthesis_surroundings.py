@@ -17,7 +17,7 @@ from SparseToPreciseLib.synthesis.body import body_mask, grown
 from SparseToPreciseLib.synthesis.cases import TrainingCase, check_ct, check_pair, prepared
 from SparseToPreciseLib.synthesis.confidence import out_of_domain, refuse_other_unit
 from SparseToPreciseLib.synthesis.hu import AIR_BELOW, OUTSIDE, HuWindow
-from SparseToPreciseLib.synthesis.inputs import check_mr, network_input
+from SparseToPreciseLib.synthesis.inputs import NetworkInput, check_mr, network_input
 from SparseToPreciseLib.synthesis.metrics import evaluate
 from SparseToPreciseLib.synthesis.modality import looks_like_ct, looks_like_offset_ct, may_be_ct, surroundings
 
@@ -146,24 +146,30 @@ def test_a_padded_mr_of_any_unit_is_no_ct(value: float):
             assert not looks_like_ct(ndimage.rotate(given, 20, axes=(1, 2), order=1, cval=value))
 
 
+@cache
 def fat_saturated(level: float) -> tuple[Volume, np.ndarray]:
-    """A head whose outer 8 mm have hardly a signal, and its body."""
+    """A noisy head whose outer 8 mm have hardly a signal, and its body."""
     case = head(4)
     body = case.body.array > 0
     bright, rng = np.percentile(case.mr.array[body], 98), np.random.default_rng(0)
     array = case.mr.array.copy()
     skin = body & ~grown(body, -8.0, case.mr.grid.spacing_kji)
     array[skin] = level * bright * (1 + 0.1 * rng.normal(size=np.count_nonzero(skin)))
-    return case.mr.with_array(array, "MR"), body
+    noisy = np.hypot(array, np.random.default_rng(1).normal(0, 0.01 * np.percentile(array, 98), array.shape))
+    return case.mr.with_array(noisy.astype(np.float32), "MR"), body
+
+
+@cache
+def voxels_of_fat_saturated(level: float) -> NetworkInput:
+    return network_input(fat_saturated(level)[0], 4.0)
 
 
 @pytest.mark.parametrize("dilated", [0, 2, 10])
 @pytest.mark.parametrize("level", [0.05, 0.12])
 def test_a_masked_fat_saturated_head_loses_nothing_without_a_word(level: float, dilated: int):
     mr, body = fat_saturated(level)
-    noisy = np.hypot(mr.array, np.random.default_rng(1).normal(0, 0.01 * np.percentile(mr.array, 98), mr.shape))
-    arrays = (masked(noisy, body, dilated, 0), noisy.astype(np.float32))
-    given, unmasked = (network_input(mr.with_array(array), 4.0) for array in arrays)
+    given = network_input(mr.with_array(masked(mr.array, body, dilated, 0)), 4.0)
+    unmasked = voxels_of_fat_saturated(level)
     lost, before = (
         np.count_nonzero(body & (there == 0)) / np.count_nonzero(body)
         for there in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,23 @@ def relative(path: Path) -> str:
     return path.relative_to(house.ROOT).as_posix()
 
 
+@cache
+def widgets_of(ui: Path) -> dict[str, str]:
+    return ui_files.parse(ui).classes
+
+
+@cache
+def all_ui_files() -> list[Path]:
+    return [ui for folder in MODULES for ui in sorted(folder.rglob("*.ui"))]
+
+
 def widgets_for(path: Path) -> dict[str, str]:
     """Classes by name: of the .ui files that a source names, else of all of its module, else of all modules."""
-    everywhere = [ui for folder in MODULES for ui in sorted(folder.rglob("*.ui"))]
+    everywhere = all_ui_files()
     source = path.read_text(encoding="utf-8")
     named = [ui for ui in everywhere if ui.name in source]
     beside = [ui for ui in everywhere if ui.relative_to(house.ROOT).parts[0] == path.relative_to(house.ROOT).parts[0]]
-    return {name: one for ui in named or beside or everywhere for name, one in ui_files.parse(ui).classes.items()}
+    return {name: one for ui in named or beside or everywhere for name, one in widgets_of(ui).items()}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=relative)

@@ -77,8 +77,10 @@ def _in_ui(node: ast.AST) -> str | None:
 
 def _plain(node: ast.AST) -> str | None:
     """`name` and `self.name` as text: what may be given a widget by an assignment."""
-    text = ast.unparse(node) if isinstance(node, (ast.Name, ast.Attribute)) else ""
-    return text if re.fullmatch(r"(self\.)?\w+", text) else None
+    if isinstance(node, ast.Name):
+        return node.id
+    of_self = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self"
+    return f"self.{node.attr}" if of_self else None
 
 
 def _made(value: ast.AST | None, widgets: dict[str, str]) -> str | None:

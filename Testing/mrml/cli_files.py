@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
+import runpy
 import signal
 import subprocess
 import sys
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -61,26 +64,30 @@ class CommandLine:
         return answer.error.strip()
 
 
-def stopped_at(moment: str, number: signal.Signals, *command: object, group: bool = False) -> Answer:
-    """What a process gives that gets a signal as soon as its progress tells of a moment.
+def stopped_at(
+    moment: str,
+    number: signal.Signals,
+    *command: object,
+    program: Path | None = None,
+    group: bool = False,
+    ready: bool = False,
+) -> Answer:
+    """What a process of the command line gives that gets a signal as soon as its progress tells of a moment.
 
     Parameters
     ----------
     moment
         A part of a message.
     command
-        What Python is given; with --progress json.
+        What it is given; with --progress json.
+    program
+        A file of Python to run in place of the command line's.
     group
         The signal is for the processes that it has started, too, as a terminal's Ctrl-C.
+    ready
+        For moments after all imports: the process is a copy of one that has imported what is heavy.
     """
-    process = subprocess.Popen(
-        [sys.executable, *map(str, command)],
-        env=os.environ | {"PYTHONPATH": str(LIBRARY), "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    process = (_Copy if ready else _Fresh)(program, [str(part) for part in command])
     for line in process.stdout:
         if moment in json.loads(line)["message"]:
             (os.killpg if group else os.kill)(process.pid, number)
@@ -89,6 +96,70 @@ def stopped_at(moment: str, number: signal.Signals, *command: object, group: boo
         pytest.fail(f"the command never said {moment}: {process.stderr.read()}")
     out, error = process.communicate(timeout=120)
     return Answer(process.returncode, out, error)
+
+
+class _Fresh(subprocess.Popen):
+    """A process of Python in a session of its own."""
+
+    def __init__(self, program: Path | None, arguments: list[str]) -> None:
+        named = ["-m", run.__module__] if program is None else [program]
+        super().__init__(
+            [sys.executable, *named, *arguments],
+            env=os.environ | {"PYTHONPATH": str(LIBRARY), "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+
+class _Copy:
+    """The same without its imports, which take ten seconds: a fork of a process that did them once for all tests.
+
+    That process runs nothing else, so that no thread and no scene of earlier tests is copied.
+    """
+
+    def __init__(self, program: Path | None, arguments: list[str]) -> None:
+        forks = multiprocessing.get_context("forkserver")
+        forks.set_forkserver_preload(["slicer", "monai", "torch._dynamo"])
+        (out, its_out), (error, its_error) = forks.Pipe(duplex=False), forks.Pipe(duplex=False)
+        given = (program, arguments, dict(os.environ), its_out, its_error)
+        self._process = forks.Process(target=_as_main, args=given)
+        self._process.start()
+        its_out.close()
+        its_error.close()
+        self.pid = self._process.pid
+        self.stdout, self.stderr = (os.fdopen(os.dup(pipe.fileno())) for pipe in (out, error))
+
+    def communicate(self, timeout: float) -> tuple[str, str]:
+        self._process.join(timeout)  # what it says after a signal fits into the pipes
+        self._process.kill()
+        with self.stdout, self.stderr:
+            return self.stdout.read(), self.stderr.read()
+
+    @property
+    def returncode(self) -> int:
+        return self._process.exitcode
+
+
+def _as_main(
+    program: Path | None, arguments: list[str], environment: dict[str, str], out: Connection, error: Connection
+) -> None:
+    """What the copy does."""
+    os.setsid()
+    os.environ.clear()
+    os.environ.update(environment)
+    for number, pipe in ((1, out), (2, error)):
+        os.dup2(pipe.fileno(), number)
+        pipe.close()
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1, closefd=False) for number in (1, 2))
+    # As nobody's child: those of what nohup started, or of a shell in the background, ignore these.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    if program is None:
+        sys.exit(run(arguments))
+    sys.argv[1:] = arguments
+    runpy.run_path(str(program), run_name="__main__")
 
 
 def snapshot(folder: Path) -> dict[Path, bytes | None]:

@@ -6,8 +6,6 @@ import errno
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +14,10 @@ import SimpleITK as sitk
 from box_cases import CENTRE, GRID, image_on
 from edit_cases import rotation
 
-from cli_files import snapshot
+from cli_files import snapshot, stopped_at
 from SparseToPreciseLib.core.box import Box
 from SparseToPreciseLib.mrml import files
 from SparseToPreciseLib.mrml.rois import roi_from_box, write_roi
-
-LIBRARY = Path(__file__).resolve().parents[2] / "SparseToPrecise"
 
 
 @pytest.fixture
@@ -226,27 +222,15 @@ class TestOutputs:
 def test_stopping_at_any_moment_leaves_nothing_behind(box_folder: Path, moment: str) -> None:
     outputs = {box_folder / name for name in ("o.mrk.json", "s.seg.nrrd", "r.json")}
     before = snapshot(box_folder)
-    command = [sys.executable, "-m", "SparseToPreciseLib.cli.main", "box", "tighten"]
-    command += [box_folder / "image.nrrd", box_folder / "loose.mrk.json", "-o", box_folder / "o.mrk.json"]
+    command = ["box", "tighten", box_folder / "image.nrrd", box_folder / "loose.mrk.json"]
+    command += ["-o", box_folder / "o.mrk.json", "--model", box_folder / "corrector", "--progress", "json"]
     command += ["--slices-segmentation", box_folder / "s.seg.nrrd", "--report", box_folder / "r.json"]
-    command += ["--model", box_folder / "corrector", "--progress", "json"]
-    environment = os.environ | {"PYTHONPATH": str(LIBRARY), "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(
-        [str(part) for part in command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    for line in process.stdout:
-        if moment in json.loads(line)["message"]:
-            process.send_signal(signal.SIGTERM)
-            break
-    else:
-        pytest.fail(f"the command never said {moment}: {process.stderr.read()}")
-    _, error = process.communicate(timeout=60)
+    answer = stopped_at(moment, signal.SIGTERM, *command, ready=moment in ("looking", "writing"))
     after = snapshot(box_folder)
-    if moment == "writing" and process.returncode == 0:
+    if moment == "writing" and answer.code == 0:
         assert set(after) - set(before) == outputs  # the signal came when all was done
         return
-    assert process.returncode == 128 + signal.SIGTERM
-    assert error == "Stopped; nothing was written.\n"
+    assert (answer.code, answer.error) == (128 + signal.SIGTERM, "Stopped; nothing was written.\n")
     assert after == before
 
 

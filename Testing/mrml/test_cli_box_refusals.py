@@ -117,7 +117,7 @@ class TestSegment:
         (box_folder / "o.seg.nrrd").write_text("old")
         before = snapshot(box_folder)
         command = [*segmenting(), "--report", box_folder / "r.json", "--progress", "json"]
-        answer = stopped_at(moment, signal.SIGTERM, "-m", "SparseToPreciseLib.cli.main", *command)
+        answer = stopped_at(moment, signal.SIGTERM, *command, ready=moment == "writing")
         after = snapshot(box_folder)
         if moment == "writing" and answer.code == 0:
             assert set(after) - set(before) == {box_folder / "r.json"}  # the signal came when all was done

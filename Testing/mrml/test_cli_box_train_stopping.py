@@ -61,7 +61,8 @@ def test_stopping_leaves_what_was_there(
     # The name of a bundle of the family, which a training may replace.
     output = box_folder / (kind if replacing else "mine")
     command = ("train", f"boxes-{kind}", *options, "-o", output, "--minutes", 5, "--device", "cpu")
-    answer = stopped_at(moment, number, tmp_path / "small.py", *command, "--progress", "json")
+    program, ready = tmp_path / "small.py", moment != "phantoms: 2"
+    answer = stopped_at(moment, number, *command, "--progress", "json", program=program, ready=ready)
     assert (answer.code, answer.error) == (128 + number, "Stopped; nothing was written.\n")
     assert '"result"' not in answer.out
     assert snapshot(box_folder) == before

@@ -17,7 +17,7 @@ import SimpleITK as sitk
 pytest.importorskip("slicer")
 pytest.importorskip("torch")
 
-from landmark_cases import GRIDS, MOVED, ORIGIN, TURN, image_on, landmarks, reference
+from landmark_cases import GRIDS, MOVED, ORIGIN, TURN, grid_around, image_on, landmarks, reference
 
 from cli_files import CommandLine, snapshot
 from SparseToPreciseLib.core.progress import Progress
@@ -46,7 +46,7 @@ def landmark_files(tmp_path_factory, landmark_template: Path) -> Path:
     (folder / "targets").mkdir()
     files.write_volume(image_on(GRIDS["axis-aligned"], TURN, MOVED), folder / "targets" / "a.nrrd")
     files.write_volume(image_on(GRIDS["oblique"], TURN, MOVED), folder / "targets" / "b.nrrd")
-    grid = GRIDS["axis-aligned"]
+    grid = grid_around(MOVED, half_mm=12)  # few places to search, where nothing is found
     noise = np.random.default_rng(1).normal(size=grid.shape).astype(np.float32)
     files.write_volume(Volume(noise, grid.ijk_to_ras), folder / "targets" / "noise.nrrd")
     return folder
@@ -148,7 +148,6 @@ class TestDetect:
         given = (folder / "template", folder / "targets" / "a.nrrd", "-o", folder / "out")
         sentence = cli.refuses("landmarks", "detect", *given, "--stages", "localize")
         assert "the disk is full" in sentence
-
 
     def test_a_stopped_batch_loses_nothing_and_goes_on(self, cli: CommandLine, folder: Path, monkeypatch) -> None:
         from SparseToPreciseLib.landmarks import detect as module

@@ -207,30 +207,34 @@ class TestStart:
         assert (folder / "o.nrrd").exists()
 
     @pytest.mark.parametrize(("package", "title"), [("torch", "PyTorch"), ("monai", "MONAI")])
-    @pytest.mark.parametrize("command", ["edit", "train", "verify"])
     def test_models_without_a_needed_package_are_refused_in_one_sentence(
-        self, folder: Path, models: Path, package: str, title: str, command: str
+        self, folder: Path, models: Path, package: str, title: str
     ) -> None:
         make_bundle(models / "mine")
         code = (
-            f"import sys; sys.modules['{package}'] = None\n"
+            f"import contextlib, io, json, sys; sys.modules['{package}'] = None\n"
             "from SparseToPreciseLib.cli.main import run\n"
-            "sys.exit(run(sys.argv[1:]))"
+            "answers = {}\n"
+            "for name, arguments in json.loads(sys.argv[1]).items():\n"
+            "    out, error = io.StringIO(), io.StringIO()\n"
+            "    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):\n"
+            "        answers[name] = [run(arguments), error.getvalue(), out.getvalue()]\n"
+            "print(json.dumps(answers))"
         )
-        arguments = {
+        commands = {
             "edit": edit_arguments(folder, "o.nrrd", "--model", "mine"),
             "train": ("train", "editing", "--phantoms", 1, "-o", folder / "new", "--progress", "json"),
             "verify": ("models", "verify", "mine"),
-        }[command]
+        }
+        given = json.dumps({name: [str(one) for one in arguments] for name, arguments in commands.items()})
         environment = os.environ | {"PYTHONPATH": str(LIBRARY)}
-        ran = subprocess.run(
-            [sys.executable, "-c", code, *map(str, arguments)], env=environment, capture_output=True, text=True
-        )
+        ran = subprocess.run([sys.executable, "-c", code, given], env=environment, capture_output=True, text=True)
+        assert (ran.returncode, ran.stderr) == (0, "")
+        answers = json.loads(ran.stdout)
         sentence = (
             f"{title} is not installed, which models need; install it (pip install {package}); "
             "only edits with --model image-aware-warp do without."
         )
-        assert (ran.returncode, ran.stderr) == (2, sentence + "\n")
-        if command == "train":
-            assert json.loads(ran.stdout.splitlines()[-1]) == {"error": sentence}
+        assert {name: answer[:2] for name, answer in answers.items()} == dict.fromkeys(commands, [2, sentence + "\n"])
+        assert json.loads(answers["train"][2].splitlines()[-1]) == {"error": sentence}
         assert not (folder / "o.nrrd").exists() and not (folder / "new").exists()

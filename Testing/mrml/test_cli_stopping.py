@@ -33,14 +33,10 @@ def test_stopping_at_any_moment_leaves_nothing_behind(folder: Path, moment: str,
     outputs = {folder / name for name in ("o.seg.nrrd", "p.png", "r.json")}
     before = snapshot(folder)
     inputs = [folder / name for name in ("image.nrrd", "ball.seg.nrrd", "stroke.fcsv")]
-    command = ["-m", "SparseToPreciseLib.cli.main", "edit", *inputs, "--segment", "Ball"]
+    command = ["edit", *inputs, "--segment", "Ball"]
     command += ["--influence-radius", RADIUS, "-o", folder / "o.seg.nrrd", "--picture", folder / "p.png"]
-    # A child of what nohup started ignores SIGHUP.
-    ours = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    try:
-        answer = stopped_at(moment, number, *command, "--report", folder / "r.json", "--progress", "json")
-    finally:
-        signal.signal(signal.SIGHUP, ours)
+    command += ["--report", folder / "r.json", "--progress", "json"]
+    answer = stopped_at(moment, number, *command, ready=moment in ("correcting", "writing"))
     after = snapshot(folder)
     if moment == "writing" and answer.code == 0:
         # The signal came when all was done.

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +17,12 @@ pytest.importorskip("torch")
 
 from synthesis_cases import GRID, GRIDS, ball_on, ct_on, mr_on, tiny_model  # noqa: E402
 
-from cli_files import CommandLine, snapshot  # noqa: E402
+from cli_files import CommandLine, snapshot, stopped_at  # noqa: E402
 from SparseToPreciseLib.core.images import read_image, read_labelmap  # noqa: E402
 from SparseToPreciseLib.core.volume import Volume  # noqa: E402
 from SparseToPreciseLib.mrml import files  # noqa: E402
 from SparseToPreciseLib.synthesis.model import load_model  # noqa: E402
 from SparseToPreciseLib.synthesis.synthesize import synthesize  # noqa: E402
-
-LIBRARY = Path(__file__).resolve().parents[2] / "SparseToPrecise"
 
 
 @pytest.fixture(scope="module")
@@ -294,24 +289,12 @@ def test_a_full_disk_leaves_everything_as_it_was(cli, folder: Path, monkeypatch:
 def test_stopping_at_any_moment_leaves_nothing_behind(folder: Path, moment: str) -> None:
     before = snapshot(folder)
     more = ["--tile", "32", "--bands", folder / "b", "--report", folder / "r.json", "--progress", "json"]
-    command = [sys.executable, "-m", "SparseToPreciseLib.cli.main", *one(folder, *more)]
-    environment = os.environ | {"PYTHONPATH": str(LIBRARY), "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(
-        [str(part) for part in command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    for line in process.stdout:
-        if moment in json.loads(line)["message"]:
-            process.send_signal(signal.SIGINT)
-            break
-    else:
-        pytest.fail(f"the command never said {moment}: {process.stderr.read()}")
-    _, error = process.communicate(timeout=120)
+    answer = stopped_at(moment, signal.SIGINT, *one(folder, *more), ready=moment != "loading")
     after = snapshot(folder)
-    if moment == "writing" and process.returncode == 0:  # the signal came when all was done
+    if moment == "writing" and answer.code == 0:  # the signal came when all was done
         assert len(set(after) - set(before)) == 5
         return
-    assert process.returncode == 128 + signal.SIGINT
-    assert error == "Stopped; nothing was written.\n"
+    assert (answer.code, answer.error) == (128 + signal.SIGINT, "Stopped; nothing was written.\n")
     assert after == before
 
 

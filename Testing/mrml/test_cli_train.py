@@ -216,7 +216,8 @@ def test_stopping_leaves_no_bundle(folder: Path, tmp_path: Path, moment: str) ->
     )
     (tmp_path / "small.py").write_text(code)
     before = snapshot(folder)
-    command = (tmp_path / "small.py", "train", "editing", "-o", folder / "mine", *options)
-    answer = stopped_at(moment, signal.SIGINT, *command, "--cache", tmp_path / "cache", group=True)
+    command = ("train", "editing", "-o", folder / "mine", *options, "--cache", tmp_path / "cache")
+    program, ready = tmp_path / "small.py", moment == "step 0"
+    answer = stopped_at(moment, signal.SIGINT, *command, program=program, group=True, ready=ready)
     assert (answer.code, answer.error) == (130, "Stopped; nothing was written.\n")
     assert snapshot(folder) == before
