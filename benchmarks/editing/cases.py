@@ -95,8 +95,11 @@ class Case:
         points = points[self.image.grid.contains(points)]
         if len(points) < 2:
             return None
-        # The user leaves the radius to the tool, which does not know the truth.
-        return points, default_influence_radius(self.current, points)
+        # The user leaves the radius to the tool, which does not know the truth, and draws no stroke that it refuses.
+        try:
+            return points, default_influence_radius(self.current, points)
+        except InputError:
+            return None
 
     def with_current(self, current: Volume) -> Case:
         return replace(self, current=current.with_array(current.array > 0))
