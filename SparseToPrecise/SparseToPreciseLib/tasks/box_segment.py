@@ -54,7 +54,8 @@ class SegmentBox(BoxTask):
     margin_mm: Margin = 0.0
     coverage: Coverage = 0.99
     model: Annotated[
-        str | None, Option(help="Folder or name of a bundle trained as boxes-segmenter or boxes-corrector.", metavar="BUNDLE")
+        str | None,
+        Option(help="Folder or name of a bundle trained as boxes-segmenter or boxes-corrector.", metavar="BUNDLE"),
     ] = None
     corrector: Annotated[
         str | None, Option(help="With --tighten-first: a bundle trained as boxes-corrector.", metavar="BUNDLE")
