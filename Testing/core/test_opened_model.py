@@ -11,11 +11,18 @@ from SparseToPreciseLib.core.errors import InputError, as_reason
 
 pytest.importorskip("monai")
 
-from SparseToPreciseLib.core.bundles import METADATA, Bundle, open_bundle  # noqa: E402
+from SparseToPreciseLib.core.bundles import METADATA, Bundle, find_bundles, open_bundle  # noqa: E402
 from SparseToPreciseLib.core.devices import Device  # noqa: E402
-from SparseToPreciseLib.core.models import OpenedModel, open_model, opened, reading_parameters  # noqa: E402
+from SparseToPreciseLib.core.models import (  # noqa: E402
+    OpenedModel,
+    bundles_for,
+    open_model,
+    opened,
+    reading_parameters,
+)
 from SparseToPreciseLib.core.networks import build_network  # noqa: E402
 from SparseToPreciseLib.core.training.writing import write_bundle  # noqa: E402
+from SparseToPreciseLib.families import FAMILIES  # noqa: E402
 from SparseToPreciseLib.synthesis.hu import HuWindow  # noqa: E402
 
 ARGUMENTS = {"spatial_dims": 2, "in_channels": 2, "out_channels": 1, "channels": [4, 8], "strides": [2]}
@@ -57,6 +64,21 @@ def test_device_and_family_must_be_there(bundle: Bundle) -> None:
         open_model(Model, bundle.path, "editing", "tpu", 0)
     with pytest.raises(InputError, match="is of the family editing, not boxes-corrector"):
         open_model(Model, bundle.path, "boxes-corrector", "cpu", 0)
+
+
+@pytest.mark.parametrize("family", ["editing", "boxes-corrector", "boxes-segmenter", "synthesis"])
+def test_the_users_own_models_are_offered_first_and_then_the_default(bundle: Bundle, monkeypatch, family: str) -> None:
+    monkeypatch.setenv("SPARSE_TO_PRECISE_MODELS", str(bundle.path.parent))
+    own = ["mine"] if family == "editing" else []
+    offered = [one.path.name for one in bundles_for(family)]
+    assert offered[: len(own) + 1] == [*own, FAMILIES[family].default_model]
+    assert set(offered) == {one.path.name for one in find_bundles(FAMILIES[family].served_by)}
+
+
+def test_correctors_are_offered_after_segmenters(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SPARSE_TO_PRECISE_MODELS", str(tmp_path))
+    families = [one.family for one in bundles_for("boxes-segmenter")]
+    assert families == sorted(families, reverse=True) and set(families) == {"boxes-segmenter", "boxes-corrector"}
 
 
 def test_a_family_without_a_default_model_says_so() -> None:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..families import FAMILIES
-from .bundles import Bundle, open_bundle, refusal
+from .bundles import Bundle, find_bundles, open_bundle, refusal, user_folder
 from .devices import Device, choose_device, run_with_fallback
 from .errors import InputError
 
@@ -120,6 +120,17 @@ def open_model(
     """
     chosen = choose_device(device, needed_bytes)
     return made(open_bundle(model, family), chosen)
+
+
+def bundles_for(family: str) -> list[Bundle]:
+    """The bundles that do a family's work, in the order in which they are offered: the user's own of the family, the
+    default, the others of the family, and those of families that do its work, too."""
+    row = FAMILIES[family]
+
+    def later(bundle: Bundle) -> tuple[bool, bool]:
+        return bundle.family != family, bundle.path.parent != user_folder() and bundle.path.name != row.default_model
+
+    return sorted(find_bundles(row.served_by), key=later)
 
 
 def opened(family: str, model: str | os.PathLike[str] | None = None, device: str = "auto") -> Any:

@@ -59,13 +59,12 @@ class ModelSelector(qt.QWidget):
 
     def refresh(self) -> None:
         """Look again which bundles there are; the choice stays."""
-        from ..core.bundles import find_bundles
-        from ..families import FAMILIES
+        from ..core.models import bundles_for
 
         chosen = self.model
         blocked = self.combo_box.blockSignals(True)
         self.combo_box.clear()
-        for bundle in find_bundles(FAMILIES[self._family].served_by):
+        for bundle in bundles_for(self._family):
             self._add(bundle.label, bundle.path.name, str(bundle.metadata.get("description", "")))
         for name, tooltip in self._extra:
             self._add(name, name, tooltip)
