@@ -222,9 +222,12 @@ class Benchmark:
 
 
 def computing_time(entries: Entries) -> str:
-    """A sentence about the computing time of all sections on a page."""
-    seconds = sum(entry["computing"] for entry in entries.values())
-    return f"Computing time of all sections: {number(seconds / 60, 1)} min."
+    """A sentence about the time of all sections on a page."""
+    computing, wall = (sum(entry[key] for entry in entries.values()) / 60 for key in ("computing", "seconds"))
+    return (
+        f"Computing time of all sections, without worker processes: {number(computing, 1)} min, or {number(wall, 0)} "
+        "min by the clock."
+    )
 
 
 def commits(entries: Entries) -> str:
