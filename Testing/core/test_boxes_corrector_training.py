@@ -17,6 +17,8 @@ from SparseToPreciseLib.boxes.corrector.inputs import CHANNELS
 from SparseToPreciseLib.boxes.corrector.model import CORRECTOR_FAMILY, load_corrector
 from SparseToPreciseLib.boxes.corrector.recipe import train_corrector
 from SparseToPreciseLib.boxes.corrector.trainer import (
+    OBJECTIVES,
+    OVERLAP_WEIGHT,
     CorrectorTrainer,
     Sample,
     Sampling,
@@ -193,6 +195,7 @@ def test_the_committed_recipe_is_in_order_and_describes_itself() -> None:
         ({"patch": 20}, "A patch must have 2, 4, 8, 16 or 32 pixels, not 20"),
         ({"phantoms": -1}, "Phantoms must be a positive whole number, not -1"),
         ({"network::arguments::in_channels": 3}, r"has \(3, 1\) input and output channels"),
+        ({"objective": "dice"}, "There is no objective 'dice'; choose from cross-entropy, with-overlap"),
         ({"colour": 1}, "no colour"),
     ],
 )
@@ -211,6 +214,19 @@ def test_phantoms_become_a_bundle_that_can_be_used(tmp_path: Path) -> None:
     written = json.loads((bundle.path / "configs/train.json").read_text())
     assert written["phantoms"] == 2 and written["sampling"]["view"]["side"] == 32
     assert recipe_from(written).config() == written
+
+
+def test_a_corrector_that_is_to_segment_learns_with_dice_beside_and_says_so(tmp_path: Path) -> None:
+    options = {"phantoms": 2, "steps": 1, "device": "cpu"}
+    plain, segmenting = (
+        train_corrector(tmp_path / objective, overrides=TINY_CORRECTOR | {"objective": objective}, **options)
+        for objective in OBJECTIVES
+    )
+    logs = [(one.path / "docs/log.csv").read_text().splitlines() for one in (plain, segmenting)]
+    losses = [float(lines[1].split(",")[3]) for lines in logs]
+    assert losses[0] < losses[1] <= losses[0] + OVERLAP_WEIGHT
+    assert "so that chances are what they say" in plain.card
+    assert "and Dice, since the model is to segment, too" in segmenting.card
 
 
 def test_one_mask_is_enough_and_the_card_says_what_that_is_worth(tmp_path: Path) -> None:

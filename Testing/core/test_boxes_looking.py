@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from box_cases import GRID, LOOSE, TIGHT, image_on
 from box_cases import mask_on as case_mask
+from scipy import ndimage
 
+from SparseToPreciseLib.boxes.corrector.confidence import best_level, dice_by_level
 from SparseToPreciseLib.boxes.corrector.inference import LOCATED, Prediction, cell_probabilities, located_part, predict
 from SparseToPreciseLib.boxes.corrector.inputs import CHANNELS, POSITIONS
 from SparseToPreciseLib.boxes.corrector.working_grid import View, between_planes
@@ -164,3 +168,28 @@ def _shifted(voxels: int) -> np.ndarray:
     matrix = GRID.ijk_to_ras.copy()
     matrix[:3, 3] = GRID.to_ras([-voxels] * 3)
     return matrix
+
+
+@pytest.mark.parametrize(("mirrored", "turned_round"), [(2, (0, 1, 2)), (4, (0,)), (8, (1,)), (8, (2,))])
+def test_the_mean_over_mirror_images_turns_round_with_the_cells(mirrored: int, turned_round: tuple[int, ...]) -> None:
+    view = View(48, mirrored=mirrored)
+    frame = frame_of(LOOSE, 2, view)
+    grid, channels = frame.cells(0, frame.planes), view.channels(image_on(GRID), frame)
+    network = torch.nn.Conv3d(CHANNELS, 1, 3, padding=1)
+    turned = np.flip(channels, [axis + 1 for axis in turned_round])
+    once, other = (cell_probabilities(network, one, grid, view, CPU) for one in (channels, turned))
+    assert np.allclose(np.flip(other, turned_round), once, atol=1e-5)
+    plain = replace(view, mirrored=1)
+    alone = np.flip(cell_probabilities(network, turned, grid, plain, CPU), turned_round)
+    assert not np.allclose(alone, cell_probabilities(network, channels, grid, plain, CPU), atol=1e-3)
+    assert replace(view, oriented=True).mirrors == ((),)
+
+
+def test_the_level_is_the_one_at_which_what_is_found_overlaps_most() -> None:
+    mask = case_mask(GRID)
+    there = mask.array > 0
+    shell = ndimage.binary_dilation(there, iterations=2) & ~there
+    for doubtful, wanted in ((0.33, 0.35), (0.52, 0.55)):
+        chances = mask.with_array(np.where(there, 0.8, np.where(shell, doubtful, 0.05)).astype(np.float32))
+        overlaps = dice_by_level(chances, mask, LOOSE)
+        assert best_level([overlaps]) == wanted and overlaps.max() > 0.99 and overlaps.min() < 0.9

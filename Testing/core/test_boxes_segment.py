@@ -117,8 +117,7 @@ def test_a_correctors_level_is_read_from_its_bundle(corrector_bundle: Path, find
     stricter = Corrector(
         replace(bundle, metadata={**bundle.metadata, "parameters": {**bundle.parameters, "level": 0.9}}), Device("cpu")
     )
-    box = LOOSE
-    volumes = [segment(image_on(GRID), box, one).volume_mm3 for one in (finder, stricter)]
+    volumes = [segment(image_on(GRID), LOOSE, one).volume_mm3 for one in (finder, stricter)]
     assert 0 < volumes[1] < volumes[0]
     wrong = replace(bundle, metadata={**bundle.metadata, "parameters": {**bundle.parameters, "level": 1.0}})
     with pytest.raises(InputError, match="it cannot work with the level 1.0"):

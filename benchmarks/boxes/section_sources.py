@@ -110,6 +110,7 @@ def _tightened(scene: Scene, box: Any) -> dict[str, dict[str, Any]]:
             scores["loose box"] = look.score(look.loose)
             scores["fixed shrink of 12 %"] = look.score(shrunk_bounds(look.frame, 0.12))
         scores |= _of_corrector(look, corrector, name)
+    # A mean of sides in mm over a mouse and a man says nothing.
     return {name: {**one, "sides": None} for name, one in scores.items()}
 
 

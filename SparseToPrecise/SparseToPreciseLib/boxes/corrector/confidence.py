@@ -283,7 +283,7 @@ def dice_by_level(chances: Volume, mask: Volume, box: Box) -> np.ndarray:
     Parameters
     ----------
     chances
-        Of cells, from `inference.looked_at`.
+        Of cells, from `inference.predict`.
     mask
         Not 0 in the object.
     """

@@ -49,11 +49,14 @@ class Prediction:
         Those of the part of the last pass, which is all of it or less; on the same slices.
     shares
         (slices of that part, patch rows, patch columns) float32: the share of object in every patch.
+    chances
+        The probability of each cell of that part to be object, float32; None where nobody needs it any more.
     """
 
     given: Frame
     frame: Frame
     shares: np.ndarray
+    chances: Volume | None = None
 
     @property
     def first(self) -> int:
@@ -105,31 +108,15 @@ def predict(
     progress
         Told about each pass; may cancel.
     """
-    return looked_at(network, image, given, view, patch, device, progress)[0]
-
-
-def looked_at(
-    network: torch.nn.Module,
-    image: Volume,
-    given: Frame,
-    view: View,
-    patch: int,
-    device: torch.device,
-    progress: Progress | None = None,
-) -> tuple[Prediction, Volume]:
-    """As `predict`, and the probability of every cell of the last pass to be object, float32."""
     progress = progress or Progress()
     network = network.to(device)
     progress(0.0, "looking at the box")
-    frame, cells = given, object_cells(network, image, given, view, device)
-    seen = Prediction(given, given, _shares(cells, given, patch))
-    part = located_part(seen, patch)
-    if part is not None:
-        progress(0.5, "looking again, at the object")
-        frame = given.part(*part, view.side)
-        cells = object_cells(network, image, frame, view, device)
-        seen = Prediction(given, frame, _shares(cells, frame, patch))
-    return seen, Volume(cells, frame.cells(0, frame.planes).ijk_to_ras)
+    first = _look(network, image, given, given, view, patch, device)
+    part = located_part(first, patch)
+    if part is None:
+        return first
+    progress(0.5, "looking again, at the object")
+    return _look(network, image, given, given.part(*part, view.side), view, patch, device)
 
 
 def located_part(prediction: Prediction, patch: int) -> tuple[np.ndarray, np.ndarray] | None:
@@ -183,19 +170,16 @@ def cell_probabilities(
     return view.as_stored((total / len(view.mirrors)).cpu().numpy(), grid)
 
 
-def object_cells(network: torch.nn.Module, image: Volume, frame: Frame, view: View, device: torch.device) -> np.ndarray:
-    """(planes, rows, columns) float32: the probability of every cell to be object, by the network and by this image's
-    own intensities."""
-    channels = view.channels(image, frame)
-    probabilities = cell_probabilities(network, channels, frame.cells(0, frame.planes), view, device)
-    there = channels[IN_IMAGE] > 0
-    inside = (channels[POSITIONS] <= 1).all(axis=0) & there
-    return np.ascontiguousarray(refined(probabilities, channels[NEAR], inside, there, LARGEST_LOG_RATIO))
-
-
-def _shares(cells: np.ndarray, frame: Frame, patch: int) -> np.ndarray:
-    """(slices, patch rows, patch columns) share of object."""
+def _look(
+    network: torch.nn.Module, image: Volume, given: Frame, frame: Frame, view: View, patch: int, device: torch.device
+) -> Prediction:
+    """The share of object in the patches of a frame, by the network and by this image's own intensities."""
     import torch
 
-    planes = patch_shares(torch.from_numpy(cells)[None], patch)[0].numpy()
-    return between_planes(planes, frame)
+    channels, grid = view.channels(image, frame), frame.cells(0, frame.planes)
+    chances = cell_probabilities(network, channels, grid, view, device)
+    there = channels[IN_IMAGE] > 0
+    inside = (channels[POSITIONS] <= 1).all(axis=0) & there
+    chances = np.ascontiguousarray(refined(chances, channels[NEAR], inside, there, LARGEST_LOG_RATIO))
+    planes = patch_shares(torch.from_numpy(chances)[None], patch)[0].numpy()
+    return Prediction(given, frame, between_planes(planes, frame), Volume(chances, grid.ijk_to_ras))

@@ -15,7 +15,7 @@ from ...core.progress import Progress
 from ...core.volume import Volume
 from ..slices import Frame, slice_step
 from .confidence import Calibration
-from .inference import Prediction, looked_at, predict
+from .inference import Prediction, predict
 from .inputs import CHANNELS
 from .working_grid import MIRRORED, PATCHES, View
 
@@ -77,9 +77,7 @@ class Corrector(OpenedModel):
             The box's axis along which its planes are cut.
         """
         frame = self.view.frame(box, axis, slice_step(image.grid, box, axis))
-        found = self.run(
-            lambda device: looked_at(self.network, image, frame, self.view, self.patch, device, progress)[1]
-        )
+        found = self.predict(image, frame, progress).chances
         # Beyond the last cells, where a border's values would go on, is no object.
         array = np.zeros_like(found.array)
         array[1:-1, 1:-1, 1:-1] = found.array[1:-1, 1:-1, 1:-1]

@@ -32,7 +32,7 @@ from .confidence import (
     calibrated,
     dice_by_level,
 )
-from .inference import looked_at
+from .inference import predict
 from .inputs import CHANNELS
 from .model import CORRECTOR_FAMILY, DEFAULT_CORRECTOR
 from .trainer import OBJECTIVES, CorrectorTrainer, Sampling
@@ -175,9 +175,9 @@ class CorrectorRecipe(PhantomRecipe):
             box = loose_box(scene.mask, margins[int(rng.integers(len(margins)))], rng)
             axis = int(rng.integers(3))
             frame = view.frame(box, axis, min(float(scene.image.spacing[axis]), float(box.size[axis])))
-            prediction, chances = looked_at(network, scene.image, frame, view, self.patch, device)
-            overlaps.append(dice_by_level(chances, scene.mask, box))
-            found.append(CalibrationCase(prediction, mask_on(frame, scene.mask)))
+            prediction = predict(network, scene.image, frame, view, self.patch, device)
+            overlaps.append(dice_by_level(prediction.chances, scene.mask, box))
+            found.append(CalibrationCase(replace(prediction, chances=None), mask_on(frame, scene.mask)))
         longest = None if cases.largest_mm is None else FAR_LONGER * cases.largest_mm
         return calibrated(found, self.patch, progress.part(SHARE_OF_BOXES, 1), longest), best_level(overlaps)
 
