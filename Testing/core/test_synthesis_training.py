@@ -192,7 +192,7 @@ def test_the_ct_is_the_sum_of_the_bands() -> None:
     said = torch.randn(2, 3, 2, 2, 2)
     assert torch.equal(ct_of(said), said[:, :1] + said[:, 1:2])
     assert torch.equal(ct_of(said[:, :1]), said[:, :1])
-    assert set(OBJECTIVES) == {"l1", "frequency"}
+    assert {"l1", "frequency"} <= set(OBJECTIVES)  # benchmarks add rivals of their own
 
 
 def test_a_bundle_from_phantoms_says_what_it_is(tmp_path: Path) -> None:
