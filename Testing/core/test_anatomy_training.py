@@ -11,7 +11,7 @@ from scipy import ndimage
 from synthesis_cases import TINY_SYNTHESIS
 
 from SparseToPreciseLib.anatomy.cases import AnatomyCubes, Variation
-from SparseToPreciseLib.boxes.scenes import anatomy_scenes
+from SparseToPreciseLib.boxes.scenes import anatomy_scenes, is_compact, likeness_to_surroundings
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.images import write_image
 from SparseToPreciseLib.core.training.recipe import train
@@ -78,8 +78,29 @@ def test_images_that_end_at_their_structures_are_no_cases_for_boxes(tmp_path: Pa
     (tmp_path / "table.tsv").write_text("name\timage\tlabel\na\timage.nrrd\tlabel.nrrd\n")
     monkeypatch.setattr("SparseToPreciseLib.boxes.scenes._ATTEMPTS", 4)
     cubes = AnatomyCubes(tmp_path, variation=Variation(look_share=0))
-    with pytest.raises(InputError, match="In 4 tries no whole structure could be cut from .* to train"):
+    with pytest.raises(InputError, match="In 4 tries no whole, compact structure could be cut from .* to train"):
         anatomy_scenes(cubes, [1])
+
+
+def test_boxes_learn_from_objects_that_a_box_is_drawn_around() -> None:
+    ball = np.linalg.norm(np.indices((32, 32, 32)) - 15.5, axis=0) < 8
+    assert is_compact(ball)
+    assert not is_compact(ball & ~ndimage.binary_erosion(ball)), "a sheet"
+    two = np.concatenate([ball, ball], axis=2)
+    assert not is_compact(two), "two pieces"
+    two[15, 15, 20:44] = True
+    assert is_compact(two)
+
+
+def test_the_likeness_to_the_surroundings_is_that_of_histograms() -> None:
+    rng = np.random.default_rng(0)
+    ball = np.linalg.norm(np.indices((32, 32, 32)) - 15.5, axis=0) < 8
+    noise = rng.normal(size=ball.shape).astype(np.float32)
+    assert likeness_to_surroundings(noise, ball) > 0.9
+    assert likeness_to_surroundings(noise + 10 * ball, ball) < 0.1
+    between = likeness_to_surroundings(noise + ball, ball)
+    assert 0.4 < between < 0.8
+    assert likeness_to_surroundings(np.exp(noise + ball), ball) == pytest.approx(between)
 
 
 def test_synthesis(folder: Path, tmp_path: Path) -> None:

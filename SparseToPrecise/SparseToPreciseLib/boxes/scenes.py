@@ -30,8 +30,19 @@ LONGEST_SHARE = 0.2, 0.5
 """Least and largest length of the object in it, as a share of the cube's."""
 ANATOMY_SHARE = 0.75
 """Share of real anatomy among scenes, where there is a folder of it."""
+LEAST_FILL = 0.12
+"""Least share of its own box that a structure of real anatomy fills; one that fills less (a cortex, vessels, scattered
+remains) is nothing that anybody draws a box around, and of 30 such the trained network found none by a Dice of 0.5."""
+LEAST_MAIN_PART = 0.8
+"""Least share of a structure that its largest connected component is."""
+MOST_ALIKE = 0.6
+"""Largest overlap of the histograms of a structure and of what surrounds it, where its look is a random one: an object
+that chance made invisible teaches nothing. Real images are taken as they are."""
+_AROUND = 4
+"""Voxels of a cube that the surroundings reach."""
+_BINS = 16
 _ATTEMPTS = 300
-"""Cuts from real anatomy until one holds a whole structure."""
+"""Cuts from real anatomy until one holds a whole structure that a box is drawn around."""
 _FAINT = 1e-3
 _HALF_PRECISION = 6e4
 
@@ -60,7 +71,8 @@ def phantom_scenes(
 
 
 def anatomy_scenes(cubes: AnatomyCubes, seeds: Sequence[int], progress: Progress | None = None) -> list[Scene]:
-    """Scenes of real anatomy by seed, each with a whole structure; in half precision, as phantoms."""
+    """Scenes of real anatomy by seed, each with a whole, compact structure that can be seen; in half precision, as
+    phantoms."""
     progress = progress or Progress()
     scenes = []
     for number, seed in enumerate(seeds):
@@ -69,17 +81,35 @@ def anatomy_scenes(cubes: AnatomyCubes, seeds: Sequence[int], progress: Progress
         for _ in range(_ATTEMPTS):
             progress.check()
             cube = cubes.draw(rng, CUBE, _voxel_for, whole=True)
-            if cube is not None:
-                break
+            if cube is not None and is_compact(cube.truth):
+                if cube.real or likeness_to_surroundings(cube.image, cube.truth) <= MOST_ALIKE:
+                    break
         else:
             raise InputError(
-                f"In {_ATTEMPTS} tries no whole structure could be cut from {cubes.folder} to {cubes.role}; its images "
-                "must reach beyond their structures."
+                f"In {_ATTEMPTS} tries no whole, compact structure could be cut from {cubes.folder} to {cubes.role}; "
+                "its images must reach beyond their structures."
             )
         matrix = np.diag([cube.voxel_mm] * 3 + [1.0])
         mask = Volume(cube.truth.astype(np.uint8), matrix)
         scenes.append(Scene(Volume(halved(cube.image), matrix), mask, f"{cube.case} {cube.label}"))
     return scenes
+
+
+def is_compact(mask: np.ndarray) -> bool:
+    """Whether an object (K, J, I) is mostly one piece and fills a fair part of its box along the array's axes."""
+    labels, _ = ndimage.label(mask)
+    counts = np.bincount(labels.ravel())[1:]
+    box = [part.stop - part.start for part in ndimage.find_objects(mask.astype(np.uint8))[0]]
+    return counts.max() >= LEAST_MAIN_PART * counts.sum() and counts.sum() >= LEAST_FILL * np.prod(box)
+
+
+def likeness_to_surroundings(image: np.ndarray, mask: np.ndarray) -> float:
+    """Overlap of the histograms of an object and of what is around it, 0 to 1; by ranks, so that no monotone change of
+    the intensities changes it."""
+    around = ndimage.binary_dilation(mask, iterations=_AROUND) & ~mask
+    edges = np.quantile(image[mask | around], np.linspace(0, 1, _BINS + 1)[1:-1])
+    shares = [np.bincount(np.digitize(image[part], edges), minlength=_BINS) / part.sum() for part in (mask, around)]
+    return float(np.minimum(*shares).sum())
 
 
 def halved(image: np.ndarray) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -174,10 +175,10 @@ def compare(
         raise InputError(f"A tolerance of {tolerance_mm} mm is not positive; give a length above 0.")
     progress(0.1, f"surfaces of {name}")
     flat = [axis for axis in range(3) if a.shape[2 - axis] == b.shape[2 - axis] == 1]
-    surfaces = [Surface.of(_filled(mask), flat) for mask in (a, b)]
+    surfaces = _of_both(lambda mask: Surface.of(_filled(mask), flat), (a, b))
     distances = surface_distances(*surfaces)
     progress(0.5, f"topology of {name}")
-    shapes = [topology(mask) for mask in (a, b)]
+    shapes = _of_both(topology, (a, b))
     lines = centerlines(one, other) if tubes else None
     support = whole = near = None
     if common_support != "none":
@@ -188,7 +189,8 @@ def compare(
             whole, near = overlap(one, other), distances
         elif support.used:
             whole = overlap(one, other, support)
-            extended = [Surface.of(mask.with_array(support.extended(mask.array)), flat) for mask in (one, other)]
+            masks = [mask.with_array(support.extended(mask.array)) for mask in (one, other)]
+            extended = _of_both(lambda mask: Surface.of(mask, flat), masks)
             near = surface_distances(*extended, support, one.grid)
     progress(1.0, f"{name} compared")
     return Comparison(
@@ -281,6 +283,12 @@ def compare_on_planes(a: Volume, b: Volume, planes: Sequence[Grid]) -> tuple[Ove
     common = volumes[0] - volumes[2]
     total = Overlap(2 * common / (volumes[0] + volumes[1]), common / (common + volumes[2] + volumes[3]), *volumes)
     return total, pooled(parts), 1 - len(parts) / either
+
+
+def _of_both(function: Callable[[Volume], Any], masks: Sequence[Volume]) -> list[Any]:
+    """What a function says of each of two masks, at the same time: numpy and scipy leave the interpreter free."""
+    with ThreadPoolExecutor(len(masks)) as threads:
+        return list(threads.map(function, masks))
 
 
 def _filled(mask: Volume) -> Volume:

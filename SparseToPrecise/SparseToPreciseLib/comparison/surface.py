@@ -15,6 +15,7 @@ Beyond a grid is background: where the image cuts a structure, the cut face belo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -210,7 +211,10 @@ def surface_distances(
         weights = [weight * support.share(grid.to_ijk(one)) for weight, one in zip(weights, points, strict=True)]
         kept = [weight > 0 for weight in weights]
         weights, points = ([one[where] for one, where in zip(each, kept, strict=True)] for each in (weights, points))
-    return SurfaceDistances(b.nearest(points[0])[0], a.nearest(points[1])[0], *weights)
+    # Both directions at the same time: numpy and scipy leave the interpreter free.
+    with ThreadPoolExecutor(2) as threads:
+        found = [threads.submit(other.nearest, one) for other, one in zip((b, a), points, strict=True)]
+    return SurfaceDistances(*(one.result()[0] for one in found), *weights)
 
 
 def pooled(parts: Sequence[SurfaceDistances]) -> SurfaceDistances:
