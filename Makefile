@@ -42,7 +42,7 @@ demo: $(READY)
 
 test: $(READY)
 	@echo "== Running the tests of the levels core and mrml; those of the desktop application are skipped here."
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal --durations 40 --durations-min 2
 
 test-fast: $(READY)
 	@echo "== Running the tests that take less than a third of a second each."
