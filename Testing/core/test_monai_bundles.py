@@ -15,7 +15,7 @@ from SparseToPreciseLib.core.training.recipe import packaged_config  # noqa: E40
 from SparseToPreciseLib.families import FAMILIES  # noqa: E402
 
 MODELS = Path(__file__).resolve().parents[2] / "SparseToPrecise" / "Resources" / "Models"
-SHIPPED = [row.default_model for row in FAMILIES.values() if row.default_model]
+SHIPPED = sorted(weights.parents[1].name for weights in MODELS.glob("*/models/model.pt"))
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -75,10 +75,14 @@ def test_the_users_own_models_are_offered_first_and_then_the_default(bundle: Bun
     assert set(offered) == {one.path.name for one in find_bundles(FAMILIES[family].served_by)}
 
 
-def test_correctors_are_offered_after_segmenters(monkeypatch, tmp_path: Path) -> None:
+def test_segmenters_and_correctors_segment_in_this_order(monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SPARSE_TO_PRECISE_MODELS", str(tmp_path))
-    families = [one.family for one in bundles_for("boxes-segmenter")]
-    assert families == sorted(families, reverse=True) and set(families) == {"boxes-segmenter", "boxes-corrector"}
+    offered = [(one.path.name, one.family) for one in bundles_for("boxes-segmenter")]
+    assert offered == [
+        ("boxes", "boxes-corrector"),
+        ("boxes-segmenter", "boxes-segmenter"),
+        ("boxes-corrector", "boxes-corrector"),
+    ]
 
 
 def test_a_family_without_a_default_model_says_so() -> None:

@@ -172,6 +172,30 @@ def test_only_whole_sources_for_tests_are_measured(tmp_path, monkeypatch):
     assert "| kept |" in page and "the goal of 50 % is" in page
 
 
+def test_boxes_around_structures_of_sources_for_tests(tmp_path, monkeypatch):
+    from benchmarks.boxes import section_sources
+    from benchmarks.boxes.context import QUICK, Context
+    from edit_cases import case_on, grid_around
+
+    from SparseToPreciseLib.boxes.corrector.model import load_corrector
+    from SparseToPreciseLib.core.images import write_image
+
+    case = case_on(grid_around((1.5, 1.5, 3.0)))
+    write_image(case.image, tmp_path / "image.nrrd")
+    write_image(case.truth.with_array(case.truth.array.astype("uint8")), tmp_path / "label.nrrd")
+    rows = "name\timage\tlabel\tsource\trole\na\timage.nrrd\tlabel.nrrd\tkept\ttest\n"
+    (tmp_path / "table.tsv").write_text(rows)
+    monkeypatch.setattr(section_sources, "ANATOMY", tmp_path)
+    monkeypatch.setattr(section_sources, "MARGINS", (0.25,))
+    found = section_sources.run(Context(QUICK, tmp_path, tmp_path, 0, load_corrector(None, "cpu")))
+    means = {name: by["0.25"] for name, by in found["segmented"]["kept"].items()}
+    assert means["default segmenter"] > 0.7 > means["box"]
+    rows = {name: by["0.25"] for name, by in found["tightened"].items()}
+    assert rows["corrector, coverage 0.9"]["iou"] > rows["corrector"]["iou"] > rows["loose box"]["iou"]
+    page = section_sources.render(found)
+    assert "the worst source at 25 % is kept" in page and "| segmenter from boxes alone |" in page
+
+
 BENCHMARKS = sorted(path.parent.name for path in Path(benchmarks.__file__).parent.glob("*/__main__.py"))
 
 

@@ -12,6 +12,8 @@ import torch
 
 from SparseToPreciseLib.boxes.correction import LEARNING_COVERAGE
 from SparseToPreciseLib.boxes.corrector.model import load_corrector
+from SparseToPreciseLib.boxes.segmenter.model import DEFAULT_SEGMENTER
+from SparseToPreciseLib.core.bundles import open_bundle
 
 from ..harness import Benchmark, Entries, commit, commits, computing_time, one_thread, one_thread_for_children
 from ..tables import number, percent
@@ -41,6 +43,9 @@ SECTIONS = {
     "speed": section_speed,
 }
 
+OF_SEGMENTERS = ("sources", "default-segmentation")
+"""Sections that the default segmenter is measured in, too."""
+
 
 def main() -> None:
     parser = BENCHMARK.parser(__doc__.splitlines()[0])
@@ -53,19 +58,27 @@ def main() -> None:
     (given.cache / "models").mkdir(parents=True, exist_ok=True)
     corrector = load_corrector(None, "cpu")
     context = Context(QUICK if given.quick else FULL, given.cache, given.images, given.seed, corrector, given.workers)
-    stamp = {"commit": commit(), "weights": corrector.sha256[:12], "seed": given.seed, "rules": sorted(rules())}
+    stamp = {
+        "commit": commit(),
+        "weights": corrector.sha256[:12],
+        "segmenter": open_bundle(DEFAULT_SEGMENTER).sha256[:12],
+        "seed": given.seed,
+        "rules": sorted(rules()),
+    }
     for name in given.only:
         BENCHMARK.measure(name, context, stamp, given.results)
     print(f"written: {BENCHMARK.write(stamp, given.results, given.output)}")
 
 
 def _current(name: str, stamp: dict[str, Any], now: dict[str, Any]) -> bool:
-    return stamp["weights"] == now["weights"] and stamp["seed"] == now["seed"]
+    keys = ("weights", "seed", *(("segmenter",) if name in OF_SEGMENTERS else ()))
+    return all(stamp.get(key) == now[key] for key in keys)
 
 
 def _facts(entries: Entries, stamp: dict[str, Any]) -> list[str]:
     lines = [
-        f"Commit {commits(entries)}, weights {stamp['weights']}, seed {stamp['seed']}, one thread.",
+        f"Commit {commits(entries)}, weights {stamp['weights']} (corrector) and {stamp['segmenter']} (segmenter), "
+        f"seed {stamp['seed']}, one thread.",
         f"{computing_time(entries)[:-1]}, without what was trained before and kept in the cache.",
     ]
     if not any("GrabCut" in rule for rule in stamp["rules"]):
@@ -133,7 +146,8 @@ def _verdict(fresh: Entries) -> str:
 BENCHMARK = Benchmark(
     "boxes",
     "Benchmark of loose boxes",
-    "The default model was trained on phantoms only. Research use only.",
+    "The default corrector was trained on phantoms only, the default segmenter on real anatomy and phantoms. "
+    "Research use only.",
     SECTIONS,
     facts=_facts,
     current=_current,

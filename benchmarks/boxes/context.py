@@ -71,7 +71,6 @@ class Context:
     seed: int
     corrector: Corrector
     workers: int = 1
-    notes: list[str] = field(default_factory=list)
 
 
 @dataclass

@@ -26,13 +26,16 @@ TITLE = "Segmentation in a box, default model"
 MARGINS = (0.0, 0.1, 0.25, 0.5)
 PHANTOM_SEED = 60_000_000
 MODEL, TIGHTENED = "default segmenter", "default segmenter, box tightened first"
+FROM_BOXES = "segmenter from boxes alone"
+"""The bundle `boxes-segmenter`: the paper's way, learnt on phantoms."""
 HISTOGRAMS = "histograms, untrained"
-COMPARED = (MODEL, HISTOGRAMS, "Otsu in the box", "GrabCut in each slice")
+COMPARED = (MODEL, FROM_BOXES, HISTOGRAMS, "Otsu in the box", "GrabCut in each slice")
 PICTURE, DRAWN = "boxes-real-segmentation.png", (0.0, 0.25)
 
 
 def run(context: Context) -> dict:
-    segmenter = load_segmenter(None, "cpu")
+    segmenters = {MODEL: load_segmenter(None, "cpu"), FROM_BOXES: load_segmenter("boxes-segmenter", "cpu")}
+    segmenter = segmenters[MODEL]
     scenes = {"phantoms": phantom_scenes(range(PHANTOM_SEED, PHANTOM_SEED + max(context.counts.phantoms // 3, 2)))}
     if DATA.is_dir():
         found = [scene_of(number_) for number_ in range(min(context.counts.structures, len(STRUCTURES)))]
@@ -47,7 +50,8 @@ def run(context: Context) -> dict:
                 truth = scene.mask.array > 0
                 answers = untrained(scene, box)
                 image = scene.image.with_array(scene.image.array.astype(np.float32))
-                answers[MODEL] = segment(image, box, segmenter).segmentation.array > 0
+                for name, one in segmenters.items():
+                    answers[name] = segment(image, box, one).segmentation.array > 0
                 tightened = tighten(image, box, context.corrector)
                 inner = segment(image, tightened.box, segmenter, slices=tightened if tightened.safe else None)
                 answers[TIGHTENED] = inner.segmentation.array > 0

@@ -10,7 +10,7 @@ import numpy as np
 from SparseToPreciseLib.boxes.corrector.model import Corrector, load_corrector
 from SparseToPreciseLib.boxes.corrector.tighten import tighten
 from SparseToPreciseLib.boxes.scenes import Scene
-from SparseToPreciseLib.boxes.segmenter.model import load_segmenter
+from SparseToPreciseLib.boxes.segmenter.model import DEFAULT_SEGMENTER, load_segmenter
 from SparseToPreciseLib.boxes.segmenter.segment import segment
 from SparseToPreciseLib.boxes.simulation import loose_box
 from SparseToPreciseLib.boxes.slices import axis_of
@@ -22,11 +22,9 @@ from ..tables import number, percent, table
 from .baselines import shrunk_bounds
 from .context import STRICT, Context, Look, kept_when_unsafe, summary
 from .section_phantoms import rows_of_margins
-from .section_real_segmentation import MODEL, TIGHTENED, untrained
+from .section_real_segmentation import FROM_BOXES, MODEL, TIGHTENED, untrained
 
 TITLE = "Real test sources"
-ASKED = "boxes"
-"""The bundle of a corrector that learnt to segment, too, on real anatomy."""
 CLOSE = 0.9
 MARGINS = (0.1, 0.25, 0.5)
 CONTEXT = 0.75
@@ -58,10 +56,10 @@ def run(context: Context) -> dict:
 @lru_cache(maxsize=1)
 def _models() -> dict[str, Any]:
     return {
-        "segmenters": {MODEL: load_segmenter(None, "cpu"), ASKED: load_segmenter(ASKED, "cpu")},
+        "segmenters": {MODEL: load_segmenter(None, "cpu"), FROM_BOXES: load_segmenter("boxes-segmenter", "cpu")},
         "correctors": {
             "corrector": load_corrector(None, "cpu"),
-            f"corrector {ASKED}": load_corrector(ASKED, "cpu"),
+            "the default segmenter as a corrector": load_corrector(DEFAULT_SEGMENTER, "cpu"),
         },
     }
 
@@ -154,7 +152,7 @@ def render(found: dict) -> str:
     means = _means(by_source)
     lines = [[name, *(number(by[margin]) for margin in margins)] for name, by in means.items()]
     sources = [
-        [source, *(f"{number(by[MODEL][margin])} ({number(by[ASKED][margin])})" for margin in margins)]
+        [source, *(f"{number(by[MODEL][margin])} ({number(by[FROM_BOXES][margin])})" for margin in margins)]
         for source, by in by_source.items()
     ]
     return "\n\n".join(
@@ -164,7 +162,7 @@ def render(found: dict) -> str:
             "\n".join(f"- {line}" for line in verdict(found)),
             "Segment in the box: the mean over the sources of the mean Dice.",
             table(["method", *heads], lines),
-            f"By source: mean Dice of the default (in brackets: of the model {ASKED}).",
+            "By source: mean Dice of the default (in brackets: of the segmenter from boxes alone).",
             table(["source", *heads], sources),
             "Tighten: slice IoU, share of boxes that keep 99 % of the object.",
             rows_of_margins(found["tightened"]),

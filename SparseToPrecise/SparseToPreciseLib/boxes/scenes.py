@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from ..anatomy.cases import AnatomyCubes, Structure
+from ..anatomy.cases import AnatomyCubes, Cube, Structure
 from ..core.box import Box
 from ..core.errors import InputError
 from ..core.progress import Progress
@@ -81,9 +81,8 @@ def anatomy_scenes(cubes: AnatomyCubes, seeds: Sequence[int], progress: Progress
         for _ in range(_ATTEMPTS):
             progress.check()
             cube = cubes.draw(rng, CUBE, _voxel_for, whole=True)
-            if cube is not None and is_compact(cube.truth):
-                if cube.real or likeness_to_surroundings(cube.image, cube.truth) <= MOST_ALIKE:
-                    break
+            if cube is not None and _teaches(cube):
+                break
         else:
             raise InputError(
                 f"In {_ATTEMPTS} tries no whole, compact structure could be cut from {cubes.folder} to {cubes.role}; "
@@ -93,6 +92,12 @@ def anatomy_scenes(cubes: AnatomyCubes, seeds: Sequence[int], progress: Progress
         mask = Volume(cube.truth.astype(np.uint8), matrix)
         scenes.append(Scene(Volume(halved(cube.image), matrix), mask, f"{cube.case} {cube.label}"))
     return scenes
+
+
+def _teaches(cube: Cube) -> bool:
+    return is_compact(cube.truth) and (
+        cube.real or likeness_to_surroundings(cube.image, cube.truth) <= MOST_ALIKE
+    )
 
 
 def is_compact(mask: np.ndarray) -> bool:

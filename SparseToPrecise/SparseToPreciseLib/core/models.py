@@ -127,10 +127,13 @@ def bundles_for(family: str) -> list[Bundle]:
     default, the others of the family, and those of families that do its work, too."""
     row = FAMILIES[family]
 
-    def later(bundle: Bundle) -> tuple[bool, bool]:
-        return bundle.family != family, bundle.path.parent != user_folder() and bundle.path.name != row.default_model
+    def place(bundle: Bundle) -> int:
+        own, default = bundle.path.parent == user_folder(), bundle.path.name == row.default_model
+        if bundle.family == family:
+            return 0 if own else 1 if default else 2
+        return 1 if default and not own else 3
 
-    return sorted(find_bundles(row.served_by), key=later)
+    return sorted(find_bundles(row.served_by), key=place)
 
 
 def opened(family: str, model: str | os.PathLike[str] | None = None, device: str = "auto") -> Any:

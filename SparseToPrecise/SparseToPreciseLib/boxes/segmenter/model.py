@@ -17,7 +17,8 @@ from ..slices import Frame
 from .inputs import SEEN
 
 SEGMENTER_FAMILY = "boxes-segmenter"
-DEFAULT_SEGMENTER = "boxes-segmenter"
+DEFAULT_SEGMENTER = "boxes"
+"""A corrector's bundle: its network has learnt from the masks of real anatomy."""
 NEEDED_BYTES = 2**30
 """Memory that a GPU must have free."""
 
