@@ -95,9 +95,7 @@ def anatomy_scenes(cubes: AnatomyCubes, seeds: Sequence[int], progress: Progress
 
 
 def _teaches(cube: Cube) -> bool:
-    return is_compact(cube.truth) and (
-        cube.real or likeness_to_surroundings(cube.image, cube.truth) <= MOST_ALIKE
-    )
+    return is_compact(cube.truth) and (cube.real or likeness_to_surroundings(cube.image, cube.truth) <= MOST_ALIKE)
 
 
 def is_compact(mask: np.ndarray) -> bool:
