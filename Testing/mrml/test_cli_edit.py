@@ -85,6 +85,29 @@ def test_a_segmentation_file_is_corrected_and_keeps_everything_else(cli, folder:
     assert sorted(path.name for path in folder.iterdir() if path.name.startswith(".")) == []
 
 
+def test_a_proposal_is_taken_over_near_the_stroke_alone(cli, folder: Path) -> None:
+    proposal = CASE.truth.with_array(5 * CASE.truth.array)
+    proposal.array[0] = 9
+    files.write_volume(proposal, folder / "other.nii.gz")
+    inputs = [folder / name for name in ("image.nrrd", "ball.seg.nrrd", "stroke.mrk.json")]
+    options = ["-o", folder / "out.nrrd", "--segment", "Ball", "--influence-radius", RADIUS]
+    given = ["--proposal", folder / "other.nii.gz"]
+    assert "other.nii.gz: other has 2 segments; name one" in cli.refuses("edit", *inputs, *options, *given)
+    assert "both correct" in cli.refuses("edit", *inputs, *options, *given, "--model", "image-aware-warp")
+    assert "needs a --proposal" in cli.refuses("edit", *inputs, *options, "--proposal-segment", "5")
+    report = folder / "r.json"
+    answer = cli.succeeds("edit", *inputs, *options, *given, "--proposal-segment", "5", "--report", report)
+    assert "Ball, corrected by proposal other.nii.gz" in answer.out
+    written = json.loads(report.read_text())
+    assert written["inputs"]["proposal"] == str(folder / "other.nii.gz") and written["total"]["changed_outside"] == 0
+    before, after = read_segment(folder / "ball.seg.nrrd", "Ball"), read_segment(folder / "out.nrrd", "3")
+    changed = before.array != after.array
+    assert changed.any() and not changed[AWAY > INFLUENCE].any()
+    assert np.count_nonzero((after.array != CASE.truth.array)[AWAY < 4]) < np.count_nonzero(
+        (before.array != CASE.truth.array)[AWAY < 4]
+    )
+
+
 @pytest.mark.parametrize("extension", [".nii.gz", ".nii", ".nrrd", ".mha"])
 def test_a_labelmap_keeps_its_grid_its_type_and_every_voxel_outside_the_zone(cli, folder: Path, extension: str) -> None:
     labels = labels_of(CASE)

@@ -10,9 +10,10 @@ models_app = typer.Typer(help="The model bundles that are installed.")
 
 _Bundle = Annotated[str, typer.Argument(metavar="BUNDLE", help="Name or folder of a bundle.", show_default=False)]
 
-_WARPS = {
+_WITHOUT_MODEL = {
     "image-aware-warp": "Moves the boundary onto the stroke; around it, the image's intensities say how far.",
     "signed-distance-warp": "Moves the boundary onto the stroke, without looking at the image.",
+    "--proposal FILE": "Takes over near each stroke what another tool's segmentation has there; no name of a model.",
 }
 
 
@@ -24,7 +25,6 @@ def list_models() -> None:
 
     from ..core.bundles import bundle_folders, open_bundle
     from ..core.errors import InputError
-    from ..editing.editors import WARPS
     from ..editing.model import DEFAULT_EDITOR
     from ..families import FAMILIES
 
@@ -52,8 +52,8 @@ def list_models() -> None:
     without = Table(title="Editors without a model")
     for title in ("name", "what it does"):
         without.add_column(title, overflow="fold")
-    for name in WARPS:
-        without.add_row(marked(name, name == DEFAULT_EDITOR), _WARPS[name])
+    for name, text in _WITHOUT_MODEL.items():
+        without.add_row(marked(name, name == DEFAULT_EDITOR), text)
     Console(highlight=False, markup=False).print(table, without)
 
 

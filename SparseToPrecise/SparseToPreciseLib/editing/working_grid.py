@@ -42,6 +42,8 @@ class WorkingCase:
         (N, 3) voxel coordinates K, J, I; neighbours along the stroke are at most one voxel apart.
     sigma
         Sigma of the attention, voxels.
+    grid
+        Where the arrays lie; None in training, whose cases lie nowhere.
     """
 
     image: np.ndarray
@@ -50,6 +52,7 @@ class WorkingCase:
     nearest: np.ndarray
     stroke: np.ndarray
     sigma: float = SIGMA_VOXELS
+    grid: Grid | None = None
 
     @property
     def radius(self) -> float:
@@ -238,6 +241,7 @@ def working_case(
         nearest=nearest,
         stroke=stroke,
         sigma=sigma,
+        grid=grid,
     )
 
 

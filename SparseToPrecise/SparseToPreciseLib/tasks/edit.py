@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from ..core.errors import InputError, in_digits
 from ..core.progress import Progress, timed
+from .inputs import read_segment
 from .outputs import check_outputs, rounded, table, written
 from .task import Argument, DeviceName, ImageFile, Option, ReportedOutcome, Task
 
@@ -96,6 +97,17 @@ class Edit(Task):
             metavar="BUNDLE",
         ),
     ] = None
+    proposal: Annotated[
+        Path | None,
+        Option(
+            help="A segmentation of the same by another tool: taken over near each stroke, in place of a model's "
+            "answer, and nowhere else.",
+            metavar="FILE",
+        ),
+    ] = None
+    proposal_segment: Annotated[
+        str | None, Option(help="ID, name or label value of its segment; needed when there are several.")
+    ] = None
     device: DeviceName = "auto"
     picture: Annotated[
         Path | None,
@@ -110,6 +122,7 @@ class Edit(Task):
         from ..core.images import placement_notes, read_image
         from ..editing.edit_series import Stroke, edit_series
         from ..editing.model import load_editor
+        from ..editing.proposal import Proposal
         from ..mrml import files
         from ..mrml.headless import scene
         from ..mrml.lookup import find_segment
@@ -135,7 +148,10 @@ class Edit(Task):
             protected = protected_segments(node, segment_id, self.protect)
         with timed(timings, "load model"):
             progress(0.2, "loading the model")
-            editor = load_editor(self.model, self.device)
+            if self.proposal is None:
+                editor = load_editor(self.model, self.device)
+            else:
+                editor = Proposal(_proposed(self.proposal, self.proposal_segment))
         series = edit_series(
             image,
             before,
@@ -180,8 +196,13 @@ class Edit(Task):
 
         if not self.strokes:
             raise InputError("No stroke was given; name at least one .mrk.json or .fcsv file.")
+        if self.proposal is not None and self.model is not None:
+            raise InputError(f"--proposal {self.proposal} and --model {self.model} both correct; give one of them.")
+        if self.proposal_segment is not None and self.proposal is None:
+            raise InputError(f"--proposal-segment {self.proposal_segment} needs a --proposal.")
         outputs = [(self.output, SEGMENTATION_EXTENSIONS), (self.picture, (".png",)), (self.report, (".json",))]
-        check_outputs(outputs, [self.image, *self.strokes], replaced=self.segmentation)
+        inputs = [self.image, *self.strokes, *([] if self.proposal is None else [self.proposal])]
+        check_outputs(outputs, inputs, replaced=self.segmentation)
         if self.device != "auto":
             choose_device(self.device)
 
@@ -233,10 +254,11 @@ class EditOutcome(ReportedOutcome):
                 "image": str(task.image),
                 "segmentation": str(task.segmentation),
                 "strokes": [str(path) for path in task.strokes],
+                "proposal": None if task.proposal is None else str(task.proposal),
             },
             "output": str(task.output),
             "segment": {"id": self.segment_id, "name": self.before.name},
-            # The warps have no weights and so no hash.
+            # Warps and proposals have no weights and so no hash.
             "editor": {"name": self.editor.name, "weights_sha256": getattr(self.editor, "sha256", None)},
             "device": {"requested": task.device, "used": self.strokes[-1].result.device},
             "keep_earlier_edits": task.keep_earlier_edits,
@@ -328,6 +350,12 @@ def _grown(grid: Grid, segment: Volume) -> list[str]:
         return []
     sizes = (" x ".join(str(size) for size in one.shape[::-1]) for one in (grid, grown))
     return ["The corrected segment reaches beyond the labelmap: its grid grew from {} to {} voxels.".format(*sizes)]
+
+
+def _proposed(path: Path, segment: str | None) -> Volume:
+    """The segment of a proposal, named after its file."""
+    mask = read_segment(path, segment)
+    return mask.with_array(mask.array, path.name)
 
 
 def _read_stroke(path: Path) -> np.ndarray:
