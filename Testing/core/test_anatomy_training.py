@@ -11,7 +11,7 @@ from scipy import ndimage
 from synthesis_cases import TINY_SYNTHESIS
 
 from SparseToPreciseLib.anatomy.cases import AnatomyCubes, Variation
-from SparseToPreciseLib.boxes.scenes import anatomy_scenes, is_compact, likeness_to_surroundings
+from SparseToPreciseLib.boxes.scenes import anatomy_scenes, is_compact, similarity_to_surroundings
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.core.images import write_image
 from SparseToPreciseLib.core.training.recipe import train
@@ -92,15 +92,15 @@ def test_boxes_learn_from_objects_that_a_box_is_drawn_around() -> None:
     assert is_compact(two)
 
 
-def test_the_likeness_to_the_surroundings_is_that_of_histograms() -> None:
+def test_the_similarity_to_the_surroundings_is_that_of_histograms() -> None:
     rng = np.random.default_rng(0)
     ball = np.linalg.norm(np.indices((32, 32, 32)) - 15.5, axis=0) < 8
     noise = rng.normal(size=ball.shape).astype(np.float32)
-    assert likeness_to_surroundings(noise, ball) > 0.9
-    assert likeness_to_surroundings(noise + 10 * ball, ball) < 0.1
-    between = likeness_to_surroundings(noise + ball, ball)
+    assert similarity_to_surroundings(noise, ball) > 0.9
+    assert similarity_to_surroundings(noise + 10 * ball, ball) < 0.1
+    between = similarity_to_surroundings(noise + ball, ball)
     assert 0.4 < between < 0.8
-    assert likeness_to_surroundings(np.exp(noise + ball), ball) == pytest.approx(between)
+    assert similarity_to_surroundings(np.exp(noise + ball), ball) == pytest.approx(between)
 
 
 def test_synthesis(folder: Path, tmp_path: Path) -> None:

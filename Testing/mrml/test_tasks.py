@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import doctest
 import importlib
+import json
 import shutil
 from pathlib import Path
 
@@ -18,9 +19,11 @@ from synthesis_cases import GRID, ct_on, mr_on
 
 from SparseToPreciseLib import tasks
 from SparseToPreciseLib.cli.main import app
+from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.mrml import files
 from SparseToPreciseLib.mrml.landmark_lists import landmarks_to_node, write_landmarks
 from SparseToPreciseLib.tasks import (
+    benchmark,
     box_evaluate,
     box_segment,
     box_tighten,
@@ -104,6 +107,7 @@ def test_an_evaluation_has_two_names(former: tuple[str, ...], present: tuple[str
         (("evaluate", "synthesis"), synthesize_evaluate.EvaluateSynthesis),
         (("compare",), compare.Compare),
         (("demo",), demo.Demo),
+        (("benchmark",), benchmark.Benchmark),
     ],
 )
 def test_a_command_has_the_fields_of_its_task_and_the_progress(names: tuple[str, ...], task: type) -> None:
@@ -112,3 +116,18 @@ def test_a_command_has_the_fields_of_its_task_and_the_progress(names: tuple[str,
     assert [parameter.name for parameter in command.params] == [*fields, "progress"]
     assert all(parameter.help for parameter in command.params)
     assert task.__doc__.startswith(command.help.splitlines()[0]) and ">>>" not in command.help
+
+
+def test_the_benchmark_of_this_computer_writes_what_it_shows(tmp_path, monkeypatch) -> None:
+    row = {"first_s": 2.0, "again_s": 1.0, "peak_mb": None, "device": "cpu", "model": "mine"}
+    monkeypatch.setattr(benchmark, "_of_a_child", lambda name, device: row)
+    outcome = benchmark.Benchmark(report=tmp_path / "r.json").run()
+    assert json.loads((tmp_path / "r.json").read_text())["works"] == [{"work": name, **row} for name in benchmark.WORKS]
+    assert outcome.shown()[0].row_count == len(benchmark.WORKS)
+
+
+def test_the_benchmark_of_this_computer_says_what_failed() -> None:
+    with pytest.raises(InputError, match="There is no 'walk' to measure; choose from edit, box tighten"):
+        benchmark.Benchmark(only=("walk",)).run()
+    with pytest.raises(InputError, match="Measuring walk failed: KeyError: 'walk'."):
+        benchmark._of_a_child("walk", "cpu")

@@ -13,11 +13,11 @@ from SparseToPreciseLib.boxes.scenes import Scene
 from SparseToPreciseLib.boxes.simulation import loose_box
 from SparseToPreciseLib.boxes.slices import CELL, CONTEXT, Frame
 from SparseToPreciseLib.core.box import Box
+from SparseToPreciseLib.core.used_memory import peak_bytes
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.phantoms.blobs import make_blob
 
 from ..harness import printed_by_a_child
-from ..memory import peak_bytes
 from ..tables import number, table
 from .context import Context
 

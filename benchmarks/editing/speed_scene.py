@@ -6,11 +6,10 @@ import json
 
 import numpy as np
 
+from SparseToPreciseLib.core.used_memory import peak_bytes
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.editing.edit import edit
 from SparseToPreciseLib.phantoms import make_phantom
-
-from ..memory import peak_bytes
 
 RADIUS_MM = 12.0
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from SparseToPreciseLib.core.progress import Progress
+from SparseToPreciseLib.core.used_memory import peak_bytes
 from SparseToPreciseLib.core.volume import Grid, Volume
 from SparseToPreciseLib.phantoms.head import head_case
 from SparseToPreciseLib.synthesis.inputs import BACKGROUND
@@ -16,7 +17,6 @@ from SparseToPreciseLib.synthesis.model import load_model
 from SparseToPreciseLib.synthesis.synthesize import synthesize
 
 from ..harness import printed_by_a_child
-from ..memory import peak_bytes
 from ..tables import number, table
 from .context import Context
 

@@ -95,7 +95,7 @@ def anatomy_scenes(cubes: AnatomyCubes, seeds: Sequence[int], progress: Progress
 
 
 def _teaches(cube: Cube) -> bool:
-    return is_compact(cube.truth) and (cube.real or likeness_to_surroundings(cube.image, cube.truth) <= MOST_ALIKE)
+    return is_compact(cube.truth) and (cube.real or similarity_to_surroundings(cube.image, cube.truth) <= MOST_ALIKE)
 
 
 def is_compact(mask: np.ndarray) -> bool:
@@ -106,7 +106,7 @@ def is_compact(mask: np.ndarray) -> bool:
     return counts.max() >= LEAST_MAIN_PART * counts.sum() and counts.sum() >= LEAST_FILL * np.prod(box)
 
 
-def likeness_to_surroundings(image: np.ndarray, mask: np.ndarray) -> float:
+def similarity_to_surroundings(image: np.ndarray, mask: np.ndarray) -> float:
     """Overlap of the histograms of an object and of what is around it, 0 to 1; by ranks, so that no monotone change of
     the intensities changes it."""
     around = ndimage.binary_dilation(mask, iterations=_AROUND) & ~mask

@@ -11,6 +11,7 @@ from .. import __version__
 from ..core.errors import Cancelled, InputError
 from ..core.stopping import Stopped, stoppable
 from ..families import FAMILIES, resolved
+from ..tasks.benchmark import Benchmark
 from ..tasks.compare import Compare
 from ..tasks.demo import Demo
 from .apps import app, evaluate_app, train_app
@@ -26,6 +27,7 @@ for commands in dict.fromkeys(row.commands for row in FAMILIES.values()):
 app.add_typer(train_app, name="train")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(models_app, name="models")
+app.command("benchmark")(command(Benchmark))
 app.command("compare")(command(Compare))
 app.command("demo")(command(Demo))
 
