@@ -286,7 +286,7 @@ def compare_on_planes(a: Volume, b: Volume, planes: Sequence[Grid]) -> tuple[Ove
 
 
 def _of_both(function: Callable[[Volume], Any], masks: Sequence[Volume]) -> list[Any]:
-    """What a function says of each of two masks, at the same time: numpy and scipy leave the interpreter free."""
+    """A function's results for two masks, computed at the same time: numpy and scipy leave the interpreter free."""
     with ThreadPoolExecutor(len(masks)) as threads:
         return list(threads.map(function, masks))
 

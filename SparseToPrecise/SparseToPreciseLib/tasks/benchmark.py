@@ -24,7 +24,7 @@ WORKS = {
     "synthesize": "a head phantom, voxels of 3 mm",
     "compare": "two segmentations of 96³ voxels, without a model",
 }
-"""What is measured, and on what."""
+"""The works by name, and what each is measured on."""
 
 
 @dataclass(frozen=True)
