@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from scipy import special
 
 from ..core.errors import InputError, listing
 from ..core.masks import bounding_slices, components_with
@@ -14,6 +15,7 @@ from ..core.plane import Plane
 from ..core.progress import Progress, timed
 from ..core.resampling import block_means, sampled
 from ..core.volume import Grid, Volume
+from .crossings import contradictions
 from .evidence import Evidence, learn, over_uncertainty, scaled
 from .interpolation import ShapeInterpolant
 from .painted import AUTO, painted_slices
@@ -23,8 +25,8 @@ MARGIN = 0.4
 """Of the paint's longest side: a segment is looked for so far beyond its paint."""
 WORKING_VOXELS = 2_200_000
 """More voxels around the paint are joined to blocks first, which bounds time and memory."""
-_LATTICE = 28
-"""Points along each axis at which the smooth function is evaluated; between them it is interpolated."""
+_LATTICES = (28, 72)
+"""Points along each axis at which the smooth function, and what is exact on the planes, are evaluated."""
 _OUTSIDE = 60
 _ONE_PLANE = (
     "Only one plane holds paint: beyond it the shape is a guess, as deep as it is wide, that only the image corrects; "
@@ -180,7 +182,7 @@ class _Known:
                 )
             annotated[k, j, i] = True
         paint = np.where(annotated, chosen, 0)
-        found = [int(label) for label in np.unique(paint) if label]
+        found = [int(label) for label in np.unique(paint[annotated]) if label]
         if not found:
             raise InputError(
                 f"None of the planes ({listing([plane.name or 'unnamed' for plane in planes], 4)}) holds paint; paint "
@@ -196,12 +198,10 @@ class _Known:
         if given and elsewhere:
             notes.append(f"{elsewhere} painted voxels lie on none of the planes and were not used.")
         sections = [Section.of(plane, segmentation.with_array(paint)) for plane in planes]
-        painted = [section for section in sections if section is not None and section.labels.any()]
-        if len(painted) == 1:
+        sections = [section for section in sections if section is not None]
+        if np.count_nonzero([section.labels.any() for section in sections]) == 1:
             notes.append(_ONE_PLANE)
-        return _Known(
-            segmentation, paint, annotated, planes, [one for one in sections if one is not None], found, notes
-        )
+        return _Known(segmentation, paint, annotated, planes, sections, found, notes + contradictions(sections))
 
 
 @dataclass(frozen=True)
@@ -335,40 +335,52 @@ def _ends(grid: Grid, area: _Area) -> np.ndarray:
 
 def _shape(interpolant: ShapeInterpolant, grid: Grid) -> np.ndarray:
     """(K, J, I) float32 signed distance on a grid, mm: smooth on a coarse lattice, exact near the planes."""
-    indices = [np.unique(np.linspace(0, size - 1, min(size, _LATTICE)).round().astype(int)) for size in grid.shape]
-    k, j, i = np.meshgrid(*indices, indexing="ij")
-    coarse = interpolant.smooth(grid.to_ras(np.stack([i, j, k], axis=-1)).reshape(-1, 3)).reshape(k.shape)
-    signed = _between(coarse.astype(np.float32), indices, grid.shape)
+    rough, fine = (
+        [np.unique(np.linspace(0, size - 1, min(size, most)).round()) for size in grid.shape] for most in _LATTICES
+    )
+    signed = interpolant.smooth(_lattice_points(grid, rough)).reshape([len(index) for index in rough])
+    places = [np.interp(inner, outer, np.arange(len(outer))) for inner, outer in zip(fine, rough, strict=True)]
+    signed = _interpolated(signed.astype(np.float32), places)
     near = np.abs(signed) < interpolant.extent
-    signed[near] += interpolant.correction(grid.to_ras(np.argwhere(near)[:, ::-1]))
-    return signed
+    signed[near] += interpolant.correction(_lattice_points(grid, fine)[near.ravel()])
+    voxels = [np.arange(size) for size in grid.shape]
+    places = [np.interp(voxel, index, np.arange(len(index))) for voxel, index in zip(voxels, fine, strict=True)]
+    return _interpolated(signed, places)
 
 
-def _between(values: np.ndarray, indices: list[np.ndarray], shape: tuple[int, int, int]) -> np.ndarray:
-    """Values of a lattice at every voxel of a shape, interpolated along one axis after the other."""
-    for axis, (index, size) in enumerate(zip(indices, shape, strict=True)):
-        if len(index) == size:
+def _lattice_points(grid: Grid, indices: Sequence[np.ndarray]) -> np.ndarray:
+    """(N, 3) RAS points of a lattice with these indices along K, J, I of a grid."""
+    k, j, i = np.meshgrid(*indices, indexing="ij")
+    return grid.to_ras(np.stack([i, j, k], axis=-1).reshape(-1, 3))
+
+
+def _interpolated(values: np.ndarray, places: Sequence[np.ndarray]) -> np.ndarray:
+    """Values at fractional indices along each axis, linear along one after the other; float32."""
+    for axis, (place, size) in enumerate(zip(places, values.shape, strict=True)):
+        if len(place) == size and np.array_equal(place, np.arange(size)):
             continue
-        place = np.interp(np.arange(size), index, np.arange(len(index)))
-        lower = np.minimum(place.astype(int), len(index) - 2)
+        lower = np.clip(place.astype(int), 0, max(size - 2, 0))
         weight = (place - lower).astype(np.float32).reshape([-1 if other == axis else 1 for other in range(3)])
-        below = values.take(lower, axis)
-        values = below + (values.take(lower + 1, axis) - below) * weight
+        below, above = values.take(lower, axis), values.take(np.minimum(lower + 1, size - 1), axis)
+        above -= below
+        above *= weight
+        above += below
+        values = above
     return values
 
 
 def _written_back(known: _Known, area: _Area, best: np.ndarray, winner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The labels, and the chance of the likeliest segment, on the segmentation's grid."""
     shape = known.segmentation.grid.cropped(area.slices).shape
-    for axis, factor in enumerate(area.factors):
-        if factor > 1:
-            blocks = best.shape[axis]
-            place = np.clip((np.arange(shape[axis]) + 0.5) / factor - 0.5, 0, blocks - 1)
-            lower = np.minimum(place.astype(int), max(blocks - 2, 0))
-            weight = (place - lower).astype(np.float32).reshape([-1 if other == axis else 1 for other in range(3)])
-            below = best.take(lower, axis)
-            best = below + (best.take(np.minimum(lower + 1, blocks - 1), axis) - below) * weight
-            winner = winner.take(np.arange(shape[axis]) // factor, axis)
+    voxels = [np.arange(size) for size in shape]
+    # The middle of a block lies between its voxels.
+    places = [
+        np.clip((voxel + 0.5) / factor - 0.5, 0, blocks - 1)
+        for voxel, factor, blocks in zip(voxels, area.factors, best.shape, strict=True)
+    ]
+    best = _interpolated(best, places)
+    if max(area.factors) > 1:
+        winner = winner[np.ix_(*(voxel // factor for voxel, factor in zip(voxels, area.factors, strict=True)))]
     array = known.segmentation.array
     filled = array.copy()
     # What was painted elsewhere is not known, and what is no segment to fill stays.
@@ -376,7 +388,7 @@ def _written_back(known: _Known, area: _Area, best: np.ndarray, winner: np.ndarr
     inside = (best > 0) & ~known.annotated[area.slices] & (filled[area.slices] == 0)
     filled[area.slices][inside] = winner[inside]
     chance = np.zeros(array.shape, np.float32)
-    chance[area.slices] = 1 / (1 + np.exp(-np.clip(best, -30, 30)))
+    special.expit(best, out=chance[area.slices])
     chance[known.annotated] = known.paint[known.annotated] != 0
     return filled, chance
 
