@@ -13,7 +13,7 @@ from .section import Section
 _FEWEST = 4
 """Pixels of the line; fewer are a slip of the brush."""
 _LEAST_SHARE = 0.25
-"""Of the line's pixels with paint beside them on one side of it or on both."""
+"""Share of the line's pixels on which, or beside which, there is paint."""
 _BESIDE = 2.0
 """Pixels from the line at which the plane is asked what it says."""
 _LEAST_ANGLE = 0.2

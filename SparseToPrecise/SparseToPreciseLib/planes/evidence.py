@@ -30,7 +30,7 @@ LARGEST_RATIO_OF_DISTANCE = 6.0
 FOLDS = 6
 _BINS = 48
 _STRENGTH = 20.0
-"""Of the prior, in pixels."""
+"""The prior counts as much as so many pixels."""
 _PER_PLANE = 700
 _LEAST_SHAPE = 0.3
 

@@ -22,7 +22,7 @@ from .painted import AUTO, painted_slices
 from .section import Section, SegmentSection, distance_to_planes
 
 MARGIN = 0.4
-"""Of the paint's longest side: a segment is looked for so far beyond its paint."""
+"""A segment is looked for so far beyond its paint, in the paint's longest side."""
 WORKING_VOXELS = 2_200_000
 """More voxels around the paint are joined to blocks first, which bounds time and memory."""
 _LATTICES = (28, 72)
@@ -151,7 +151,7 @@ def fill(
 
 @dataclass(frozen=True)
 class _Known:
-    """What the planes say, checked: `paint` is the segmentation on the planes, 0 elsewhere and for other segments."""
+    """All that the planes say, checked: `paint` is the segmentation on them, 0 elsewhere and for other segments."""
 
     segmentation: Volume
     paint: np.ndarray

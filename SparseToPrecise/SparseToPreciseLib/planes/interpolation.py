@@ -16,13 +16,13 @@ from scipy import linalg, ndimage
 from .section import SegmentSection
 
 SAMPLES = 480
-"""Of all planes together."""
+"""At most so many, on all planes together."""
 NEAR = 0.5
 """Samples are denser near the boundary: within this share of the segment's extent."""
 _BACKGROUND_SHARE = 0.02
 _SMOOTHING = 1e-4
 _REACH = 0.15
-"""Of what is added near a plane, as a standard deviation, in extents of the segment."""
+"""Standard deviation of the distance over which what is added near a plane fades, in extents of the segment."""
 _CORRECTED_WITHIN = 0.6
 """Extents of the segment from its boundary, on the plane."""
 _MOST_CORRECTED = 12000
@@ -139,7 +139,7 @@ class ShapeInterpolant:
         return section.section.known & (np.abs(section.signed) < _CORRECTED_WITHIN * self.extent)
 
     def _missed_on(self, section: SegmentSection, near: np.ndarray) -> np.ndarray:
-        """What the radial function lacks at every so many pixels of a plane near the segment's boundary, mm."""
+        """Lack of the radial function at every so many pixels of a plane near the segment's boundary, mm."""
         on_stride = np.zeros(near.shape, bool)
         on_stride[:: self._stride, :: self._stride] = near[:: self._stride, :: self._stride]
         missed = np.zeros(near.shape)

@@ -17,8 +17,9 @@ _LEAST_SHARE = 0.5
 def painted_slices(labels: Volume, slices: str = AUTO) -> list[Plane]:
     """The slices that hold paint.
 
-    Paint on a slice is thin across it: a voxel belongs to the axis along which the run of paint through it is shortest.
-    A slice counts where that is so for most of its paint. Blobs that are as thick as they are wide belong to no slice.
+    Paint on a slice is flat: the run of paint through a voxel is no longer across the slice than along it in either
+    direction, and at most half as long as in one of them. A slice counts where that is so for most of its paint. An
+    object that is painted whole has no such slices.
 
     Parameters
     ----------
@@ -56,9 +57,10 @@ def painted_slices(labels: Volume, slices: str = AUTO) -> list[Plane]:
     runs = np.stack([_run_lengths(ijk, axis) for axis in range(3)], axis=1)
     found = []
     for axis in range(3):
-        others = np.delete(runs, axis, axis=1).min(axis=1)
+        others = np.delete(runs, axis, axis=1)
+        is_flat = (runs[:, axis] <= others.min(axis=1)) & (2 * runs[:, axis] <= others.max(axis=1))
         all_paint = np.bincount(ijk[:, axis])
-        flat = np.bincount(ijk[:, axis], runs[:, axis] < others, len(all_paint))
+        flat = np.bincount(ijk[:, axis], is_flat, len(all_paint))
         indices = np.flatnonzero((all_paint > 0) & (flat > _LEAST_SHARE * all_paint))
         found += [Plane.of_slice(labels.grid, axis, int(index)) for index in indices]
     if not found:

@@ -1,4 +1,4 @@
-"""What is known on a plane: a lattice of pixels on it with their labels, and distances to a segment's boundary."""
+"""A plane as it was painted: a lattice of pixels on it with their labels, and distances to a segment's boundary."""
 
 from __future__ import annotations
 

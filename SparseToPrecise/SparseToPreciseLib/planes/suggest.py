@@ -18,7 +18,7 @@ LIKELY = 0.1
 """A voxel with less chance of object than this is not what a plane is painted for."""
 _POINTS = 6000
 _SLICES = 40
-"""Of each axis, at most."""
+"""At most so many of each axis are tried."""
 _TURNED = 60
 """Oblique planes that are tried, where they are wanted."""
 
@@ -85,7 +85,7 @@ def suggest_plane(
     >>> paint[[8, 10, 12]] = ball[[8, 10, 12]]
     >>> found = suggest_plane(Volume(np.where(ball, 100.0, 20.0), np.eye(4)), Volume(paint, np.eye(4)))
     >>> found.plane.name
-    'slice I 16'
+    'slice K 19'
     """
     progress = progress or Progress()
     if result is None:
