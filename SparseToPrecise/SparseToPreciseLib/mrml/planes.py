@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import slicer
+import vtk
 
 from ..core.errors import InputError
 from ..core.files import known_extension
@@ -34,8 +35,9 @@ def plane_from_node(node: slicer.vtkMRMLMarkupsPlaneNode) -> Plane:
         raise InputError(f"{name} is a markup of type {node.GetMarkupType()}; draw it as a plane.")
     if not node.GetIsPlaneValid():
         raise InputError(f"{name} has not been placed yet; place it, or leave it out.")
-    local = matrix_to_array(node.GetObjectToNodeMatrix())
-    matrix = parent_to_world(node) @ local
+    local = vtk.vtkMatrix4x4()
+    node.GetObjectToNodeMatrix(local)
+    matrix = parent_to_world(node) @ matrix_to_array(local)
     lengths = np.linalg.norm(matrix[:3, :2], axis=0)
     axes = np.zeros((3, 3))
     axes[:, :2] = matrix[:3, :2] / lengths
