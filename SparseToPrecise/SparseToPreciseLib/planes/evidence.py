@@ -20,7 +20,7 @@ from .section import SegmentSection
 SCALES = (0.5, 1.5, 4.0)
 """Standard deviations of the smoothed images, in shortest sides of a voxel."""
 UNCERTAINTY = 0.3
-"""Of the interpolated distance, in distances to the nearest plane; a voxel comes on top."""
+"""Uncertainty of the interpolated distance, in distances to the nearest plane; a voxel comes on top."""
 PRIOR = (0.0, 1.5, 0.5, 0.5, 0.2)
 """a, b and c before any plane has been left out. Chosen with the rest here on validation cases of real anatomy."""
 NEARBY = 0.6
