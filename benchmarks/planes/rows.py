@@ -18,7 +18,7 @@ OURS, SHAPE = "planes fill", "planes fill, without the image"
 
 
 def measured(context: Context, cases: list[Case]) -> list[dict[str, Any]]:
-    """A record for every structure, number and kind of planes: Dice by method, and how many voxels of planes changed."""
+    """Dice by method of every structure, number and kind of planes, and how many of their voxels changed."""
     records = []
     for which, case in enumerate(cases):
         for kind in KINDS:
