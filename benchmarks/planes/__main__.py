@@ -10,7 +10,6 @@ from typing import Any
 from ..harness import Benchmark, Entries, commit, commits, computing_time, one_thread, one_thread_for_children
 from . import section_phantoms, section_real, section_speed, section_suggestion
 from .context import FULL, QUICK
-from .rivals import RIVALS, installed
 
 SECTIONS = {
     "real": section_real,
@@ -25,18 +24,14 @@ def main() -> None:
     one_thread_for_children()
     one_thread()
     context = QUICK if given.quick else FULL
-    stamp = {"commit": commit(), "seed": context.seed, "rivals": list(installed())}
+    stamp = {"commit": commit(), "seed": context.seed}
     for name in given.only:
         BENCHMARK.measure(name, context, stamp, given.results)
     print(f"written: {BENCHMARK.write(stamp, given.results, given.output)}")
 
 
 def _facts(entries: Entries, stamp: dict[str, Any]) -> list[str]:
-    lines = [f"Commit {commits(entries)}, seed {stamp['seed']}, one thread.", computing_time(entries)]
-    missing = [name for name in RIVALS if name not in stamp["rivals"]]
-    if missing:
-        lines.append(f"Not installed, and so without rows: {', '.join(missing)}.")
-    return lines
+    return [f"Commit {commits(entries)}, seed {stamp['seed']}, one thread.", computing_time(entries)]
 
 
 BENCHMARK = Benchmark(

@@ -49,17 +49,6 @@ def _signed(mask: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     return inside - outside
 
 
-def morphological(image: Volume, paint: Volume, on_planes: np.ndarray, axis: int | None) -> np.ndarray | None:
-    """ITK's morphological contour interpolation (Zukic et al. 2016), which Slicer's Fill between slices runs."""
-    if axis is None:
-        return None
-    import itk
-
-    # Slices without paint between painted ones are filled, too: it knows no empty ones.
-    found = itk.morphological_contour_interpolator(itk.image_from_array(paint.array.astype(np.uint8)), axis=axis)
-    return itk.array_from_image(found) != 0
-
-
 def random_walker(image: Volume, paint: Volume, on_planes: np.ndarray, axis: int | None) -> np.ndarray:
     """Grady's random walker of scikit-image, with every voxel of the planes as a seed."""
     from skimage.segmentation import random_walker as walk
@@ -85,18 +74,6 @@ Rival = Callable[[Volume, Volume, np.ndarray, "int | None"], "np.ndarray | None"
 RIVALS: dict[str, Rival] = {
     "nearest plane": nearest_plane,
     "between slices, distances": between_slices,
-    "between slices, ITK": morphological,
     "grow from seeds": grow_from_seeds,
     "random walker": random_walker,
 }
-
-
-def installed() -> dict[str, Rival]:
-    """Those that can be imported."""
-    try:
-        import itk
-
-        itk.morphological_contour_interpolator  # noqa: B018
-    except (ImportError, AttributeError):
-        return {name: rival for name, rival in RIVALS.items() if rival is not morphological}
-    return RIVALS

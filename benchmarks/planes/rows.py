@@ -12,7 +12,7 @@ from SparseToPreciseLib.planes.fill import fill
 from ..tables import number, table
 from .cases import KINDS, Case, slice_axis
 from .context import Context
-from .rivals import installed, random_walker
+from .rivals import RIVALS, random_walker
 
 OURS, SHAPE = "planes fill", "planes fill, without the image"
 
@@ -31,7 +31,7 @@ def measured(context: Context, cases: list[Case]) -> list[dict[str, Any]]:
                 changed = found.segmentation.array[on_planes] != paint.array[on_planes]
                 masks = {OURS: found.segmentation.array != 0}
                 masks[SHAPE] = fill(case.image.with_array(np.zeros(case.image.shape)), paint, planes).segmentation.array
-                for name, rival in installed().items():
+                for name, rival in RIVALS.items():
                     if rival is not random_walker or count in context.walked:
                         masks[name] = rival(case.image, paint, on_planes, axis)
                 records.append(
