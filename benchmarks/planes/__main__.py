@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from ..harness import Benchmark, Entries, commit, commits, computing_time, one_thread, one_thread_for_children
-from . import section_phantoms, section_real, section_speed, section_suggestion
+from . import section_number, section_phantoms, section_real, section_speed, section_suggestion
 from .context import FULL, QUICK
 
 SECTIONS = {
     "real": section_real,
+    "number": section_number,
     "phantoms": section_phantoms,
     "suggestion": section_suggestion,
     "speed": section_speed,

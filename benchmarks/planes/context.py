@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+PLANES = 6
+"""At which every method is compared."""
+
+
 @dataclass(frozen=True)
 class Context:
     """Counts of a run, and its seed.
@@ -12,15 +16,13 @@ class Context:
     Attributes
     ----------
     planes
-        Numbers of planes.
+        Numbers of planes beside `PLANES`.
     per_source
         Structures of each test source.
     organs
         Structures of the CT and the MR slab.
     phantoms
         Seeds of each family.
-    walked
-        Numbers of planes at which the random walker runs, which takes longer than all other rows together.
     painted
         Structures on which planes are suggested.
     starts
@@ -29,11 +31,10 @@ class Context:
         Voxels along the image whose time and memory are measured.
     """
 
-    planes: tuple[int, ...] = (4, 6, 8, 16)
+    planes: tuple[int, ...] = (4, 8, 16)
     per_source: int = 1
     organs: int = 5
     phantoms: int = 1
-    walked: tuple[int, ...] = (6,)
     painted: int = 4
     starts: int = 1
     side: int = 256
@@ -41,4 +42,4 @@ class Context:
 
 
 FULL = Context()
-QUICK = Context(planes=(6,), per_source=1, organs=1, phantoms=1, painted=2, starts=1, side=96)
+QUICK = Context(planes=(4,), per_source=1, organs=1, phantoms=1, painted=2, starts=1, side=96)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,17 +13,19 @@ from SparseToPreciseLib.planes.fill import fill
 from ..tables import number, table
 from .cases import KINDS, Case, slice_axis
 from .context import Context
-from .rivals import RIVALS, random_walker
+from .rivals import RIVALS, Rival
 
 OURS, SHAPE = "planes fill", "planes fill, without the image"
 
 
-def measured(context: Context, cases: list[Case]) -> list[dict[str, Any]]:
+def measured(
+    context: Context, cases: list[Case], counts: Sequence[int], rivals: Mapping[str, Rival] = RIVALS
+) -> list[dict[str, Any]]:
     """Dice by method of every structure, number and kind of planes, and how many of their voxels changed."""
     records = []
     for which, case in enumerate(cases):
         for kind in KINDS:
-            for count in context.planes:
+            for count in counts:
                 rng = np.random.default_rng([context.seed, which, count])
                 planes = case.planes(kind, count, rng)
                 paint, on_planes = case.painted(planes)
@@ -31,9 +34,7 @@ def measured(context: Context, cases: list[Case]) -> list[dict[str, Any]]:
                 changed = found.segmentation.array[on_planes] != paint.array[on_planes]
                 masks = {OURS: found.segmentation.array != 0}
                 masks[SHAPE] = fill(case.image.with_array(np.zeros(case.image.shape)), paint, planes).segmentation.array
-                for name, rival in RIVALS.items():
-                    if rival is not random_walker or count in context.walked:
-                        masks[name] = rival(case.image, paint, on_planes, axis)
+                masks |= {name: rival(case.image, paint, on_planes, axis) for name, rival in rivals.items()}
                 records.append(
                     {
                         "name": case.name,

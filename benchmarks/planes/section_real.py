@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from ..tables import number, table
 from .cases import KINDS, real_cases
-from .context import Context
+from .context import PLANES, Context
 from .rows import OURS, SHAPE, measured, of_sources, rendered, summary
 
-TITLE = "Real structures"
-PLANES = 6
+TITLE = f"Real structures, {PLANES} planes"
 GOAL, AHEAD = 0.90, 0.05
 
 
@@ -16,7 +15,7 @@ def run(context: Context) -> dict:
     cases = real_cases(context)
     if not cases:
         return {"structures": 0}
-    records = measured(context, cases)
+    records = measured(context, cases, (PLANES,))
     return {**summary(records), "sources": of_sources(records, PLANES), "records": records}
 
 
