@@ -54,6 +54,8 @@ STRATEGIES: dict[str, Callable[[Case, FillResult, np.random.Generator], Plane]] 
 
 def run(context: Context) -> dict:
     cases = real_cases(context)
+    if not cases:
+        return {"structures": 0}
     cases = [cases[index] for index in np.unique(np.linspace(0, len(cases) - 1, context.painted).astype(int))]
     return compared(cases, context)
 
