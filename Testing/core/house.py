@@ -31,6 +31,8 @@ PACKAGE = "package"  # files directly in the library's folder
 
 #: Packages below the families that have no model and no training: their measures are for all families.
 WITHOUT_MODEL = ("comparison",)
+#: Packages with a verb of their own that need no model yet: no family imports them.
+NO_MODEL_YET = ("planes",)
 #: What each layer may import of the library, besides itself and the bare package.
 ALLOWED: dict[str, set[str]] = {
     PACKAGE: set(),
@@ -38,13 +40,13 @@ ALLOWED: dict[str, set[str]] = {
     "phantoms": {"core"},
     "anatomy": {"core", "phantoms"},
     **{package: {"core"} for package in WITHOUT_MODEL},
-    **{family: {"core", *WITHOUT_MODEL} for family in FAMILIES},
-    "mrml": {"core", *WITHOUT_MODEL, *FAMILIES},
-    "desktop": {"core", *WITHOUT_MODEL, *FAMILIES, "mrml"},
-    "pictures": {"core", *WITHOUT_MODEL, *FAMILIES},
-    "tasks": {"core", *WITHOUT_MODEL, *FAMILIES, "phantoms", "mrml", "pictures"},
-    "cli": {"core", *WITHOUT_MODEL, *FAMILIES, "phantoms", "mrml", "tasks"},
-    MODULE: {"core", *WITHOUT_MODEL, *FAMILIES, "phantoms", "mrml", "desktop"},
+    **{family: {"core", *WITHOUT_MODEL} for family in (*NO_MODEL_YET, *FAMILIES)},
+    "mrml": {"core", *WITHOUT_MODEL, *NO_MODEL_YET, *FAMILIES},
+    "desktop": {"core", *WITHOUT_MODEL, *NO_MODEL_YET, *FAMILIES, "mrml"},
+    "pictures": {"core", *WITHOUT_MODEL, *NO_MODEL_YET, *FAMILIES},
+    "tasks": {"core", *WITHOUT_MODEL, *NO_MODEL_YET, *FAMILIES, "phantoms", "mrml", "pictures"},
+    "cli": {"core", *WITHOUT_MODEL, *NO_MODEL_YET, *FAMILIES, "phantoms", "mrml", "tasks"},
+    MODULE: {"core", *WITHOUT_MODEL, *NO_MODEL_YET, *FAMILIES, "phantoms", "mrml", "desktop"},
 }
 SLICER = re.compile(r"^(slicer|slicer_core|vtk\w*|sitkUtils)$")
 QT = re.compile(r"^(qt|ctk|PythonQt|qSlicer\w*PythonQt|PySide\d?|PyQt\d?)$")

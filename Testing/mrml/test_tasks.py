@@ -21,7 +21,9 @@ from SparseToPreciseLib import tasks
 from SparseToPreciseLib.cli.main import app
 from SparseToPreciseLib.core.errors import InputError
 from SparseToPreciseLib.mrml import files
+from SparseToPreciseLib.mrml.labelmaps import segmentation_from_labelmap
 from SparseToPreciseLib.mrml.landmark_lists import landmarks_to_node, write_landmarks
+from SparseToPreciseLib.mrml.segmentations import segment_to_volume
 from SparseToPreciseLib.tasks import (
     benchmark,
     box_evaluate,
@@ -32,6 +34,8 @@ from SparseToPreciseLib.tasks import (
     edit,
     landmarks_detect,
     landmarks_evaluate,
+    planes_fill,
+    planes_suggest,
     synthesize,
     synthesize_evaluate,
 )
@@ -54,6 +58,11 @@ def files_of_examples(case_template, box_template, landmark_template, tmp_path, 
             files.write_volume(ct_on(GRID), tmp_path / "truth.nrrd")
         else:
             shutil.copytree(case_template, tmp_path, dirs_exist_ok=True)
+        if name.startswith("planes"):
+            node = files.read_segmentation(tmp_path / "labels.nii.gz")
+            ball = segment_to_volume(node, "Segment_3")
+            ball.array[[k for k in range(ball.shape[0]) if k % 6 != 3]] = 0
+            files.write_segmentation(segmentation_from_labelmap(ball), tmp_path / "painted.seg.nrrd")
         monkeypatch.chdir(tmp_path)
 
     return put
@@ -106,6 +115,8 @@ def test_an_evaluation_has_two_names(former: tuple[str, ...], present: tuple[str
         (("synthesize",), synthesize.Synthesize),
         (("evaluate", "synthesis"), synthesize_evaluate.EvaluateSynthesis),
         (("compare",), compare.Compare),
+        (("planes", "fill"), planes_fill.FillPlanes),
+        (("planes", "suggest"), planes_suggest.SuggestPlane),
         (("demo",), demo.Demo),
         (("benchmark",), benchmark.Benchmark),
     ],

@@ -78,13 +78,13 @@ def grow_from_seeds(
         seeds[ijk[:, 2], ijk[:, 1], ijk[:, 0]] = label
     if not (seeds == 1).any() or not (seeds == 2).any():
         return current.array != 0
-    grown = _grow(image.array[region], seeds, distance_penalty)
+    after_growing = grown(image.array[region], seeds, distance_penalty)
     after = current.array.copy() != 0
-    after[region] = np.where(distance < radius, grown == 1, old)
+    after[region] = np.where(distance < radius, after_growing == 1, old)
     return after
 
 
-def _grow(values: np.ndarray, seeds: np.ndarray, distance_penalty: float) -> np.ndarray:
+def grown(values: np.ndarray, seeds: np.ndarray, distance_penalty: float) -> np.ndarray:
     filled = []
     for array in (np.asarray(values, np.float32), seeds):
         oriented = slicer.vtkOrientedImageData()

@@ -18,10 +18,11 @@ sys.path.append(str(ROOT / "Testing" / "core"))
 
 import house  # noqa: E402
 
+FAMILIES = (*house.FAMILIES, *house.NO_MODEL_YET)
 LAYERS = (
     (("core", 0.0),),
     (("phantoms", -2.6), ("anatomy", 1.3), ("comparison", 3.9)),
-    tuple((family, 2.6 * (number - (len(house.FAMILIES) - 1) / 2)) for number, family in enumerate(house.FAMILIES)),
+    tuple((family, 2.3 * (number - (len(FAMILIES) - 1) / 2)) for number, family in enumerate(FAMILIES)),
     (("mrml", -2.6), ("pictures", 3.9)),
     (("tasks", 1.3),),
     (("desktop", -2.6), ("cli", 3.9)),
@@ -52,7 +53,7 @@ def counted(root: Path = ROOT) -> tuple[Counter, Counter, Counter]:
 def draw(path: Path) -> None:
     files, lines, imports = counted()
     places = {name: (x, STEP * floor) for floor, row in enumerate(LAYERS) for name, x in row}
-    figure = Figure(figsize=(10.5, 8.0), dpi=100, layout="constrained")
+    figure = Figure(figsize=(11.5, 8.0), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     for (above, below), count in imports.items():
@@ -79,7 +80,7 @@ def draw(path: Path) -> None:
             axes.text(x, STEP * floor + 0.11, LABELS.get(name, name), ha="center", va="center", weight="bold", zorder=3)
             size = f"{files[name]} files, {lines[name]:,} lines"
             axes.text(x, STEP * floor - 0.17, size, ha="center", va="center", fontsize=8, zorder=3)
-    axes.set(xlim=(-5.2, 5.2), ylim=(-0.6, STEP * (len(LAYERS) - 1) + 0.6))
+    axes.set(xlim=(-5.8, 5.8), ylim=(-0.6, STEP * (len(LAYERS) - 1) + 0.6))
     axes.axis("off")
     figure.savefig(path, format="png", metadata={"Software": None})
 

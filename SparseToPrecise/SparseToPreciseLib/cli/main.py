@@ -17,6 +17,7 @@ from ..tasks.demo import Demo
 from .apps import app, evaluate_app, train_app
 from .commands import command
 from .models import models_app
+from .planes import planes_app
 from .reporting import missing_packages_named
 from .streams import give_up, prepare, say
 
@@ -27,6 +28,7 @@ for commands in dict.fromkeys(row.commands for row in FAMILIES.values()):
 app.add_typer(train_app, name="train")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(models_app, name="models")
+app.add_typer(planes_app, name="planes")
 app.command("benchmark")(command(Benchmark))
 app.command("compare")(command(Compare))
 app.command("demo")(command(Demo))

@@ -19,6 +19,7 @@ import numpy as np
 from .box import Box
 from .errors import InputError
 from .files import readable_file
+from .plane import Plane
 
 MARKUP_EXTENSIONS = (".mrk.json", ".fcsv")
 ROI_EXTENSION = ".mrk.json"
@@ -64,6 +65,8 @@ class Markup:
         In the order of the file.
     box
         Where an ROI lies, as Slicer shows it; None for other markups.
+    plane
+        Where a plane lies, with its rectangle as its bounds; None for other markups.
     display
         How the file wants it drawn, unchecked.
     """
@@ -73,6 +76,7 @@ class Markup:
     box: Box | None = None
     inside_out: bool = False
     display: dict[str, Any] = field(default_factory=dict, repr=False)
+    plane: Plane | None = None
 
 
 def read_markup(path: str | os.PathLike[str], what: str = "a markup") -> Markup:
@@ -123,6 +127,21 @@ def read_box(path: str | os.PathLike[str]) -> Box:
     return markup.box
 
 
+def read_plane(path: str | os.PathLike[str]) -> Plane:
+    """The plane of the one markup in a .mrk.json file, in the file's own coordinates, named after the file.
+
+    Raises
+    ------
+    InputError
+        As `read_markup`, or it holds another markup or a plane that is not placed.
+    """
+    path, extension = readable_file(path, (ROI_EXTENSION,), "a plane")
+    markup = read_markup(path, "a plane")
+    if markup.plane is None:
+        raise InputError(f"{path} holds a markup of type {markup.kind}; draw it as a plane.")
+    return markup.plane.named(path.name[: -len(extension)])
+
+
 def _one_in_json(path: Path, text: str, kind: str) -> dict[str, Any]:
     try:
         markups = json.loads(text)["markups"]
@@ -155,6 +174,7 @@ def _from_json(markup: dict[str, Any]) -> Markup:
         _box(markup, points, to_ras) if kind == "ROI" else None,
         markup.get("insideOut") is True,
         display if isinstance(display, dict) else {},
+        _plane(markup, points, to_ras) if kind == "Plane" else None,
     )
 
 
@@ -216,6 +236,25 @@ def _box(markup: dict[str, Any], points: tuple[ControlPoint, ...], to_ras: np.nd
     matrix = np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = axes, centre
     return Box.from_matrix(matrix, size)
+
+
+def _plane(markup: dict[str, Any], points: tuple[ControlPoint, ...], to_ras: np.ndarray) -> Plane:
+    """The plane as Slicer shows it; one without a size has no end."""
+    if points and all(point.position is None for point in points):
+        raise InputError("The plane has not been placed yet; place it, or leave it out.")
+    center = to_ras * _numbers(markup.get("center"), 3, "its center")
+    if "orientation" in markup:
+        axes = to_ras[:, None] * _numbers(markup["orientation"], 9, "its orientation").reshape(3, 3)
+        plane = Plane(center, axes)
+    else:
+        plane = Plane.across(to_ras * _numbers(markup.get("normal"), 3, "its normal"), center)
+    bounds = markup.get("planeBounds")
+    if bounds is None and "size" in markup:
+        width, height = _numbers(markup["size"][:2] if isinstance(markup["size"], list) else None, 2, "its size") / 2
+        bounds = [-width, width, -height, height]
+    if bounds is None or not any(_numbers(bounds, 4, "its bounds")):
+        return plane
+    return Plane(center, plane.axes, np.array(bounds))
 
 
 def _from_fcsv(path: Path, text: str, kind: str) -> Markup:
