@@ -274,12 +274,18 @@ class TestReference:
         good = reference()
         with pytest.raises(InputError, match="segment shape is empty"):
             self.made(soi=good.soi.with_array(np.zeros_like(good.soi.array)))
-        narrow = image_on(grid_around(half_mm=16))
-        with pytest.raises(InputError, match="touches the border of shape"):
-            self.made(points={"a": ORIGIN}, image=narrow)
+        with pytest.raises(InputError, match="segment shape fills its image"):
+            self.made(soi=good.soi.with_array(np.ones_like(good.soi.array)))
+        away = image_on(grid_around(ORIGIN + [30, 0, 0], half_mm=20))
+        with pytest.raises(InputError, match=r"\d\d% of the segment shape lies outside"):
+            self.made(points={"a": ORIGIN + [12, 0, 0]}, image=away)
         coarse = image_on(grid_around(spacing=(1.2, 1.2, 9.0), half_mm=60))
         with pytest.raises(InputError, match="thinner slices"):
             self.made(points={"a": ORIGIN}, image=coarse)
+
+    def test_a_structure_at_the_border_is_warned_of(self) -> None:
+        (warning,) = self.made(points={"a": ORIGIN}, image=image_on(grid_around(half_mm=16))).warnings
+        assert "touches the border of its image" in warning
 
     def test_a_symmetric_structure_is_warned_of(self) -> None:
         good = reference()

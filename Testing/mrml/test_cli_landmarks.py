@@ -304,7 +304,7 @@ class TestTrain:
         files.write_volume(soi.with_array(np.zeros_like(soi.array)), folder / "zero.nrrd")
         assert "has no segments" in sentence(soi="zero.nrrd")
         files.write_volume(soi.with_array(np.ones_like(soi.array)), folder / "full.nrrd")
-        assert "touches the border" in sentence(soi="full.nrrd")
+        assert "fills its image" in sentence(soi="full.nrrd")
         assert "belong together" in sentence("--validation-image", folder / "ref.nrrd")
         assert "takes IMAGE:LANDMARKS:SEG, not 'x'" in sentence("--reference", "x")
         assert "Minutes must be a positive number, not -1.0" in sentence("--minutes", "-1")

@@ -16,22 +16,24 @@ from typing import Any
 
 from ..harness import Benchmark, Entries, commit, one_thread, one_thread_for_children
 from . import (
-    elastix_row,
+    from_pose,
     section_abdomen,
     section_brain,
     section_capture,
     section_confidence,
+    section_ears,
     section_modality,
     section_phantoms,
     section_rows,
     section_skull,
     section_speed,
 )
-from .context import FULL, LIBRARY_CODE, QUICK, TRAINING_CODE, Context
+from .context import FULL, LIBRARY_CODE, QUICK, TRAINING_CODE, Context, Counts
 from .reading import reading
 from .templates import teach
 
 SECTIONS = {
+    "ears-real": section_ears,
     "phantoms": section_phantoms,
     "rows": section_rows,
     "capture": section_capture,
@@ -59,7 +61,7 @@ def main() -> None:
         one_thread()
         with ProcessPoolExecutor(given.workers, multiprocessing.get_context("spawn"), one_thread) as pool:
             context = Context(counts, given.cache, given.results, given.images, pool)
-            templates = _templates(given.only)
+            templates = _templates(given.only, counts)
             teach(context, templates, stamp["commit"], given.keep_templates)
             taught = {name: context.templates[name]["stamp"] for name in templates if name in context.templates}
             for name in given.only:
@@ -68,17 +70,20 @@ def main() -> None:
     print(f"written: {BENCHMARK.write(stamp, given.results, given.output)}")
 
 
-def _templates(wanted: list[str]) -> list[str]:
+def _templates(wanted: list[str], counts: Counts) -> list[str]:
     names: list[str] = []
     for name in wanted:
         section = SECTIONS[name]
-        names += getattr(section, "TEMPLATES", None) or [section.TEMPLATE]
+        if section is section_ears:
+            names += section_ears.templates(counts)
+        else:
+            names += getattr(section, "TEMPLATES", None) or [section.TEMPLATE]
     return list(dict.fromkeys(names))
 
 
 def _facts(entries: Entries, stamp: dict[str, Any]) -> list[str]:
     lines = [f"Commit {stamp['commit']}; every case in one thread."]
-    if not elastix_row.available():
+    if not from_pose.elastix_available():
         lines.append("elastix is not installed and has no row (pip install '.[bench]').")
     older = {
         name: taught["commit"]

@@ -39,12 +39,13 @@ class Counts:
     brains: int = 6
     abdomens: int = 3
     skulls: int = 10
+    ears: int = 30
     large: tuple[int, int, int] = (512, 512, 160)
     other_steps: int = 800
 
 
 FULL = Counts()
-QUICK = Counts(2, 2, (0.0, 180.0), (0.0, 16.0), 1, 1, 1, 2, 1, 2, (128, 128, 64))
+QUICK = Counts(2, 2, (0.0, 180.0), (0.0, 16.0), 1, 1, 1, 2, 1, 2, 3, (128, 128, 64))
 
 
 @dataclass
@@ -112,7 +113,7 @@ def _code_of(measure: Callable) -> str:
     """Of the benchmark's code that can change what a section measures: what stands above its `run`."""
     own = Path(sys.modules[measure.__module__].__file__ or "")
     above = own.read_text(encoding="utf-8").partition("\ndef run(")[0]
-    shared = ("known_warps", "itk_recipes", "elastix_row", "skull_phantom")
+    shared = ("known_warps", "itk_recipes", "from_pose", "skull_phantom")
     return _hashed([own.parent / f"{name}.py" for name in shared], above)
 
 
@@ -175,6 +176,7 @@ def summary(cases: Sequence[dict], row: str, near_mm: float) -> dict[str, float]
         "wanted": len(everything),
         "mean": float(known.mean()) if len(known) else float("nan"),
         "median": float(np.median(known)) if len(known) else float("nan"),
+        "p95": float(np.percentile(known, 95)) if len(known) else float("nan"),
         "largest": float(known.max()) if len(known) else float("nan"),
         "within_1": float((known <= 1).sum() / len(everything)),
         "within_2": float((known <= 2).sum() / len(everything)),
@@ -202,6 +204,7 @@ def placed_summary(cases: Sequence[dict], near_mm: float) -> dict[str, float]:
         "placed": len(placed),
         "mean": float(placed.mean()) if len(placed) else float("nan"),
         "median": float(np.median(placed)) if len(placed) else float("nan"),
+        "largest": float(placed.max()) if len(placed) else float("nan"),
         "within_2": float((placed <= 2).sum() / len(pairs)),
         "within_2_of_placed": float((placed <= 2).mean()) if len(placed) else float("nan"),
         "near": float((placed <= near_mm).sum() / len(pairs)),

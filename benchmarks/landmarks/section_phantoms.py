@@ -60,11 +60,11 @@ def stages_of(template: Template, found: Detection) -> dict[str, dict[str, np.nd
     (laid,) = found.registered
     marks = template.references[0].landmarks
     shift = found.place.centre - template.places[0].centre
-    posed = np.array(laid.report["pose"]["matrix"])
+    posed, rigid = (np.array(laid.report[stage]["matrix"]) for stage in ("pose", "rigid"))
     return {
         "centre": {name: point + shift for name, point in marks.items()},
         "pose": {name: moved(posed, point) for name, point in marks.items()},
-        "rigid": {name: moved(laid.matrix, point) for name, point in marks.items()},
+        "rigid": {name: moved(rigid, point) for name, point in marks.items()},
     }
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from SparseToPreciseLib.landmarks.detect import detect
 
 from ..tables import number, percent, table
-from . import elastix_row
+from . import from_pose
 from . import section_phantoms as section_landmark_phantoms
 from .context import Context, errors, joined, summary, template_at
 from .section_phantoms import case_of, stages_of
@@ -55,12 +55,13 @@ def measure(folder: Path, given: tuple[int, list[float] | None]) -> dict:
         if name == "moments" and answer.registered:
             found["moments_rigid"] = stages_of(template, answer)["rigid"]
             pose = np.array(answer.registered[0].report["pose"]["matrix"])
-            if elastix_row.available():
-                found["elastix"] = elastix_row.elastix(template.references[0], case.image, pose)
+            if from_pose.elastix_available():
+                patches = from_pose.Patches.of(template.references[0], case.image, pose)
+                found["elastix"] = from_pose.elastix(patches)
     own = template.places[0].centre
     stages = ("pose", "rigid", "deformable")
     found["no_localize"] = detect(template, case.image, threshold=0.0, stages=stages, seed_point=own).placed
-    if not elastix_row.available():
+    if not from_pose.elastix_available():
         del found["elastix"]
     return {"errors": {name: errors(case.landmarks, points) for name, points in found.items()}}
 
@@ -94,6 +95,6 @@ def render(found: dict) -> str:
         "whatever their confidence; shares are of all wanted. "
         "The moments are those of the structure as the network sees it, their ends told apart by the likeness of the "
         "images unless a row says otherwise. Rows that begin after the search for the place begin where the tool ended "
-        f"it. elastix runs with {elastix_row.SETTINGS}.\n\n"
+        f"it. elastix runs with {from_pose.ELASTIX}.\n\n"
         + table(["", "given", "mean", "median", "largest", "within 1 mm", "within 2 mm"], rows)
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from SparseToPreciseLib.core.errors import InputError
@@ -16,6 +17,7 @@ from SparseToPreciseLib.phantoms.cochlea import Cochlea, make_cochlea
 from ..harness import DATA
 from . import section_abdomen as section_landmark_abdomen
 from . import section_brain as section_landmark_brain
+from . import section_ears
 from . import section_skull as section_landmark_skull
 from .context import TRAINING_CODE, Context
 
@@ -33,10 +35,11 @@ REFERENCES: dict[str, Callable[[], Reference]] = {
     "kidney": section_landmark_abdomen.kidney,
     "vertebra": section_landmark_abdomen.vertebra,
     "skull": section_landmark_skull.reference,
+    **{section_ears.template_name(ear): partial(section_ears.reference, ear) for ear in section_ears.EARS},
 }
 OTHERS_BATCH = 12
 """Slices per step of every template but the first, which has the default settings."""
-REAL = ("brain", "kidney", "vertebra")
+REAL = ("brain", "kidney", "vertebra", *map(section_ears.template_name, section_ears.EARS))
 
 
 def teach(context: Context, names: list[str], commit: str, keep: bool) -> None:

@@ -16,6 +16,8 @@ from .moments import ALIKE, Moments
 _FEWEST_VOXELS = 4
 _FARTHEST = 1.0
 """A landmark may lie this many diameters of the structure away from it."""
+_MOST_BEYOND = 0.5
+"""Share of the structure that may lie outside the image."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,14 @@ class Reference:
         The SOI's centroid in RAS, and twice the distance within which all but a hundredth of it lies.
     moments
         Moments of the SOI's mask.
+    cut
+        Whether the border of the image cuts or touches the SOI.
 
     Raises
     ------
     InputError
-        No landmarks, one outside the image or far from the SOI; an SOI that is empty, cut by the border of the image,
-        or only a few voxels long.
+        No landmarks, one outside the image or far from the SOI; an SOI that is empty or everything, lies outside the
+        image by more than a half, or is only a few voxels long.
     """
 
     image: Volume
@@ -48,6 +52,7 @@ class Reference:
     centre: np.ndarray = field(init=False)
     diameter_mm: float = field(init=False)
     moments: Moments = field(init=False)
+    cut: bool = field(init=False)
 
     def __post_init__(self) -> None:
         named = {str(name): np.asarray(point, dtype=np.float64) for name, point in self.landmarks.items()}
@@ -63,22 +68,27 @@ class Reference:
         inside = self.soi.array != 0
         if not inside.any():
             raise InputError(f"The segment {soi} is empty; paint the structure of interest.")
+        if inside.all():
+            raise InputError(f"The segment {soi} fills its image; paint the structure of interest alone.")
         object.__setattr__(self, "moments", Moments.of(inside.astype(np.float32), self.soi.grid))
         object.__setattr__(self, "centre", self.moments.centre)
         points = self.soi.grid.to_ras(np.argwhere(inside)[:, ::-1])
         away = np.linalg.norm(points - self.centre, axis=1)
         object.__setattr__(self, "diameter_mm", 2 * float(np.percentile(away, 99)) + float(self.soi.spacing.min()))
-        self._check_border(points, image, soi)
+        object.__setattr__(self, "cut", self._cut(points, image, soi))
         self._check_near(points, soi)
         self._check_detail(points, soi)
 
-    def _check_border(self, points: np.ndarray, image: str, soi: str) -> None:
+    def _cut(self, points: np.ndarray, image: str, soi: str) -> bool:
+        """Whether the border of the image cuts or touches the SOI."""
         ijk = self.image.grid.to_ijk(points)
         last = np.array(self.image.shape[::-1]) - 1
-        if (ijk < 0.5).any() or (ijk > last - 0.5).any():
+        beyond = float(((ijk < -0.5) | (ijk > last + 0.5)).any(axis=1).mean())
+        if beyond > _MOST_BEYOND:
             raise InputError(
-                f"The segment {soi} touches the border of {image}; use an image that shows the whole structure."
+                f"{beyond:.0%} of the segment {soi} lies outside {image}; use an image that shows the structure."
             )
+        return bool((ijk < 0.5).any() or (ijk > last - 0.5).any())
 
     def _check_near(self, points: np.ndarray, soi: str) -> None:
         for name, point in self.landmarks.items():
@@ -101,13 +111,19 @@ class Reference:
     @property
     def warnings(self) -> list[str]:
         """Sentences for the user."""
+        found = []
+        if self.cut:
+            found.append(
+                "The structure of interest touches the border of its image, so what lies beyond is not known, and "
+                "landmarks there are less certain; an image that shows its surroundings, too, is better."
+            )
         ratios = self.moments.ratios
-        if min(ratios) >= ALIKE:
-            return []
-        return [
-            f"The structure of interest is nearly symmetric (its moments of inertia relate as {ratios[0]:.2f} and "
-            f"{ratios[1]:.2f} to 1), so its orientation may be mistaken; a less symmetric segment is better."
-        ]
+        if min(ratios) < ALIKE:
+            found.append(
+                f"The structure of interest is nearly symmetric (its moments of inertia relate as {ratios[0]:.2f} and "
+                f"{ratios[1]:.2f} to 1), so its orientation may be mistaken; a less symmetric segment is better."
+            )
+        return found
 
 
 def structure_on(reference: Reference, grid: Grid) -> np.ndarray:
