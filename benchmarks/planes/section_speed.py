@@ -8,11 +8,11 @@ import time
 import numpy as np
 
 from SparseToPreciseLib.core.plane import Plane
+from SparseToPreciseLib.core.used_memory import peak_bytes
 from SparseToPreciseLib.core.volume import Volume
 from SparseToPreciseLib.planes.fill import fill
 
 from ..harness import printed_by_a_child
-from ..memory import peak_bytes
 from ..tables import number, table
 from .context import Context
 
