@@ -59,7 +59,7 @@ def _models() -> dict[str, Any]:
         "segmenters": {MODEL: load_segmenter(None, "cpu"), FROM_BOXES: load_segmenter("boxes-segmenter", "cpu")},
         "correctors": {
             "corrector": load_corrector(None, "cpu"),
-            "the default segmenter as a corrector": load_corrector(DEFAULT_SEGMENTER, "cpu"),
+            "corrector, weights of the default segmenter": load_corrector(DEFAULT_SEGMENTER, "cpu"),
         },
     }
 

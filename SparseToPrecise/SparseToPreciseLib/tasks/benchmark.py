@@ -31,7 +31,7 @@ WORKS = {
 class Benchmark(Task):
     """Measure what an edit, a box, a synthetic CT and a comparison take on this computer: seconds and memory.
 
-    Two minutes on two cores. Each is measured in a process of its own, on a phantom: once from the start, with loading
+    A minute on two cores. Each is measured in a process of its own, on a phantom: once from the start, with loading
     PyTorch and the model, and once more as it is then. Landmarks need a template of your own and are not among them.
 
     Examples
@@ -153,16 +153,13 @@ def _edit(device: str) -> Work:
     from ..editing.edit import edit
     from ..editing.model import ready_editor
     from ..editing.simulated_user import draw_stroke
-    from ..editing.simulation import corrupt
-    from ..phantoms import make_phantom
 
-    phantom = make_phantom("bean", 22, (96, 96, 96))
-    wrong, _ = corrupt(phantom.target, np.random.default_rng(22), 12.0, phantom.image, centre=(48,) * 3)
-    image = Volume(phantom.image, np.eye(4), "phantom")
-    stroke = draw_stroke(phantom.target, wrong, None).points[:, ::-1]
+    image, wrong, truth = _dented()
+    stroke = draw_stroke(truth, wrong, None).points[:, ::-1]
+    image, wrong = (Volume(array, np.eye(4), "phantom") for array in (image, wrong))
 
     def work() -> tuple[str, str]:
-        result = edit(image, image.with_array(wrong), stroke, 12.0, editor=ready_editor("", device))
+        result = edit(image, wrong, stroke, 12.0, editor=ready_editor("", device))
         return result.device, result.editor
 
     return work
@@ -225,15 +222,24 @@ def _compare(device: str) -> Work:
 
     from ..comparison.compare import compare
     from ..core.volume import Volume
-    from ..editing.simulation import corrupt
-    from ..phantoms import make_phantom
 
-    phantom = make_phantom("bean", 22, (96, 96, 96))
-    wrong, _ = corrupt(phantom.target, np.random.default_rng(22), 12.0, phantom.image, centre=(48,) * 3)
-    a, b = (Volume(mask.astype(np.uint8), np.eye(4), "kidney") for mask in (wrong, phantom.target))
+    _, *masks = _dented()
+    a, b = (Volume(mask.astype(np.uint8), np.eye(4), "kidney") for mask in masks)
 
     def work() -> tuple[str, str]:
         compare(a, b)
         return "cpu", ""
 
     return work
+
+
+def _dented() -> tuple[Any, Any, Any]:
+    """Image of a phantom, its segmentation with an error, and the truth; (K, J, I)."""
+    import numpy as np
+
+    from ..editing.simulation import corrupt
+    from ..phantoms import make_phantom
+
+    phantom = make_phantom("bean", 22, (96, 96, 96))
+    wrong, _ = corrupt(phantom.target, np.random.default_rng(22), 12.0, phantom.image, centre=(48,) * 3)
+    return phantom.image, wrong, phantom.target
